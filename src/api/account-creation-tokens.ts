@@ -1,0 +1,78 @@
+// Account creation tokens: sent to a device by push, or made by an admin.
+import Joi from 'joi';
+import { settings } from '../../config';
+import { type ApiError, forbidden, unavailable } from '../errors';
+import { created, ok, route, type Call, type Reply } from '../http/route';
+import { pushAnswers } from '../metrics';
+import { ask, type NoAnswer, type PushProvider, type PushResult } from '../queues';
+import { createCreationToken } from '../services/creation-tokens';
+import { presentCreationToken } from './presenters';
+import { pnParam, pnPrid, pnProvider, shapes } from './schemas';
+
+interface PushTarget {
+  pn_provider: PushProvider;
+  pn_param?: string;
+  pn_prid?: string;
+}
+
+const queueAway = (): ApiError => unavailable('server.queue', {}, { headers: { 'retry-after': '5' } });
+
+/** What each outcome but `sent` is to the caller (design.md, «Queues»). */
+const REFUSALS: Record<Exclude<(PushResult | NoAnswer)['outcome'], 'sent'>, () => ApiError> = {
+  already_sent: () => forbidden('push.already_sent'),
+  limit_reached: () => forbidden('push.limit_reached'),
+  not_configured: () => unavailable('push.not_configured'),
+  no_device: () => unavailable('push.no_device'),
+  unregistered: () => unavailable('push.unregistered'),
+  refused: () => unavailable('push.failed'),
+  failed: () => unavailable('push.failed'),
+  unknown: () => unavailable('push.failed'),
+  expired: () => unavailable('push.failed'),
+  no_answer: () => unavailable('push.failed'),
+  queue_away: queueAway,
+};
+
+async function sendByPush({ body, client }: Call<string, PushTarget, 'public'>): Promise<Reply> {
+  const { outcome } = await ask(
+    'push',
+    {
+      kind: 'creation_token',
+      provider: body.pn_provider,
+      param: body.pn_param ?? null,
+      prid: body.pn_prid ?? null,
+      ip: client.ip,
+      user_agent: client.user_agent?.slice(0, 255) ?? null,
+    },
+    settings.PUSH_TIMEOUT_SECONDS,
+  );
+  pushAnswers.inc({ outcome });
+  if (outcome !== 'sent') throw REFUSALS[outcome]();
+  return ok();
+}
+
+export const accountCreationTokens = [
+  route({
+    method: 'post',
+    path: '/account_creation_tokens/send-by-push',
+    access: 'public',
+    group: 'Account creation tokens',
+    summary: 'Sends an account creation token to a device by push notification',
+    description: 'The token is in the push alone, never in the answer.',
+    body: Joi.object<PushTarget, true>({ pn_provider: pnProvider(), pn_param: pnParam(), pn_prid: pnPrid() }),
+    answers: {
+      200: { description: 'The push service took the notification', schema: shapes.empty },
+      403: 'The device has an unused token that was sent to it lately, or was sent too many',
+      503: 'Not sent: not configured, refused, device unknown, or no answer in time. No token is left that could be used',
+    },
+    handler: sendByPush,
+  }),
+  route({
+    method: 'post',
+    path: '/account_creation_tokens',
+    access: 'admin',
+    group: 'Account creation tokens',
+    summary: 'Makes an account creation token',
+    answers: { 201: { description: 'The token', schema: shapes.creationToken } },
+    handler: async ({ client }) => created(presentCreationToken(await createCreationToken(client.ip, client.user_agent))),
+  }),
+];

@@ -1,0 +1,15 @@
+// GET /ping: is somebody there?
+import Joi from 'joi';
+import { ok, route } from '../http/route';
+
+export const ping = [
+  route({
+    method: 'get',
+    path: '/ping',
+    access: 'public',
+    group: 'Ping',
+    summary: 'Answers pong',
+    answers: { 200: { description: 'pong, as plain text', schema: Joi.string().valid('pong') } },
+    handler: () => Promise.resolve(ok('pong')),
+  }),
+];

@@ -1,0 +1,103 @@
+// From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
+import { settings } from '../../config';
+import type { AccountView } from '../services/account-views';
+import type { CreationTokenRow } from '../services/creation-tokens';
+import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics';
+
+/** UTC with six decimals (api.md 1.5). */
+export const presentDate = (moment: Date | string): string => new Date(moment).toISOString().replace('Z', '000Z');
+const orNull = (moment: Date | string | null): string | null => (moment === null ? null : presentDate(moment));
+/** `YYYY-MM-DD HH:MM:SS`, UTC. */
+const presentPlainDate = (moment: Date | string): string => new Date(moment).toISOString().slice(0, 19).replace('T', ' ');
+
+/** A moment `minutes` after another; null where minutes is 0, «never». */
+const presentExpiry = (from: Date | string, minutes: number): string | null =>
+  minutes === 0 ? null : presentDate(new Date(new Date(from).getTime() + minutes * 60_000));
+
+/** The base view. */
+export function presentAccount(view: AccountView): Record<string, unknown> {
+  const { provisioning, activation_expiration: activation, email_change_code: emailCode } = view;
+  return {
+    id: view.id,
+    username: view.username,
+    domain: view.domain,
+    email: view.email,
+    phone: view.phone,
+    display_name: view.display_name,
+    dtmf_protocol: view.dtmf_protocol,
+    activated: view.activated,
+    blocked: view.blocked,
+    admin: view.admin,
+    ip_address: view.ip_address,
+    user_agent: view.user_agent,
+    created_at: presentDate(view.created_at),
+    updated_at: orNull(view.updated_at),
+    realm: settings.ACCOUNT_REALM ?? null,
+    confirmation_key_expires: activation ? presentPlainDate(activation.expires) : null,
+    provisioning_token: provisioning?.token ?? null,
+    provisioning_token_expire_at: provisioning ? presentExpiry(provisioning.created_at, settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES) : null,
+    dictionary: view.dictionary,
+    passwords: view.passwords,
+    activation_expiration: activation && {
+      id: activation.id,
+      account_id: activation.account_id,
+      expires: presentPlainDate(activation.expires),
+      created_at: presentDate(activation.created_at),
+      updated_at: presentDate(activation.updated_at),
+    },
+    email_change_code: emailCode && {
+      email: emailCode.email,
+      ip: emailCode.ip,
+      user_agent: emailCode.user_agent,
+      created_at: presentDate(emailCode.created_at),
+      updated_at: presentDate(emailCode.updated_at),
+    },
+    types: view.types,
+    actions: view.actions,
+  };
+}
+
+export function presentCreationToken(row: CreationTokenRow): Record<string, unknown> {
+  const { token, pn_provider, pn_param, pn_prid, used, account_id, ip, user_agent, created_at } = row;
+  return {
+    token,
+    ip,
+    user_agent,
+    expire_at: presentExpiry(created_at, settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES),
+    pn_provider,
+    pn_param,
+    pn_prid,
+    used,
+    account_id,
+  };
+}
+
+const presentDates = (row: { created_at: Date; updated_at: Date }): Record<string, string> => ({
+  created_at: presentDate(row.created_at),
+  updated_at: presentDate(row.updated_at),
+});
+
+export function presentMessageDevice(row: MessageDeviceRow): Record<string, unknown> {
+  const { id, message_id, to_username, to_domain, device_id, last_status, received_at } = row;
+  return { id, message_id, to_username, to_domain, device_id, last_status, received_at: presentDate(received_at), ...presentDates(row) };
+}
+
+export function presentCallDevice(row: CallDeviceRow): Record<string, unknown> {
+  const { id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state } = row;
+  return { id, call_id, device_id, rang_at: orNull(rang_at), invite_terminated_at: orNull(invite_terminated_at), invite_terminated_state, ...presentDates(row) };
+}
+
+export function presentCall(row: CallRow): Record<string, unknown> {
+  const { id, from_username, from_domain, to_username, to_domain, initiated_at, ended_at, conference_id } = row;
+  return {
+    id,
+    from_username,
+    from_domain,
+    to_username,
+    to_domain,
+    initiated_at: presentDate(initiated_at),
+    ended_at: orNull(ended_at),
+    conference_id,
+    ...presentDates(row),
+  };
+}

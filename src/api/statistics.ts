@@ -1,0 +1,145 @@
+// What the SIP proxy reports of messages and calls. It ignores the answers and repeats nothing (clients.md 5.2), so these rows
+// know no limit by account: a 429 would lose the event for ever.
+import Joi from 'joi';
+import { badRequest, notFound } from '../errors';
+import { created, ok, route, type Call, type Reply } from '../http/route';
+import { callDevices, callEnds, calls, messageDevices, messages, type Address, type Stored } from '../services/statistics';
+import { presentCall, presentCallDevice, presentMessageDevice } from './presenters';
+import { boolean, integer, isoDate, shapes, sipAddress, text } from './schemas';
+
+interface MessageBody {
+  id: string;
+  from: Address;
+  sent_at: Date;
+  encrypted: boolean;
+  conference_id?: string;
+}
+interface MessageDeviceBody {
+  last_status: number;
+  received_at: Date;
+}
+interface CallBody {
+  id: string;
+  from: Address;
+  to: Address;
+  initiated_at: Date;
+  ended_at?: Date;
+  conference_id?: string;
+}
+interface CallDeviceBody {
+  rang_at?: Date;
+  invite_terminated?: { at?: Date; state?: string };
+}
+
+const id = (): Joi.StringSchema => text(64).required();
+const shared = { access: 'admin', group: 'Statistics', unlimited: true } as const;
+
+async function reportMessage({ body }: Call<string, MessageBody, 'admin'>): Promise<Reply> {
+  if (!(await messages.submit({ ...body, conference_id: body.conference_id ?? null }))) throw badRequest('statistics.message_exists');
+  return ok();
+}
+
+async function reportCall({ body }: Call<string, CallBody, 'admin'>): Promise<Reply> {
+  const event = { ...body, ended_at: body.ended_at ?? null, conference_id: body.conference_id ?? null };
+  if (!(await calls.submit(event))) throw badRequest('statistics.call_exists');
+  return ok();
+}
+
+/** 201 for the event that made the row, 200 for those that changed it. */
+const replyStored = <Row>(stored: Stored<Row>, present: (row: Row) => unknown): Reply => (stored.created ? created : ok)(present(stored.row));
+
+export const statistics = [
+  route({
+    ...shared,
+    method: 'post',
+    path: '/statistics/messages',
+    summary: 'Reports that a message was sent',
+    body: Joi.object<MessageBody, true>({
+      id: id(),
+      from: sipAddress().required(),
+      sent_at: isoDate().required(),
+      encrypted: boolean().required(),
+      conference_id: text(),
+    }),
+    answers: { 200: { description: 'Stored', schema: shapes.empty }, 400: 'A message with this id was already reported' },
+    handler: reportMessage,
+  }),
+  route({
+    ...shared,
+    method: 'patch',
+    path: '/statistics/messages/:message_id/to/:to/devices/:device_id',
+    summary: "Reports a device's answer to a message",
+    params: Joi.object({ message_id: id(), to: sipAddress().required(), device_id: text().required() }),
+    body: Joi.object<MessageDeviceBody, true>({ last_status: integer().required(), received_at: isoDate().required() }),
+    answers: {
+      200: { description: 'Changed', schema: shapes.messageDevice },
+      201: { description: 'Stored', schema: shapes.messageDevice },
+      400: 'No message with this id was reported',
+    },
+    handler: async ({ params, body }) => {
+      // The schema made an address of the parameter.
+      const to = params.to as unknown as Address;
+      const stored = await messageDevices.submit({ message_id: params.message_id, to, device_id: params.device_id, ...body });
+      if (!stored) throw badRequest('statistics.message_unknown');
+      return replyStored(stored, presentMessageDevice);
+    },
+  }),
+  route({
+    ...shared,
+    method: 'post',
+    path: '/statistics/calls',
+    summary: 'Reports that a call was started',
+    body: Joi.object<CallBody, true>({
+      id: id(),
+      from: sipAddress().required(),
+      to: sipAddress().required(),
+      initiated_at: isoDate().required(),
+      ended_at: isoDate(),
+      conference_id: text(),
+    }),
+    answers: { 200: { description: 'Stored', schema: shapes.empty }, 400: 'A call with this id was already reported' },
+    handler: reportCall,
+  }),
+  route({
+    ...shared,
+    method: 'patch',
+    path: '/statistics/calls/:call_id/devices/:device_id',
+    summary: 'Reports that a device rang, or how its invitation ended',
+    description: 'Changes only the fields that it carries. `at` and `state` go together.',
+    params: Joi.object({ call_id: id(), device_id: text().required() }),
+    body: Joi.object<CallDeviceBody, true>({
+      rang_at: isoDate(),
+      invite_terminated: Joi.object({ at: isoDate(), state: text() }).and('at', 'state').empty(null),
+    }),
+    answers: {
+      200: { description: 'Changed', schema: shapes.callDevice },
+      201: { description: 'Stored', schema: shapes.callDevice },
+      400: 'No call with this id was reported',
+    },
+    handler: async ({ params, body }) => {
+      const stored = await callDevices.submit({
+        call_id: params.call_id,
+        device_id: params.device_id,
+        rang_at: body.rang_at ?? null,
+        invite_terminated_at: body.invite_terminated?.at ?? null,
+        invite_terminated_state: body.invite_terminated?.state ?? null,
+      });
+      if (!stored) throw badRequest('statistics.call_unknown');
+      return replyStored(stored, presentCallDevice);
+    },
+  }),
+  route({
+    ...shared,
+    method: 'patch',
+    path: '/statistics/calls/:call_id',
+    summary: 'Reports that a call ended',
+    params: Joi.object({ call_id: id() }),
+    body: Joi.object<{ ended_at: Date }, true>({ ended_at: isoDate().required() }),
+    answers: { 200: { description: 'Stored', schema: shapes.call }, 404: 'No call with this id was reported' },
+    handler: async ({ params, body }) => {
+      const row = await callEnds.submit({ id: params.call_id, ended_at: body.ended_at });
+      if (!row) throw notFound('statistics.call_unknown');
+      return ok(presentCall(row));
+    },
+  }),
+];

@@ -1,0 +1,128 @@
+// The order of middlewares on one page, and the routes that are no rows: health, metrics, documentation, dashboard.
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import helmet from 'helmet';
+import { pinoHttp } from 'pino-http';
+import { settings } from '../config';
+import { endpoints } from './api';
+import { context } from './context';
+import { dashboard } from './dashboard';
+import { notFound } from './errors';
+import { checkReadiness } from './health';
+import { clientOf, languageOf } from './http/client';
+import { openApiDocument } from './http/openapi';
+import { writeError, writeReply } from './http/reply';
+import { apiRouter } from './http/router';
+import { log } from './log';
+import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './metrics';
+import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } from './pages';
+import { reportQueues } from './queues';
+
+/** The program's version, from package.json beside `src` or, once compiled, beside `dist`. */
+export const VERSION: string = [path.join(__dirname, '..'), path.join(__dirname, '..', '..')]
+  .map((directory) => {
+    try {
+      return (JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')) as { version: string }).version;
+    } catch {
+      return undefined;
+    }
+  })
+  .find((version) => version !== undefined) as string;
+
+const REQUEST_ID = /^[\w.-]{1,128}$/;
+
+/** Everything from our own address, inline style apart, which both bull-board and Swagger UI write; no fonts of Google's. */
+const pagesPolicy = helmet.contentSecurityPolicy({
+  useDefaults: false,
+  directives: {
+    defaultSrc: ["'none'"],
+    scriptSrc: ["'self'"],
+    styleSrc: ["'self'", "'unsafe-inline'"],
+    imgSrc: ["'self'", 'data:'],
+    fontSrc: ["'self'", 'data:'],
+    connectSrc: ["'self'"],
+    formAction: ["'self'"],
+    baseUri: ["'self'"],
+    frameAncestors: ["'none'"],
+  },
+});
+
+function identifyRequest(request: Request, response: Response, next: NextFunction): void {
+  const given = request.headers['x-request-id'];
+  const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+  request.id = id;
+  response.setHeader('x-request-id', id);
+  context.run({ request_id: id }, next);
+}
+
+const logRequests = pinoHttp({
+  logger: log,
+  genReqId: (request) => request.id,
+  quietReqLogger: true,
+  customAttributeKeys: { reqId: 'request_id' },
+  serializers: {
+    // Neither headers nor query, and the row's pattern instead of the path: provisioning and recovery tokens stand in both.
+    req: ({ method }: { method: string }) => ({ method }),
+    res: ({ statusCode }: { statusCode: number }) => ({ status: statusCode }),
+  },
+  customProps: (request, response) => ({
+    route: (response as Response).locals['route'] ?? (request as Request).baseUrl,
+    ip: clientOf(request as Request).ip,
+  }),
+  customLogLevel: (_request, response, error) => (error || response.statusCode === 500 ? 'error' : response.statusCode > 500 ? 'warn' : 'info'),
+  customSuccessMessage: () => 'request',
+  customErrorMessage: () => 'request failed',
+  autoLogging: { ignore: (request) => /^\/(health|metrics|assets|queues\/(static|api))/.test(request.url ?? '') },
+});
+
+async function writeMetrics(response: Response): Promise<void> {
+  const [readiness, reports] = await Promise.all([checkReadiness(), reportQueues().catch(() => [])]);
+  serverUp.set({ server: 'postgresql' }, readiness.postgresql.status === 'ok' ? 1 : 0);
+  serverUp.set({ server: 'redis' }, readiness.redis.status === 'ok' ? 1 : 0);
+  // Figures of a Redis that does not answer would be lies: none are shown then.
+  for (const gauge of [queueJobs, queueOldest, queueWorkers]) gauge.reset();
+  for (const { queue, workers, oldest_waiting_seconds: oldest, ...states } of reports) {
+    for (const [state, count] of Object.entries(states)) queueJobs.set({ queue, state }, count);
+    queueOldest.set({ queue }, oldest ?? 0);
+    queueWorkers.set({ queue }, workers);
+  }
+  response.setHeader('content-type', registry.contentType);
+  response.end(await registry.metrics());
+}
+
+export function createApp(): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('trust proxy', settings.TRUST_PROXY);
+  app.use(identifyRequest, logRequests);
+  app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } } }));
+
+  app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
+  app.get('/health/ready', async (_request, response) => {
+    const readiness = await checkReadiness();
+    writeReply(response, { status: readiness.status === 'ok' ? 200 : 503, body: readiness });
+  });
+  app.get('/metrics', (_request, response) => writeMetrics(response));
+
+  const document = openApiDocument(endpoints, settings, VERSION);
+  app.get('/api/openapi.json', (_request, response) => writeReply(response, { status: 200, body: document }));
+  app.get('/api', pagesPolicy, (_request, response) => {
+    response.type('html').send(documentationPage());
+  });
+  app.get('/assets/documentation.js', (_request, response) => {
+    response.type('js').send(documentationScript);
+  });
+  app.get(STYLESHEET_PATH, (_request, response) => {
+    response.type('css').send(stylesheet);
+  });
+  app.use('/assets/swagger-ui', express.static(path.dirname(require.resolve('swagger-ui-dist/package.json')), { index: false, maxAge: '1d' }));
+  app.use('/api', apiRouter(endpoints));
+
+  app.use('/queues', pagesPolicy, dashboard());
+  app.use((request, response) => writeError(response, notFound('route.not_found'), languageOf(request)));
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));
+  return app;
+}

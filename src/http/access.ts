@@ -1,0 +1,17 @@
+// What a caller may do: blocked, expired Space, role; in the order of api.md 1.2.
+import { forbidden } from '../errors';
+import type { Identity } from '../services/api-keys';
+import type { Access, Caller } from './route';
+
+/** @throws {ApiError} 403 with the first reason that holds */
+export function authorize(identity: Identity, access: Access): Caller {
+  const { account_id, username, domain, admin } = identity;
+  const super_admin = admin && identity.space_super;
+  if (identity.blocked) throw forbidden('auth.blocked');
+  if (!super_admin && (isPast(identity.space_expire_at) || isPast(identity.request_space_expire_at))) throw forbidden('auth.space_expired');
+  if (access === 'super_admin' && !super_admin) throw forbidden(admin ? 'auth.super_admin' : 'auth.admin');
+  if (access === 'admin' && !admin) throw forbidden('auth.admin');
+  return { account_id, username, domain, admin, super_admin };
+}
+
+const isPast = (moment: Date | null): boolean => moment !== null && moment.getTime() <= Date.now();

@@ -1,0 +1,76 @@
+// The body of a request: size, content type, accept, JSON, in that order (api.md 1.1, 1.2); then trimmed.
+import express, { type Request, type Response } from 'express';
+import { ApiError, badRequest } from '../errors';
+
+const LIMIT = 1024 * 1024;
+const MAX_DEPTH = 32;
+/** Typed by people as they are: never trimmed (api.md 1.1). */
+const VERBATIM = new Set(['password', 'old_password']);
+
+const readRaw = express.raw({ type: () => true, limit: LIMIT });
+
+const refuse = (status: number, key: 'request.too_large' | 'request.content_type' | 'request.accept'): ApiError => new ApiError(status, { key, values: {} });
+
+function hasBody(request: Request): boolean {
+  const length = request.headers['content-length'];
+  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
+function checkHeaders(request: Request): void {
+  if (Number(request.headers['content-length'] ?? 0) > LIMIT) throw refuse(413, 'request.too_large');
+  const type = request.headers['content-type'];
+  if (type !== undefined && hasBody(request)) {
+    const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
+    const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice(8).replaceAll('"', '');
+    if (media !== 'application/json' || (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')) {
+      throw refuse(415, 'request.content_type');
+    }
+  }
+  if (request.headers.accept !== undefined && request.accepts('application/json') === false) throw refuse(406, 'request.accept');
+}
+
+function readBytes(request: Request, response: Response): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    readRaw(request, response, (error?: unknown) => {
+      if (!error) {
+        resolve(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
+        return;
+      }
+      const { type } = error as { type?: string };
+      if (type === 'entity.too.large') reject(refuse(413, 'request.too_large'));
+      else if (type === 'encoding.unsupported') reject(refuse(415, 'request.content_type'));
+      else if (type === 'request.aborted' || type === 'request.size.invalid') reject(badRequest('request.aborted'));
+      else reject(badRequest('json.invalid'));
+    });
+  });
+}
+
+/** Reads one JSON object. An empty body and `[]` are `{}`. @throws {ApiError} 413, 415, 406, 400 */
+export async function readBody(request: Request, response: Response): Promise<Record<string, unknown>> {
+  checkHeaders(request);
+  if (!hasBody(request)) return {};
+  const bytes = await readBytes(request, response);
+  let value: unknown;
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    if (text.trim() === '') return {};
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the body, passwords too (pitfalls B7.59).
+    throw badRequest('json.invalid');
+  }
+  if (Array.isArray(value) && value.length === 0) return {};
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('json.not_an_object');
+  return trim(value, 0) as Record<string, unknown>;
+}
+
+/** Trims strings, inside objects too; what is empty then is null. */
+function trim(value: unknown, depth: number): unknown {
+  if (depth > MAX_DEPTH) throw badRequest('json.too_deep');
+  if (typeof value === 'string') return value.trim() || null;
+  if (Array.isArray(value)) return value.map((entry) => trim(entry, depth + 1));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, entry]) => [name, VERBATIM.has(name) && typeof entry === 'string' ? entry : trim(entry, depth + 1)]),
+  );
+}

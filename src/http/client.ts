@@ -1,0 +1,26 @@
+// What a request says of the client that sent it.
+import type { Request } from 'express';
+import Negotiator from 'negotiator';
+import { LANGUAGES, type Language } from '../messages';
+import type { Client } from './route';
+
+/** A socket that listens on IPv6 too shows IPv4 clients as ::ffff:a.b.c.d. */
+const mapped = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
+
+export function clientOf(request: Request): Client {
+  return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'] };
+}
+
+/** The Host header, or what a trusted front says instead of it, without the port, in lower case. */
+export const hostOf = (request: Request): string => (request.hostname ?? '').toLowerCase();
+
+/** The best of our languages for `Accept-Language`, weights and regions counted (RFC 9110 12.5.4); English where none fits. */
+export function languageOf(request: Request): Language {
+  const wanted = new Negotiator(request).languages().map((tag) => tag.split('-')[0]?.toLowerCase());
+  for (const tag of wanted) {
+    const found = LANGUAGES.find((language) => language === tag);
+    if (found) return found;
+    if (tag === '*') break;
+  }
+  return 'en';
+}

@@ -1,0 +1,125 @@
+// The OpenAPI 3.1 document, made of the rows.
+import type Joi from 'joi';
+import type { Settings } from '../../config';
+import type { AnyRow, Answer } from './route';
+
+type Json = Record<string, unknown>;
+
+interface Description {
+  type?: string;
+  flags?: { presence?: string };
+  metas?: { json?: Json }[];
+  keys?: Record<string, Description>;
+}
+
+/**
+ * JSON Schema 2020-12 of a Joi schema, by Joi itself; fields whose rule is ours bring their own (`meta({ json })`).
+ * `and()` is not shown there: the row's description says it.
+ */
+export function jsonSchema(schema: Joi.Schema, direction: 'input' | 'output' = 'input'): Json {
+  const made = schema['~standard'].jsonSchema?.[direction]({ target: 'draft-2020-12' }) as Json;
+  return patch(made, schema.describe() as Description);
+}
+
+function patch(made: Json, description: Description): Json {
+  const own = description.metas?.find(({ json }) => json)?.json;
+  if (own) return own;
+  if (!description.keys) return made;
+  const properties = { ...(made['properties'] as Record<string, Json> | undefined) };
+  for (const [name, child] of Object.entries(description.keys)) properties[name] = patch(properties[name] ?? {}, child);
+  return { ...made, properties };
+}
+
+const ERRORS: Record<number, string> = {
+  400: 'The body is not a JSON object',
+  401: 'Not authenticated',
+  403: 'Blocked, expired space, or not the role for it',
+  404: 'Not found',
+  406: 'The answer is application/json, which `accept` does not admit',
+  413: 'The body is larger than 1 MiB',
+  415: 'The body is not application/json',
+  422: 'A field is not valid: `errors` names it',
+  429: 'Too many requests',
+  503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
+};
+
+function statusesOf({ access, params, body, unlimited }: AnyRow): number[] {
+  return [400, ...(access === 'public' ? [] : [401, 403]), 406, 413, 415, ...(params || body ? [422] : []), ...(unlimited ? [] : [429]), 503];
+}
+
+function responsesOf(row: AnyRow): Json {
+  const responses: Json = {};
+  for (const status of statusesOf(row)) responses[status] = errorResponse(ERRORS[status] ?? '');
+  for (const [status, given] of Object.entries(row.answers)) {
+    const { description, schema }: Answer = typeof given === 'string' ? { description: given } : given;
+    if (!schema) {
+      responses[status] = errorResponse(description);
+      continue;
+    }
+    const json = jsonSchema(schema, 'output');
+    responses[status] = { description, content: { [json['type'] === 'string' ? 'text/plain' : 'application/json']: { schema: json } } };
+  }
+  return responses;
+}
+
+const errorResponse = (description: string): Json => ({ description, content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } });
+
+function parametersOf(row: AnyRow): Json[] {
+  const properties = row.params ? (jsonSchema(row.params)['properties'] as Record<string, Json>) : {};
+  return [...row.path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({ name, in: 'path', required: true, schema: properties[name] ?? { type: 'string' } }));
+}
+
+function operationOf(row: AnyRow): Json {
+  const roles = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
+  const name = row.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
+  return {
+    operationId: `${row.method}${name}`,
+    tags: [row.group],
+    summary: row.summary,
+    description: [row.description, `*Access: ${roles[row.access]}.*`].filter(Boolean).join('\n\n'),
+    parameters: parametersOf(row),
+    ...(row.body ? { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(row.body) } } } } : {}),
+    responses: responsesOf(row),
+    security: row.access === 'public' ? [] : [{ api_key: [] }, { api_key_cookie: [] }],
+  };
+}
+
+/** @param version of the program */
+export function openApiDocument(rows: readonly AnyRow[], settings: Settings, version: string): Json {
+  const paths: Record<string, Json> = {};
+  for (const row of rows) {
+    const path = row.path.replace(/:(\w+)/g, '{$1}');
+    (paths[path] ??= {})[row.method] = operationOf(row);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: `${settings.APP_NAME} API`,
+      version,
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      description: [
+        'Creates and manages SIP accounts. Bodies and answers are JSON; an error is `{"message": "…"}`, with `errors` by field where a field is at fault.',
+        'Texts come in English or French, as `accept-language` asks.',
+        '## Authentication',
+        'With an API key, in the header `x-api-key` or the cookie of that name:',
+        `    curl -H 'x-api-key: YOUR_KEY' ${settings.APP_URL}/api/accounts/me`,
+      ].join('\n\n'),
+    },
+    servers: [{ url: `${settings.APP_URL}/api` }],
+    tags: [...new Set(rows.map(({ group }) => group))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: {
+        Error: {
+          type: 'object',
+          required: ['message'],
+          properties: { message: { type: 'string' }, errors: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } } },
+        },
+      },
+      securitySchemes: {
+        api_key: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+        api_key_cookie: { type: 'apiKey', in: 'cookie', name: 'x-api-key' },
+      },
+    },
+  };
+}

@@ -1,0 +1,52 @@
+// How many requests a client may make in a minute (api.md 1.7): counted in Redis for all processes together, in memory while Redis is away.
+import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
+import { settings } from '../../config';
+import { ApiError } from '../errors';
+import { producerConnection } from '../queues';
+
+const MINUTE = 60;
+let limiter: RateLimiterAbstract | undefined;
+
+function open(): RateLimiterAbstract {
+  const limits = { points: settings.RATE_LIMIT_PER_MINUTE, duration: MINUTE };
+  return new RateLimiterRedis({
+    ...limits,
+    storeClient: producerConnection(),
+    keyPrefix: `${settings.QUEUE_PREFIX}:rate-limit`,
+    rejectIfRedisNotReady: true,
+    // Who is over the limit costs no more round trips until the minute ends.
+    inMemoryBlockOnConsumed: settings.RATE_LIMIT_PER_MINUTE + 1,
+    insuranceLimiter: new RateLimiterMemory(limits),
+  });
+}
+
+/**
+ * Counts one request of `client` (`account:12` or `ip:192.0.2.1`).
+ *
+ * @returns the headers that tell the client what is left
+ * @throws {ApiError} 429 over the limit
+ */
+export async function countRequest(client: string): Promise<Record<string, string>> {
+  if (settings.RATE_LIMIT_PER_MINUTE === 0) return {};
+  limiter ??= open();
+  const limit = String(settings.RATE_LIMIT_PER_MINUTE);
+  try {
+    const { remainingPoints } = await limiter.consume(client);
+    return { 'x-ratelimit-limit': limit, 'x-ratelimit-remaining': String(Math.max(0, remainingPoints)) };
+  } catch (error) {
+    if (!(error instanceof RateLimiterRes)) throw error;
+    const seconds = Math.max(1, Math.ceil(error.msBeforeNext / 1000));
+    throw new ApiError(
+      429,
+      { key: 'rate_limit.exceeded', values: { seconds } },
+      {
+        headers: {
+          'x-ratelimit-limit': limit,
+          'x-ratelimit-remaining': '0',
+          'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + seconds),
+          'retry-after': String(seconds),
+        },
+      },
+    );
+  }
+}

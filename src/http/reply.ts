@@ -1,0 +1,49 @@
+// The only writer of an answer under /api: exactly `application/json`, errors in the caller's language.
+import type { Response } from 'express';
+import { ApiError, unavailable } from '../errors';
+import { isDatabaseAway } from '../database';
+import { log } from '../log';
+import { render, type Language, type Message } from '../messages';
+import type { Reply } from './route';
+
+type Headers = Record<string, string | string[]>;
+
+function write(response: Response, status: number, contentType: string, body: string, headers: Headers): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const bytes = Buffer.from(body, 'utf8');
+  response.statusCode = status;
+  // Express's own json(), send() and type() append a charset, which a real client refuses (pitfalls B7.58).
+  response.setHeader('content-type', contentType);
+  response.setHeader('content-length', bytes.length);
+  response.setHeader('cache-control', 'no-store');
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.end(response.req.method === 'HEAD' ? undefined : bytes);
+}
+
+export function writeReply(response: Response, { status, body, headers = {} }: Reply): void {
+  if (typeof body === 'string') write(response, status, 'text/plain; charset=utf-8', body, headers);
+  else write(response, status, 'application/json', JSON.stringify(body), headers);
+}
+
+/** What an error is to the caller: an ApiError is itself, a database that is away is 503, all else 500 without detail. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (isDatabaseAway(error)) return unavailable('server.database', {}, { cause: error, headers: { 'retry-after': '5' } });
+  return new ApiError(500, { key: 'server.error', values: {} }, { cause: error });
+}
+
+/** Writes an error (api.md 1.3) and logs what only operators should know. */
+export function writeError(response: Response, error: unknown, language: Language): void {
+  const { status, text, details } = toApiError(error);
+  if (status === 500) log.error({ err: details.cause ?? error }, 'a request failed');
+  else if (status === 503 && details.cause) log.warn({ reason: details.cause instanceof Error ? details.cause.message : String(details.cause) }, 'a request was refused');
+  const say = (message: Message): string => render(message, language);
+  const body: { message: string; errors?: Record<string, string[]> } = { message: say(text) };
+  if (details.errors) {
+    body.errors = Object.fromEntries(Object.entries(details.errors).map(([field, messages]) => [field, messages.map(say)]));
+  }
+  write(response, status, 'application/json', JSON.stringify(body), { 'content-language': language, ...details.headers });
+}

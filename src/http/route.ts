@@ -1,0 +1,89 @@
+// One endpoint, declared. The router, the OpenAPI document and the access tests are derived from these rows.
+import type { IncomingHttpHeaders } from 'node:http';
+import type Joi from 'joi';
+import type { Language } from '../messages';
+import type { Settings } from '../../config';
+
+export type Access = 'public' | 'user' | 'admin' | 'super_admin';
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+/** Who calls, once authenticated. */
+export interface Caller {
+  account_id: number;
+  username: string;
+  domain: string;
+  admin: boolean;
+  super_admin: boolean;
+}
+
+/** Where a request comes from. */
+export interface Client {
+  /** As TRUST_PROXY resolves it; IPv4 without the IPv6 prefix. */
+  ip: string;
+  user_agent: string | undefined;
+}
+
+/** Names in a path literal: `/a/:b/c/:d` → `b` | `d`. */
+type ParamNames<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | ParamNames<`/${Rest}`>
+  : Path extends `${string}:${infer Name}`
+    ? Name
+    : never;
+
+/** All that a handler gets; it never sees the request or the response. */
+export interface Call<Path extends string, Body, A extends Access> {
+  params: { [Name in ParamNames<Path>]: string };
+  body: Body;
+  caller: A extends 'public' ? undefined : Caller;
+  client: Client;
+  language: Language;
+  /** The Host header without its port, in lower case: it picks the request's Space (services/spaces.ts). */
+  host: string;
+  headers: IncomingHttpHeaders;
+}
+
+/** All that a handler gives. Text is sent as text/plain, anything else as JSON. */
+export interface Reply {
+  status: number;
+  body: unknown;
+  headers?: Record<string, string>;
+}
+
+export interface Answer {
+  description: string;
+  /** Shape of the body; the tests hold every answer that they see against it. */
+  schema?: Joi.Schema;
+}
+
+export interface Row<Path extends string = string, Body = unknown, A extends Access = Access> {
+  method: Method;
+  /** Under /api, in Express's notation. */
+  path: Path;
+  access: A;
+  /** Group in the documentation. */
+  group: string;
+  summary: string;
+  description?: string;
+  /** Checked as a body is: 422 names the parameter. */
+  params?: Joi.ObjectSchema;
+  body?: Joi.ObjectSchema<Body>;
+  answers: Record<number, string | Answer>;
+  /** Where false the endpoint is switched off: 404, after the role was checked (api.md 1.2, 8). */
+  when?: (settings: Settings) => boolean;
+  /**
+   * Set where a refusal would lose data for ever: no limit by account. Strangers are limited all the same.
+   */
+  unlimited?: true;
+  handler: (call: Call<Path, Body, A>) => Promise<Reply>;
+}
+
+/** Any row, its own types forgotten. */
+export type AnyRow = Row<string, unknown, Access>;
+
+/** Declares an endpoint. A row without `access` does not compile. */
+export function route<const Path extends string, Body, const A extends Access>(row: Row<Path, Body, A>): AnyRow {
+  return row as unknown as AnyRow;
+}
+
+export const ok = (body: unknown = {}): Reply => ({ status: 200, body });
+export const created = (body: unknown): Reply => ({ status: 201, body });

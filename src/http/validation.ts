@@ -1,0 +1,47 @@
+// From a row's Joi schema to our own messages: Joi's name no field in French, and its errors carry values (pitfalls B7.65).
+import type Joi from 'joi';
+import { unprocessable, type FieldErrors } from '../errors';
+import type { Message, MessageKey } from '../messages';
+
+/** Rules of ours in `schemas.ts` fail with a message's key itself; these are Joi's own. */
+const KEYS: Record<string, MessageKey> = {
+  'any.required': 'field.required',
+  'any.only': 'field.one_of',
+  'string.base': 'field.string',
+  'string.empty': 'field.required',
+  'string.max': 'field.max',
+  'string.min': 'field.min',
+  'string.length': 'field.length',
+  'string.pattern.base': 'field.pattern',
+  'object.base': 'field.object',
+};
+
+function toMessage({ type, path, context = {} }: Joi.ValidationErrorItem): Message {
+  const key = KEYS[type] ?? (type.startsWith('message:') ? (type.slice(8) as MessageKey) : 'field.invalid');
+  const values: Message['values'] = { attribute: String(path.at(-1) ?? '') };
+  for (const name of ['limit', 'min', 'max', 'other'] as const) {
+    const value = context[name] as unknown;
+    if (typeof value === 'number' || typeof value === 'string') values[name] = value;
+  }
+  if (type === 'any.only') values['allowed'] = (context['valids'] as unknown[]).filter((valid) => typeof valid === 'string').join(', ');
+  return { key, values };
+}
+
+/** The field at fault and what to say of it. Of fields that go together the missing one is at fault, not the object around them. */
+function toFault(detail: Joi.ValidationErrorItem): [field: string, message: Message] {
+  if (detail.type !== 'object.and') return [detail.path.join('.'), toMessage(detail)];
+  const missing = (detail.context?.['missing'] as string[])[0] ?? '';
+  return [[...detail.path, missing].join('.'), { key: 'field.required', values: { attribute: missing } }];
+}
+
+/** Checks `value`; gives what the schema made of it. @throws {ApiError} 422 with every field's faults, in the schema's order */
+export function validate<T>(schema: Joi.ObjectSchema<T>, value: unknown): T {
+  const { value: result, error } = schema.validate(value, { abortEarly: false, convert: false, stripUnknown: true });
+  if (!error) return result as T;
+  const errors: FieldErrors = {};
+  for (const detail of error.details) {
+    const [field, message] = toFault(detail);
+    (errors[field] ??= []).push(message);
+  }
+  throw unprocessable(errors);
+}

@@ -1,0 +1,38 @@
+// Every text a person may read, in each language. The compiler refuses a catalogue that lacks a key.
+import { en } from './en';
+import { fr } from './fr';
+
+export type MessageKey = keyof typeof en;
+export interface Message {
+  key: MessageKey;
+  values: Record<string, string | number>;
+}
+
+/** Names of fields in the language, where they differ from the field's own name. */
+export interface Catalogue {
+  texts: Record<MessageKey, string>;
+  attributes: Record<string, string>;
+}
+
+export const LANGUAGES = ['en', 'fr'] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+export const catalogues: Record<Language, Catalogue> = {
+  en: { texts: en, attributes: {} },
+  fr: {
+    texts: fr,
+    attributes: { username: 'pseudo', password: 'mot de passe', phone: 'téléphone', title: 'titre', value: 'valeur' },
+  },
+};
+
+/**
+ * Renders a message. `{attribute}` is a field's name and is translated itself (api.md 1.6); other values go in as they are.
+ */
+export function render({ key, values }: Message, language: Language): string {
+  const { texts, attributes } = catalogues[language];
+  return texts[key].replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = values[name];
+    if (value === undefined) return whole;
+    return name === 'attribute' ? (attributes[value] ?? String(value).replaceAll('_', ' ')) : String(value);
+  });
+}

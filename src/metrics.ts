@@ -1,0 +1,57 @@
+// What /metrics shows. No path parameter, id or address is a label (pitfalls B8.71).
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+export const registry = new Registry();
+collectDefaultMetrics({ register: registry });
+
+const requests = new Histogram({
+  name: 'flexiapi_http_request_duration_seconds',
+  help: 'Duration of the requests under /api, by endpoint',
+  labelNames: ['method', 'route', 'status'],
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  registers: [registry],
+});
+
+/** Starts the clock of one request; call the result with its status. */
+export function observeRequest(method: string, route: string): (status: number) => void {
+  const end = requests.startTimer();
+  return (status) => end({ method: method.toUpperCase(), route, status });
+}
+
+export const queueJobs = new Gauge({
+  name: 'flexiapi_queue_jobs',
+  help: 'Jobs in a queue, by state',
+  labelNames: ['queue', 'state'],
+  registers: [registry],
+});
+export const queueOldest = new Gauge({
+  name: 'flexiapi_queue_oldest_waiting_seconds',
+  help: 'How long the oldest waiting job of a queue has waited',
+  labelNames: ['queue'],
+  registers: [registry],
+});
+export const queueWorkers = new Gauge({
+  name: 'flexiapi_queue_workers',
+  help: 'Workers that serve a queue',
+  labelNames: ['queue'],
+  registers: [registry],
+});
+export const serverUp = new Gauge({
+  name: 'flexiapi_server_up',
+  help: '1 where PostgreSQL or Redis answers this process',
+  labelNames: ['server'],
+  registers: [registry],
+});
+export const pushAnswers = new Counter({
+  name: 'flexiapi_push_answers_total',
+  help: 'What came of the pushes that requests waited for',
+  labelNames: ['outcome'],
+  registers: [registry],
+});
+export const statisticsBatch = new Histogram({
+  name: 'flexiapi_statistics_batch_events',
+  help: 'Statistics events that shared one statement',
+  labelNames: ['kind'],
+  buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+  registers: [registry],
+});

@@ -1,0 +1,85 @@
+// Codes sent to a person; `code` null = spent, void or superseded.
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { database } from '../database';
+import { type SendState, accountId, client, DATE, dated, id, optional, required, sending, SMALLINT, varchar } from './columns';
+
+export class EmailChangeCode extends Model<InferAttributes<EmailChangeCode>, InferCreationAttributes<EmailChangeCode>> {
+  declare id: CreationOptional<number>;
+  declare account_id: number;
+  declare code: CreationOptional<string | null>;
+  declare email: string;
+  declare attempts: CreationOptional<number>;
+  declare language: CreationOptional<string>;
+  declare ip: CreationOptional<string | null>;
+  declare user_agent: CreationOptional<string | null>;
+  declare send_state: CreationOptional<SendState | null>;
+  declare send_deadline: CreationOptional<Date | null>;
+  declare created_at: CreationOptional<Date>;
+  declare updated_at: CreationOptional<Date | null>;
+}
+EmailChangeCode.init(
+  {
+    id,
+    account_id: accountId,
+    code: optional(varchar(255)),
+    email: required(varchar(255)),
+    attempts: required(SMALLINT, 0),
+    language: required(varchar(2), 'en'),
+    ...client,
+    ...sending,
+    created_at: DATE,
+    updated_at: DATE,
+  },
+  { sequelize: database, tableName: 'email_change_codes', ...dated },
+);
+
+export class PhoneChangeCode extends Model<InferAttributes<PhoneChangeCode>, InferCreationAttributes<PhoneChangeCode>> {
+  declare id: CreationOptional<number>;
+  declare account_id: number;
+  declare code: CreationOptional<string | null>;
+  declare phone: string;
+  declare attempts: CreationOptional<number>;
+  declare language: CreationOptional<string>;
+  declare ip: CreationOptional<string | null>;
+  declare user_agent: CreationOptional<string | null>;
+  declare send_state: CreationOptional<SendState | null>;
+  declare send_deadline: CreationOptional<Date | null>;
+  declare created_at: CreationOptional<Date>;
+  declare updated_at: CreationOptional<Date | null>;
+}
+PhoneChangeCode.init(
+  {
+    id,
+    account_id: accountId,
+    code: optional(varchar(255)),
+    phone: required(varchar(255)),
+    attempts: required(SMALLINT, 0),
+    language: required(varchar(2), 'en'),
+    ...client,
+    ...sending,
+    created_at: DATE,
+    updated_at: DATE,
+  },
+  { sequelize: database, tableName: 'phone_change_codes', ...dated },
+);
+
+export class RecoveryCode extends Model<InferAttributes<RecoveryCode>, InferCreationAttributes<RecoveryCode>> {
+  declare id: CreationOptional<number>;
+  declare account_id: number;
+  declare code: CreationOptional<string | null>;
+  declare ip: CreationOptional<string | null>;
+  declare user_agent: CreationOptional<string | null>;
+  declare created_at: CreationOptional<Date>;
+  declare updated_at: CreationOptional<Date | null>;
+}
+RecoveryCode.init(
+  {
+    id,
+    account_id: accountId,
+    code: optional(varchar(255)),
+    ...client,
+    created_at: DATE,
+    updated_at: DATE,
+  },
+  { sequelize: database, tableName: 'recovery_codes', ...dated },
+);

@@ -1,0 +1,27 @@
+// Column definitions that many tables share.
+import { DataTypes, type ModelAttributeColumnOptions } from 'sequelize';
+
+export const id: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, primaryKey: true, autoIncrement: true };
+export const accountId: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, allowNull: false };
+export const required = (type: ModelAttributeColumnOptions['type'], defaultValue?: unknown): ModelAttributeColumnOptions => ({
+  type,
+  allowNull: false,
+  ...(defaultValue === undefined ? {} : { defaultValue }),
+});
+export const optional = (type: ModelAttributeColumnOptions['type']): ModelAttributeColumnOptions => ({ type, allowNull: true });
+export const varchar = (length: number): ModelAttributeColumnOptions['type'] => DataTypes.STRING(length);
+export const DATE = DataTypes.DATE;
+export const BOOLEAN = DataTypes.BOOLEAN;
+export const INTEGER = DataTypes.INTEGER;
+export const SMALLINT = DataTypes.SMALLINT;
+export const BIGINT = DataTypes.BIGINT;
+export const TEXT = DataTypes.TEXT;
+
+/** Tables whose rows say when they were made and changed. */
+export const dated = { timestamps: true, createdAt: 'created_at', updatedAt: 'updated_at' } as const;
+/** The client that a row was made for. */
+export const client = { ip: optional(varchar(255)), user_agent: optional(varchar(255)) };
+/** What the sweep reads of a row that needs a job. */
+export const sending = { send_state: optional(TEXT), send_deadline: optional(DATE) };
+
+export type SendState = 'due' | 'sending' | 'sent' | 'failed';

@@ -1,0 +1,22 @@
+// Countries whose phone numbers are accepted.
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { database } from '../database';
+import { BOOLEAN, DATE, dated, required, varchar } from './columns';
+
+export class PhoneCountry extends Model<InferAttributes<PhoneCountry>, InferCreationAttributes<PhoneCountry>> {
+  declare code: string;
+  declare country_code: string;
+  declare activated: CreationOptional<boolean>;
+  declare created_at: CreationOptional<Date>;
+  declare updated_at: CreationOptional<Date | null>;
+}
+PhoneCountry.init(
+  {
+    code: { ...required(varchar(2)), primaryKey: true },
+    country_code: required(varchar(3)),
+    activated: required(BOOLEAN, false),
+    created_at: DATE,
+    updated_at: DATE,
+  },
+  { sequelize: database, tableName: 'phone_countries', ...dated },
+);

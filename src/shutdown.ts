@@ -1,0 +1,49 @@
+// The end of a process: steps in order, under a timer.
+import { log } from './log';
+
+type Step = readonly [name: string, run: () => Promise<unknown>];
+
+const FLUSH = 100;
+
+/**
+ * Runs the steps one after another at SIGTERM, SIGINT, or when the process that forked this one is gone; then exits.
+ * A step that throws does not keep the others from running. After `graceSeconds` the process exits whatever is left.
+ */
+export function onShutdown(graceSeconds: number, steps: readonly Step[]): void {
+  let begun = false;
+  const stop = async (why: string): Promise<void> => {
+    if (begun) return;
+    begun = true;
+    log.info({ why }, 'stopping');
+    const timer = setTimeout(() => {
+      log.warn({ seconds: graceSeconds }, 'stopped with work unfinished');
+      setTimeout(() => process.exit(1), FLUSH);
+    }, graceSeconds * 1000);
+    timer.unref();
+    for (const [name, run] of steps) {
+      try {
+        await run();
+      } catch (error) {
+        log.error({ err: error, step: name }, 'a step of the shutdown failed');
+      }
+    }
+    log.info('stopped');
+    log.flush(() => process.exit(0));
+    setTimeout(() => process.exit(0), FLUSH);
+  };
+  process.once('SIGTERM', () => void stop('SIGTERM'));
+  process.once('SIGINT', () => void stop('SIGINT'));
+  // npm start forks web and worker: where it was killed, they must not live on.
+  if (process.send) process.once('disconnect', () => void stop('parent is gone'));
+}
+
+/** Exits at a failed start or an error that nobody caught, after saying which. */
+export function dieOnUncaught(): void {
+  const die = (error: unknown): void => {
+    log.fatal({ err: error }, 'uncaught error');
+    log.flush(() => process.exit(1));
+    setTimeout(() => process.exit(1), FLUSH);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+}

@@ -1,0 +1,90 @@
+// The process `worker`: does the jobs of the queues it serves (WORKER_QUEUES), and keeps their schedules.
+import { UnrecoverableError, Worker, type Job as BullJob } from 'bullmq';
+import { settings } from '../config';
+import { context } from '../src/context';
+import { closeDatabase } from '../src/database';
+import { log } from '../src/log';
+import { closeQueues, failureText, jobOptions, queueOf, queuePrefix, queues, type Envelope, type QueueName, type SendResult } from '../src/queues';
+import { closeRedis, connectRedis } from '../src/redis';
+import { dieOnUncaught, onShutdown } from '../src/shutdown';
+import { handlers, type Job } from './index';
+import { closeProviders } from './providers';
+import { closeStatisticsDatabase } from './statistics';
+
+dieOnUncaught();
+
+const GOOD_OUTCOMES = new Set(['sent', 'already_sent', 'limit_reached']);
+
+/** Does one job. What was not sent is a failed job, so that operators see it; who waits reads the outcome in its reason. */
+async function run<Q extends QueueName>(name: Q, job: BullJob<Envelope>): Promise<unknown> {
+  const { payload, deadline = Infinity, request_id } = job.data;
+  const started = performance.now();
+  return context.run({ request_id: request_id ?? job.id ?? '' }, async () => {
+    const handler = handlers[name] as (job: Job<QueueName>) => Promise<unknown>;
+    const result = await handler({ payload, timeLeft: () => deadline - Date.now() });
+    const seconds = Math.round(performance.now() - started) / 1000;
+    const { outcome, reason } = result as Partial<SendResult<string>>;
+    if (outcome === undefined) {
+      log.debug({ queue: name, job: job.id, result, seconds }, 'job');
+      return result;
+    }
+    log.info({ queue: name, job: job.id, outcome, reason, seconds }, 'job');
+    if (!GOOD_OUTCOMES.has(outcome)) throw new UnrecoverableError(failureText({ outcome, ...(reason === undefined ? {} : { reason }) }));
+    return result;
+  });
+}
+
+const connection = connectRedis('worker');
+const served = settings.WORKER_QUEUES as QueueName[];
+
+const workers = served.map((name) => {
+  const { sends } = queues[name];
+  const worker = new Worker<Envelope>(name, (job) => run(name, job), {
+    connection,
+    prefix: queuePrefix(name),
+    concurrency: sends ? settings.WORKER_CONCURRENCY : 1,
+    // A send whose worker died is not done again: nobody knows how far it came (design.md, «At most once to a person»).
+    maxStalledCount: sends ? 0 : 1,
+    metrics: { maxDataPoints: 60 * 24 },
+  });
+  worker.on('error', (error) => log.debug({ queue: name, reason: error.message }, 'worker'));
+  worker.on('failed', (job, error) => {
+    if (!(error instanceof UnrecoverableError)) log.error({ err: error, queue: name, job: job?.id }, 'a job failed');
+  });
+  return worker;
+});
+
+async function keepSchedules(): Promise<void> {
+  for (const name of served) {
+    const { schedules } = queues[name];
+    for (const { id, every, payload } of schedules) {
+      await queueOf(name).upsertJobScheduler(id, { every }, { name: id, data: { payload }, opts: jobOptions(name) });
+    }
+  }
+}
+
+/** Redis may be away at the start: try until it is there. */
+async function keepSchedulesAtLast(): Promise<void> {
+  for (;;) {
+    try {
+      await connection.ping();
+      await keepSchedules();
+      return;
+    } catch (error) {
+      log.debug({ reason: error instanceof Error ? error.message : String(error) }, 'schedules are not kept yet');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+void keepSchedulesAtLast();
+log.info({ queues: served }, 'worker runs');
+process.send?.('ready');
+
+onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
+  ['workers', () => Promise.all(workers.map((worker) => worker.close()))],
+  ['providers', closeProviders],
+  ['queues', closeQueues],
+  ['redis', () => closeRedis(connection)],
+  ['database', () => Promise.all([closeDatabase(), closeStatisticsDatabase()])],
+]);

@@ -1,0 +1,59 @@
+// The queue `maintenance`: what time alone makes due.
+import { settings } from '../config';
+import { database, execute } from '../src/database';
+import { log } from '../src/log';
+import { rowJobId, tell } from '../src/queues';
+import { clearNonces } from '../src/services/nonces';
+import { dueCodes, failOverdueCodes } from '../src/services/codes';
+import { forgetOverdue } from '../src/services/creation-tokens';
+import { ensurePartitions } from '../src/services/partitions';
+import type { Job } from './index';
+
+/**
+ * Rows whose process died between its commit and adding the job get their job now; rows whose worker died in the send are
+ * closed. The row's id is the job's: a job that is there already is not added again.
+ */
+async function sweep(): Promise<Record<string, number>> {
+  const due = await dueCodes();
+  for (const { kind, id, deadline } of due) {
+    if (kind === 'email_change') await tell('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
+    else await tell('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
+  }
+  return { enqueued: due.length, forgotten: await forgetOverdue(), overdue: await failOverdueCodes() };
+}
+
+/** Spent and expired rows that nothing asks for any more. Tombstones stay until an operator clears them (api.md 4). */
+async function clean(): Promise<Record<string, number>> {
+  const keepMinutes = Math.max(settings.BLOCKING_TIME_PERIOD_CHECK, 24 * 60);
+  const codes = (table: string): Promise<number> =>
+    execute(`DELETE FROM ${table} WHERE code IS NULL AND created_at < now() - make_interval(mins => $1)`, [keepMinutes]);
+  const life = settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
+  // A token that was sent counts for its device for a day, or as long as the retry time is.
+  const counted = Math.max(24 * 60, settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES);
+  const done = {
+    nonces: await clearNonces(60),
+    email_change_codes: await codes('email_change_codes'),
+    phone_change_codes: await codes('phone_change_codes'),
+    recovery_codes: await codes('recovery_codes'),
+    auth_tokens: await execute("DELETE FROM auth_tokens WHERE created_at < now() - interval '5 minutes'"),
+    creation_tokens:
+      life === 0
+        ? 0
+        : await execute('DELETE FROM account_creation_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [Math.max(life, counted)]),
+    request_tokens:
+      life === 0 ? 0 : await execute('DELETE FROM account_creation_request_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [life]),
+  };
+  log.info(done, 'cleaned');
+  return done;
+}
+
+export async function maintain({ payload }: Job<'maintenance'>): Promise<Record<string, number>> {
+  switch (payload.task) {
+    case 'sweep':
+      return sweep();
+    case 'clean':
+      return clean();
+    case 'partitions':
+      return { made: (await ensurePartitions(database)).length };
+  }
+}

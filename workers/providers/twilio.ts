@@ -1,0 +1,52 @@
+// SMS through Twilio.
+import { HttpsProxyAgent } from 'https-proxy-agent';
+import type { Twilio } from 'twilio';
+import { settings } from '../../config';
+import { neverConnected, retryAfter, type Attempt } from './delivery';
+
+let client: Promise<Twilio> | undefined;
+
+/** Loaded at the first SMS: the library takes most of a second (pitfalls B5). */
+async function open(): Promise<Twilio> {
+  const { default: twilio } = await import('twilio');
+  const httpClient = new twilio.RequestClient({ timeout: settings.SMS_TIMEOUT_SECONDS * 1000 });
+  // It ignores HTTPS_PROXY (pitfalls B5.39).
+  if (settings.HTTPS_PROXY !== undefined) {
+    httpClient.axios.defaults.httpsAgent = new HttpsProxyAgent(settings.HTTPS_PROXY);
+    httpClient.axios.defaults.proxy = false;
+  }
+  return twilio(settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN, { httpClient, autoRetry: false });
+}
+
+interface TwilioError {
+  status?: number;
+  code?: number | string;
+  response?: { headers?: Record<string, unknown> };
+}
+
+// Numbers that no try will reach: not a number, no mobile, unsubscribed.
+const UNREACHABLE = new Set([21211, 21214, 21610, 21614]);
+
+function explain({ status, code, response }: TwilioError): Attempt {
+  const reason = `Twilio ${status ?? ''} ${code ?? ''}`.trim();
+  if (status === undefined) {
+    // Network: only a connection that was never made is sure not to have sent anything (pitfalls B5.41).
+    return neverConnected(code) ? { outcome: 'failed', reason, trouble: true, again: {} } : { outcome: 'unknown', reason, trouble: true };
+  }
+  if (status === 429) return { outcome: 'failed', reason, trouble: true, again: retryAfter(response?.headers?.['retry-after']) };
+  if (status >= 500) return { outcome: 'failed', reason, trouble: true, again: {} };
+  return { outcome: typeof code === 'number' && UNREACHABLE.has(code) ? 'unregistered' : 'refused', reason };
+}
+
+/** One try; 201 means that Twilio has queued it. Never throws for what Twilio does. */
+export async function sendTwilio(to: string, body: string): Promise<Attempt> {
+  client ??= open();
+  const from =
+    settings.TWILIO_MESSAGING_SERVICE_SID === undefined ? { from: settings.TWILIO_FROM } : { messagingServiceSid: settings.TWILIO_MESSAGING_SERVICE_SID };
+  try {
+    await (await client).messages.create({ to, body, ...from });
+    return { outcome: 'sent' };
+  } catch (error) {
+    return explain(error as TwilioError);
+  }
+}
