@@ -6,7 +6,6 @@ import {
   QueryTypes,
   Sequelize,
   TimeoutError,
-  type Transaction,
 } from 'sequelize';
 import { settings } from '../config';
 
@@ -61,10 +60,10 @@ export const database: Sequelize = openDatabase({ url: settings.DATABASE_URL ?? 
 
 /**
  * Runs `work` in one transaction (READ COMMITTED): committed when it returns, rolled back when it throws.
- * Queries inside join it without being told; two of them must not overlap.
+ * Queries inside join it without being told; two of them must not overlap. Inside another transaction it is part of that.
  */
-export function inTransaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-  return database.transaction(work);
+export function inTransaction<T>(work: () => Promise<T>): Promise<T> {
+  return isInTransaction() ? work() : database.transaction(work);
 }
 
 /** True inside inTransaction(): adding a job there would let it outrun the commit. */

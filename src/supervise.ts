@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { settings } from '../config';
-import { closeDatabase, rows } from './database';
+import { closeDatabase, inTransaction, rows } from './database';
 import { StartError } from './embedded/postgres';
 import { migrate } from './migrations';
 import { createAdmin, type NewAdmin } from './services/accounts';
@@ -16,10 +16,12 @@ const RESTART_AFTER = 1000;
 
 /** The default Space and a super admin, in an empty database only. */
 async function seed(): Promise<NewAdmin | null> {
-  const spaces = await rows('SELECT 1 AS one FROM spaces LIMIT 1');
-  if (spaces.length > 0) return null;
-  await createOrUpdateSpace(settings.APP_SIP_DOMAIN, { isSuper: true });
-  return createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN.toLowerCase(), ip: null });
+  return inTransaction(async () => {
+    const spaces = await rows('SELECT 1 AS one FROM spaces LIMIT 1');
+    if (spaces.length > 0) return null;
+    await createOrUpdateSpace(settings.APP_SIP_DOMAIN, { isSuper: true });
+    return createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN.toLowerCase(), ip: null });
+  });
 }
 
 /** One line that makes a token and an account with it; it must work when pasted, so no box is drawn around it. */
@@ -33,9 +35,8 @@ async function introduce(admin: NewAdmin | null, say: (line: string) => void): P
   const { default: boxen } = await import('boxen');
   const url = settings.APP_URL;
   const lines = [
-    `API            ${url}/api`,
-    `Documentation  ${url}/api`,
-    `Queues         ${url}/queues   (sign in with the API key)`,
+    `API and documentation  ${url}/api`,
+    `Queues                 ${url}/queues   (sign in with the API key)`,
     '',
     ...(admin
       ? [

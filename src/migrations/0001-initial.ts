@@ -240,6 +240,7 @@ CREATE TABLE phone_countries (
   ${DATES}
 );
 
+-- «reports» counts the events that a device's row was made of: the first of them made it.
 -- Raw events are partitioned by the month of the message or call; a device's row lies beside its parent's, so that
 -- dropping a month drops both. A partitioned table cannot keep «id» unique by itself: the *_keys tables do, and stand
 -- for the parent where a device's event looks for it.
@@ -272,6 +273,7 @@ CREATE TABLE statistics_message_devices (
   last_status integer NOT NULL,
   received_at timestamptz NOT NULL,
   sent_at timestamptz NOT NULL,
+  reports integer NOT NULL DEFAULT 1,
   ${DATES},
   PRIMARY KEY (id, sent_at),
   CONSTRAINT statistics_message_devices_key UNIQUE (message_id, to_username, to_domain, device_id, sent_at)
@@ -312,6 +314,7 @@ CREATE TABLE statistics_call_devices (
   invite_terminated_at timestamptz,
   invite_terminated_state varchar(255),
   initiated_at timestamptz NOT NULL,
+  reports integer NOT NULL DEFAULT 1,
   ${DATES},
   PRIMARY KEY (id, initiated_at),
   CONSTRAINT statistics_call_devices_key UNIQUE (call_id, device_id, initiated_at)

@@ -50,6 +50,7 @@ export class StatisticsMessageDevice extends Model<InferAttributes<StatisticsMes
   declare last_status: number;
   declare received_at: Date;
   declare sent_at: Date;
+  declare reports: CreationOptional<number>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
 }
@@ -63,6 +64,7 @@ StatisticsMessageDevice.init(
     last_status: required(INTEGER),
     received_at: required(DATE),
     sent_at: { ...required(DATE), primaryKey: true },
+    reports: required(INTEGER, 1),
     created_at: DATE,
     updated_at: DATE,
   },
@@ -121,6 +123,7 @@ export class StatisticsCallDevice extends Model<InferAttributes<StatisticsCallDe
   declare invite_terminated_at: CreationOptional<Date | null>;
   declare invite_terminated_state: CreationOptional<string | null>;
   declare initiated_at: Date;
+  declare reports: CreationOptional<number>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
 }
@@ -133,6 +136,7 @@ StatisticsCallDevice.init(
     invite_terminated_at: optional(DATE),
     invite_terminated_state: optional(varchar(255)),
     initiated_at: { ...required(DATE), primaryKey: true },
+    reports: required(INTEGER, 1),
     created_at: DATE,
     updated_at: DATE,
   },

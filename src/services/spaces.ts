@@ -30,8 +30,8 @@ export async function findRequestSpace(host: string): Promise<SpaceRow | null> {
 /** Makes a Space, or changes host and role of the one with that domain. @returns whether it is new */
 export async function createOrUpdateSpace(domain: string, { host, isSuper }: { host?: string; isSuper: boolean }): Promise<boolean> {
   const [row] = await rows<{ created: boolean }>(
-    `INSERT INTO spaces (domain, host, super, created_at, updated_at) VALUES ($1, coalesce($2, $1), $3, now(), now())
-     ON CONFLICT (domain) DO UPDATE SET host = coalesce($2, spaces.host), super = $3, updated_at = now()
+    `INSERT INTO spaces (domain, host, super, created_at, updated_at) VALUES ($1::text, coalesce($2::text, $1::text), $3, now(), now())
+     ON CONFLICT (domain) DO UPDATE SET host = coalesce($2::text, spaces.host), super = $3, updated_at = now()
      RETURNING (xmax = 0) AS created`,
     [domain.toLowerCase(), host?.toLowerCase() ?? null, isSuper],
   );

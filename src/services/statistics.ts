@@ -108,12 +108,12 @@ WITH input AS (
 ), parents AS (
   SELECT id, from_domain, sent_at FROM statistics_message_keys WHERE id = ANY ($1::text[]) ORDER BY id FOR KEY SHARE
 ), stored AS (
-  INSERT INTO statistics_message_devices (message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at)
+  INSERT INTO statistics_message_devices AS d (message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at)
   SELECT message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, now(), now()
     FROM input JOIN parents ON parents.id = input.message_id ORDER BY message_id, to_username, to_domain, device_id
   ON CONFLICT (message_id, to_username, to_domain, device_id, sent_at)
-  DO UPDATE SET last_status = excluded.last_status, received_at = excluded.received_at, updated_at = excluded.updated_at
-  RETURNING id, message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at, (xmax = 0) AS created
+  DO UPDATE SET last_status = excluded.last_status, received_at = excluded.received_at, updated_at = excluded.updated_at, reports = d.reports + 1
+  RETURNING id, message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at, (reports = 1) AS created
 ), marks AS (
   ${INSERT_MARKS} SELECT DISTINCT 'messages', ${HOUR('s.sent_at')}, d.domain
     FROM stored s JOIN parents p ON p.id = s.message_id CROSS JOIN LATERAL (VALUES (p.from_domain), (s.to_domain)) AS d (domain)
@@ -155,8 +155,9 @@ WITH input AS (
     rang_at = coalesce(excluded.rang_at, d.rang_at),
     invite_terminated_at = coalesce(excluded.invite_terminated_at, d.invite_terminated_at),
     invite_terminated_state = coalesce(excluded.invite_terminated_state, d.invite_terminated_state),
-    updated_at = excluded.updated_at
-  RETURNING id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state, created_at, updated_at, (xmax = 0) AS created
+    updated_at = excluded.updated_at,
+    reports = d.reports + 1
+  RETURNING id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state, created_at, updated_at, (reports = 1) AS created
 ), marks AS (
   ${INSERT_MARKS} SELECT DISTINCT 'calls', ${HOUR('p.initiated_at')}, d.domain
     FROM stored s JOIN parents p ON p.id = s.call_id CROSS JOIN LATERAL (VALUES (p.from_domain), (p.to_domain)) AS d (domain)
