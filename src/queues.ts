@@ -169,7 +169,16 @@ class Producers {
     const request_id = context.getStore()?.request_id;
     const envelope: Envelope = { payload, ...(deadline === undefined ? {} : { deadline }), ...(request_id === undefined ? {} : { request_id }) };
     const task = 'kind' in payload ? payload.kind : payload.task;
-    await within(this.#ready().then(() => this.queue(name).add(task, envelope, { jobId })), ADD_TIMEOUT, `adding to ${name}`);
+    let abandoned = false;
+    const adding = this.#ready().then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
+    try {
+      await within(adding, ADD_TIMEOUT, `adding to ${name}`);
+    } catch (error) {
+      // Whoever asked is told that nothing was sent: what Redis takes after all is taken back.
+      abandoned = true;
+      adding.then((job) => job?.remove()).catch(() => undefined);
+      throw error;
+    }
   }
 
   /** A connection that was never up keeps add() waiting for ever; this wait is under add()'s limit. */

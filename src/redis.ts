@@ -12,8 +12,8 @@ export type RedisConnection = Redis | Cluster;
 export type Role = 'producer' | 'worker';
 
 const OPTIONS: Record<Role, RedisOptions> = {
-  producer: { enableOfflineQueue: false, maxRetriesPerRequest: 1, connectTimeout: 2000 },
-  worker: { maxRetriesPerRequest: null, connectTimeout: 5000 },
+  producer: { enableOfflineQueue: false, maxRetriesPerRequest: 1, connectTimeout: 2000, disconnectTimeout: 500 },
+  worker: { maxRetriesPerRequest: null, connectTimeout: 5000, disconnectTimeout: 500 },
 };
 
 const retryStrategy = (attempt: number): number => Math.min(attempt * 100, 1000);

@@ -17,6 +17,7 @@ const server = createServer(createApp());
 server.keepAliveTimeout = 75_000;
 server.headersTimeout = 80_000;
 
+const IDLE_LOOK_MS = 50;
 let stopping = false;
 server.prependListener('request', (_request, response) => {
   if (stopping) response.setHeader('connection', 'close');
@@ -37,7 +38,12 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
     () =>
       new Promise<void>((resolve) => {
         stopping = true;
-        server.close(() => resolve());
+        // A connection whose last answer was under way at close() stays open until it is idle: look again until none is left.
+        const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS);
+        server.close(() => {
+          clearInterval(idle);
+          resolve();
+        });
       }),
   ],
   ['statistics', statisticsIdle],

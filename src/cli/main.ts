@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { settings } from '../../config';
 import { ApiError } from '../errors';
+import { log } from '../log';
 import { render } from '../messages';
 
 export class Refusal extends Error {}
@@ -10,6 +11,9 @@ interface Output {
   json: unknown;
   text: string;
 }
+
+// stdout is for the command's own output, stderr for its one line: what is wrong is said there.
+log.level = 'silent';
 
 const program = new Command('flexiapi');
 program

@@ -156,9 +156,10 @@ async function createCluster(runner: Runner, native: string, data: string, passw
  * Starts PostgreSQL on `directory` (made where missing), or takes over the one that a killed start left behind.
  *
  * @param options further settings of the server, such as `fsync=off` for tests
+ * @param wantedPort taken where it is free; else any
  * @throws {StartError} with what to do about it
  */
-export async function startPostgres(directory: string, options: string[] = []): Promise<EmbeddedServer> {
+export async function startPostgres(directory: string, options: string[] = [], wantedPort = 0): Promise<EmbeddedServer> {
   const native = packageDirectory();
   restoreLinks(native);
   mkdirSync(directory, { recursive: true, mode: 0o755 });
@@ -186,7 +187,7 @@ export async function startPostgres(directory: string, options: string[] = []): 
       return { url: await createDatabase(urlOf(left.port, 'postgres'), urlOf(left.port, DATABASE)), stop: () => stopServer(data, left.pid) };
     }
 
-    const port = await freePort();
+    const port = await freePort(wantedPort);
     const parameters = ['-D', data, '-h', '127.0.0.1', '-p', String(port), '-k', '', ...options.flatMap((option) => ['-c', option])];
     const child = run(runner, postgres, parameters, log);
     let exited = false;

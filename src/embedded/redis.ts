@@ -49,7 +49,7 @@ function findServer(say: (line: string) => void): string {
 }
 
 async function answers(port: number, password: string): Promise<boolean> {
-  const client = new Redis({ host: '127.0.0.1', port, password, lazyConnect: true, retryStrategy: () => null, connectTimeout: 1000 });
+  const client = new Redis({ host: '127.0.0.1', port, password, lazyConnect: true, retryStrategy: () => null, connectTimeout: 1000, disconnectTimeout: 100 });
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -109,7 +109,7 @@ function readPassword(directory: string): string {
 }
 
 async function stopServer(port: number, password: string): Promise<void> {
-  const client = new Redis({ host: '127.0.0.1', port, password, retryStrategy: () => null });
+  const client = new Redis({ host: '127.0.0.1', port, password, retryStrategy: () => null, disconnectTimeout: 100 });
   client.on('error', () => undefined);
   // SHUTDOWN answers by ending the connection; it writes what is to be kept first.
   await client.call('SHUTDOWN').catch(() => undefined);

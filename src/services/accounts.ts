@@ -44,7 +44,7 @@ async function requireRoom(domain: string): Promise<void> {
   const [locked] = await rows<{ max_accounts: number }>('SELECT max_accounts FROM spaces WHERE domain = $1 FOR NO KEY UPDATE', [domain]);
   const limit = locked?.max_accounts ?? 0;
   if (limit === 0) return;
-  const [count] = await rows<{ accounts: number }>('SELECT count(*)::integer AS accounts FROM (SELECT 1 FROM accounts WHERE domain = $1 LIMIT $2) AS some', [domain, limit]);
+  const [count] = await rows<{ accounts: number }>('SELECT count(*)::integer AS accounts FROM (SELECT 1 FROM accounts WHERE domain = $1 LIMIT $2) AS counted', [domain, limit]);
   if ((count?.accounts ?? 0) >= limit) throw forbidden('space.full');
 }
 

@@ -1,0 +1,113 @@
+// API keys (api.md 2.2), and the access of every endpoint, derived from the rows: it fails where one forgets its rule.
+import { request as httpRequest } from 'node:http';
+import { endpoints } from '../src/api';
+import { hashApiKey } from '../src/services/secrets';
+import type { Access } from '../src/http/route';
+import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
+
+let system: System;
+beforeAll(async () => {
+  system = await startSystem({ webs: 2, workers: 1, environment: { TRUST_PROXY: '1', APP_API_KEY_EXPIRATION_MINUTES: '30' } });
+});
+afterAll(() => system.stop());
+
+const me = (headers: Record<string, string>): Promise<Answer> => system.api('/accounts/me', { headers });
+
+describe('API keys', () => {
+  test('by header or cookie; the header decides alone', async () => {
+    const { key, id } = await system.account('key-owner');
+    expect((await me({ 'x-api-key': key })).json['id']).toBe(id);
+    expect((await me({ cookie: `a=b; x-api-key=${key}` })).json['id']).toBe(id);
+    expect((await me({ 'x-api-key': key, cookie: 'x-api-key=wrong', from: 'sip:nobody@nowhere' })).status).toBe(200);
+    const wrong = await me({ 'x-api-key': 'wrong', cookie: `x-api-key=${key}` });
+    expect([wrong.status, wrong.headers.get('www-authenticate')]).toEqual([401, null]);
+    expect((await me({})).status).toBe(401);
+    expect((await me({ authorization: `Bearer ${key}` })).status).toBe(401);
+  });
+
+  test('bound to an address, as the trusted front names it', async () => {
+    const { key } = await system.account('bound-owner', { ip: '203.0.113.7' });
+    expect((await me({ 'x-api-key': key })).status).toBe(401);
+    expect((await me({ 'x-api-key': key, 'x-forwarded-for': '203.0.113.7' })).status).toBe(200);
+    // Only the last hop is trusted: what a client puts before it is its own word.
+    expect((await me({ 'x-api-key': key, 'x-forwarded-for': '203.0.113.7, 198.51.100.1' })).status).toBe(401);
+  });
+
+  test('hashed at rest; its use is written within moments, once, whatever process saw it', async () => {
+    const { key, id } = await system.account('used-owner');
+    await Promise.all(Array.from({ length: 40 }, () => me({ 'x-api-key': key })));
+    const [row] = await eventually(() => system.rows('SELECT key, requests, last_used_at FROM api_keys WHERE account_id = $1', [id]), (rows) => rows[0]?.['requests'] === 40, 5);
+    expect(row?.['key']).toBe(hashApiKey(key));
+  });
+
+  test('expires when unused; use keeps it alive', async () => {
+    const { key, id } = await system.account('old-owner');
+    await system.rows("UPDATE api_keys SET last_used_at = now() - interval '29 minutes' WHERE account_id = $1", [id]);
+    expect((await me({ 'x-api-key': key })).status).toBe(200);
+    await eventually(() => system.rows("SELECT 1 FROM api_keys WHERE account_id = $1 AND last_used_at > now() - interval '1 minute'", [id]), (rows) => rows.length === 1);
+    expect((await me({ 'x-api-key': key })).status).toBe(200);
+    const other = await system.account('expired-owner');
+    await system.rows("UPDATE api_keys SET last_used_at = now() - interval '31 minutes' WHERE account_id = $1", [other.id]);
+    expect((await me({ 'x-api-key': other.key })).status).toBe(401);
+  });
+});
+
+/** What a caller may do at most. */
+const RANK: Record<Access, number> = { public: 0, user: 1, admin: 2, super_admin: 3 };
+
+describe('every endpoint', () => {
+  const callers: Record<string, { rank: number; refused?: number; account?: Account }> = {};
+  beforeAll(async () => {
+    await system.space('one.example.org');
+    await system.space('expired.example.org', { expireAt: new Date(Date.now() - 1000) });
+    const add = async (name: string, rank: number, options: object, refused?: number): Promise<void> => {
+      callers[name] = { rank, account: await system.account(`matrix-${name}`, options), ...(refused === undefined ? {} : { refused }) };
+    };
+    callers['nobody'] = { rank: -1 };
+    await add('user', 1, { domain: 'one.example.org' });
+    await add('admin', 2, { domain: 'one.example.org', admin: true });
+    await add('super', 3, { domain: SPACE, admin: true });
+    await add('blocked', 1, { domain: SPACE, admin: true, blocked: true }, 403);
+    await add('expired', 1, { domain: 'expired.example.org' }, 403);
+    await add('expired-admin', 2, { domain: 'expired.example.org', admin: true }, 403);
+  });
+
+  test.each(endpoints.map((row) => [row.method, row.path, row.access] as const))('%s %s is for %s', async (method, path, access) => {
+    for (const [name, { rank, refused, account }] of Object.entries(callers)) {
+      const route = path.replace(/:to\b/g, 'a@b').replace(/:sip\b/g, 'a@b').replace(/:\w+/g, '1');
+      const { status } = await system.api(route, { method: method.toUpperCase(), ...(account ? { key: account.key } : {}) });
+      const expected = access === 'public' ? 'in' : rank < 0 ? 401 : refused ?? (rank < RANK[access] ? 403 : 'in');
+      // A public endpoint may refuse for its own reasons, but never asks who calls.
+      if (expected === 'in') expect([name, status === 401 || (status === 403 && access !== 'public')]).toEqual([name, false]);
+      else expect([name, status]).toEqual([name, expected]);
+    }
+  });
+});
+
+test('an expired Space of the Host closes it for everybody but super admins', async () => {
+  const user = await system.account('guest-of-expired');
+  const superAdmin = await system.account('super-of-expired', { admin: true });
+  const { port } = new URL(system.url);
+  const statusOf = (key: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      httpRequest({ port, host: '127.0.0.1', path: '/api/accounts/me', headers: { host: 'expired.example.org', 'x-api-key': key } }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on('error', reject)
+        .end();
+    });
+  expect(await statusOf(user.key)).toBe(403);
+  expect(await statusOf(superAdmin.key)).toBe(200);
+});
+
+test('the worker deletes keys that expired', async () => {
+  const { Queue } = await import('bullmq');
+  const { key, id } = await system.account('deleted-key');
+  await system.rows("UPDATE api_keys SET last_used_at = now() - interval '1 hour' WHERE account_id = $1", [id]);
+  const prefix = system.environment['QUEUE_PREFIX'] ?? '';
+  const queue = new Queue('api-keys', { connection: { url: system.environment['REDIS_URL'] ?? '' }, prefix: `{${prefix}:api-keys}` });
+  await queue.add('clear_expired', { payload: { task: 'clear_expired' } });
+  await eventually(() => system.rows('SELECT 1 FROM api_keys WHERE key = $1', [hashApiKey(key)]), (rows) => rows.length === 0);
+  await queue.close();
+});

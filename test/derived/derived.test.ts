@@ -1,0 +1,155 @@
+// What is derived from one declaration, or must agree with another: settings, catalogues, models, the OpenAPI document.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import SwaggerParser from '@apidevtools/swagger-parser';
+import Ajv2020 from 'ajv/dist/2020';
+import addFormats from 'ajv-formats';
+import pg from 'pg';
+import { DataTypes, type ModelStatic, type Model } from 'sequelize';
+import { envExample, parseSettings, SettingsError, table } from '../../config/settings';
+import { endpoints } from '../../src/api';
+import { jsonSchema, openApiDocument } from '../../src/http/openapi';
+import { catalogues, render, type MessageKey } from '../../src/messages';
+import { migrate } from '../../src/migrations';
+import * as models from '../../src/models';
+import { parseSentinel } from '../../src/redis';
+import { TEMPLATE, testServers, withDatabase } from '../setup/servers';
+
+const root = path.join(__dirname, '..', '..');
+
+describe('settings', () => {
+  const faultsOf = (environment: Record<string, string>): string[] => {
+    try {
+      parseSettings(environment);
+      return [];
+    } catch (error) {
+      return (error as SettingsError).faults;
+    }
+  };
+
+  test('.env.example is what the table says', () => {
+    expect(readFileSync(path.join(root, '.env.example'), 'utf8')).toBe(envExample());
+  });
+
+  test('every default is valid, and every setting of the example with it', () => {
+    expect(faultsOf({})).toEqual([]);
+    const example = Object.fromEntries(Object.entries(table).map(([name, { example: value }]) => [name, value]));
+    expect(parseSettings(example)).toEqual(parseSettings({}));
+  });
+
+  test('all faults at once, with name, value and what is allowed; no secret', () => {
+    expect(faultsOf({ PORT: 'eighty', LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://root:geheim@db', WORKER_QUEUES: 'push,fax', APNS_KEY_FILE: 'k.p8', APP_DANGEROUS_ENDPOINTS: 'maybe', ACCOUNT_USERNAME_REGEX: '(' })).toEqual([
+      'PORT=eighty: must be a whole number from 0 to 65535',
+      'DATABASE_URL=(hidden): must begin with postgres:// or postgresql://',
+      'ACCOUNT_USERNAME_REGEX=(: must be a regular expression',
+      'APP_DANGEROUS_ENDPOINTS=maybe: must be true or false',
+      'WORKER_QUEUES=push,fax: must be queue names separated by commas, of push, sms, email, api-keys, statistics, maintenance',
+      'LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent',
+      'APNS_KEY_ID is missing: APNS_KEY_FILE needs it',
+      'APNS_TEAM_ID is missing: APNS_KEY_FILE needs it',
+    ]);
+    expect(faultsOf({ NODE_ENV: 'production' })).toEqual(['DATABASE_URL', 'REDIS_URL', 'APP_KEY'].map((name) => `${name} is missing: NODE_ENV=production needs it`));
+  });
+
+  test('values that are more than text', () => {
+    const settings = parseSettings({ TRUST_PROXY: '2', APP_URL: 'https://x.org/', FIREBASE_SERVICE_ACCOUNTS: 'one:a.json  two:b.json', ACCOUNT_BLACKLISTED_USERNAMES: 'root, admin.*' });
+    expect(settings).toMatchObject({
+      TRUST_PROXY: 2,
+      APP_URL: 'https://x.org',
+      FIREBASE_SERVICE_ACCOUNTS: [
+        { project: 'one', file: 'a.json' },
+        { project: 'two', file: 'b.json' },
+      ],
+      ACCOUNT_BLACKLISTED_USERNAMES: ['root', 'admin.*'],
+    });
+    expect(parseSettings({ PORT: '9000' }).APP_URL).toBe('http://localhost:9000');
+    expect(parseSentinel('redis+sentinel://:p%40ss@one:26379,two/main/3')).toEqual({ sentinels: [{ host: 'one', port: 26379 }, { host: 'two', port: 26379 }], name: 'main', password: 'p@ss', db: 3 });
+  });
+});
+
+test('both catalogues have the same keys, and the same values to fill in', () => {
+  const placeholders = (text: string): string[] => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
+  const { en, fr } = catalogues;
+  expect(Object.keys(fr.texts).sort()).toEqual(Object.keys(en.texts).sort());
+  for (const key of Object.keys(en.texts) as MessageKey[]) expect([key, placeholders(fr.texts[key])]).toEqual([key, placeholders(en.texts[key])]);
+  expect(render({ key: 'field.required', values: { attribute: 'username' } }, 'fr')).toBe('Le champ pseudo est obligatoire.');
+  expect(render({ key: 'field.required', values: { attribute: 'sent_at' } }, 'en')).toBe('The sent at field is required.');
+});
+
+describe('data model', () => {
+  const url = (): string => withDatabase(testServers().maintenanceUrl, TEMPLATE);
+  let db: pg.Client;
+  beforeAll(async () => {
+    db = new pg.Client({ connectionString: url() });
+    await db.connect();
+  });
+  afterAll(() => db.end());
+
+  test('every model is its table: columns, types, null', async () => {
+    const { rows } = await db.query<{ table_name: string; column_name: string; udt_name: string; is_nullable: string }>(
+      "SELECT table_name, column_name, udt_name, is_nullable FROM information_schema.columns WHERE table_schema = 'public' AND table_name !~ '_(default|\\d{4}_\\d\\d)$' AND table_name <> 'migrations'",
+    );
+    const types: [unknown, string][] = [
+      [DataTypes.INTEGER, 'int4'],
+      [DataTypes.SMALLINT, 'int2'],
+      [DataTypes.BIGINT, 'int8'],
+      [DataTypes.STRING, 'varchar'],
+      [DataTypes.TEXT, 'text'],
+      [DataTypes.BOOLEAN, 'bool'],
+      [DataTypes.DATE, 'timestamptz'],
+    ];
+    const typeOf = (type: unknown): string | undefined => types.find(([known]) => type instanceof (known as new () => object))?.[1];
+    const inModels = (Object.values(models) as ModelStatic<Model>[]).flatMap((model) =>
+      Object.entries(model.getAttributes()).map(([name, { type, allowNull }]) => `${model.getTableName() as string}.${name} ${typeOf(type)} ${allowNull === false ? 'NO' : 'YES'}`),
+    );
+    const dates = /\.(created_at|updated_at) /;
+    const inTables = rows.map((row) => `${row.table_name}.${row.column_name} ${row.udt_name} ${row.is_nullable}`);
+    expect(inModels.filter((line) => !dates.test(line)).sort()).toEqual(inTables.filter((line) => !dates.test(line)).sort());
+    const names = (lines: string[]): string[] => lines.filter((line) => dates.test(line)).map((line) => line.split(' ')[0] ?? '').sort();
+    expect(names(inModels)).toEqual(names(inTables));
+  });
+
+  test('the countries are the phone library’s, all deactivated', async () => {
+    const { rows } = await db.query("SELECT count(*)::int AS n, bool_or(activated) AS any, max(country_code) FILTER (WHERE code = 'FR') AS france FROM phone_countries");
+    expect(rows).toEqual([{ n: expect.any(Number) as number, any: false, france: '33' }]);
+    expect((rows[0] as { n: number }).n).toBeGreaterThan(240);
+  });
+
+  test('ten processes that migrate at once migrate once', async () => {
+    const maintenance = new pg.Client({ connectionString: testServers().maintenanceUrl });
+    await maintenance.connect();
+    await maintenance.query('DROP DATABASE IF EXISTS ten_at_once');
+    await maintenance.query('CREATE DATABASE ten_at_once');
+    const fresh = withDatabase(testServers().maintenanceUrl, 'ten_at_once');
+    const applied = await Promise.all(Array.from({ length: 10 }, () => migrate(fresh)));
+    expect(applied.flat()).toEqual(['0001-initial']);
+    await maintenance.query('DROP DATABASE ten_at_once');
+    await maintenance.end();
+  });
+});
+
+describe('OpenAPI document', () => {
+  const document = openApiDocument(endpoints, parseSettings({}), '1.0.0');
+
+  test('is valid OpenAPI 3.1 and has every row', async () => {
+    await SwaggerParser.validate(structuredClone(document) as never);
+    const paths = document['paths'] as Record<string, Record<string, unknown>>;
+    expect(Object.values(paths).flatMap((path) => Object.keys(path))).toHaveLength(endpoints.length);
+  });
+
+  test('every schema is a JSON Schema', () => {
+    const ajv = new Ajv2020({ strict: false });
+    addFormats(ajv);
+    for (const { body, params, answers } of endpoints) {
+      for (const schema of [body, params, ...Object.values(answers).map((answer) => (typeof answer === 'string' ? undefined : answer.schema))]) {
+        if (schema) expect(() => ajv.compile(jsonSchema(schema))).not.toThrow();
+      }
+    }
+  });
+
+  test('no row is hidden by an earlier one, none lacks a summary', () => {
+    const seen = endpoints.map(({ method, path: route }) => `${method} ${route.replace(/:\w+/g, ':')}`);
+    expect(new Set(seen).size).toBe(seen.length);
+    for (const { summary, group } of endpoints) expect([summary.length > 3, group.length > 3]).toEqual([true, true]);
+  });
+});
