@@ -20,34 +20,33 @@ function setting<T>(rule: Joi.Schema, example: string, meaning: string, { secret
   return { rule: rule.empty(''), example, meaning, secret };
 }
 
-const text = (fallback: string, meaning: string): Setting<string> =>
-  setting(Joi.string().default(fallback), fallback, meaning);
+const text = (fallback: string, meaning: string): Setting<string> => setting(Joi.string().default(fallback), fallback, meaning);
 
-const optionalText = (meaning: string, options?: Options): Setting<string | undefined> =>
-  setting(Joi.string(), '', meaning, options);
+const optionalText = (meaning: string, options?: Options): Setting<string | undefined> => setting(Joi.string(), '', meaning, options);
 
 const integer = (fallback: number, meaning: string, { min = 0, max = 2147483647 } = {}): Setting<number> =>
   setting(
-    Joi.number().integer().min(min).max(max).default(fallback).messages({
-      'any.only': `must be a whole number from ${min} to ${max}`,
-      'number.base': `must be a whole number from ${min} to ${max}`,
-      'number.integer': `must be a whole number from ${min} to ${max}`,
-      'number.min': `must be a whole number from ${min} to ${max}`,
-      'number.max': `must be a whole number from ${min} to ${max}`,
-      'number.unsafe': `must be a whole number from ${min} to ${max}`,
-      'number.infinity': `must be a whole number from ${min} to ${max}`,
-    }),
+    Joi.number()
+      .integer()
+      .min(min)
+      .max(max)
+      .default(fallback)
+      .messages({
+        'any.only': `must be a whole number from ${min} to ${max}`,
+        'number.base': `must be a whole number from ${min} to ${max}`,
+        'number.integer': `must be a whole number from ${min} to ${max}`,
+        'number.min': `must be a whole number from ${min} to ${max}`,
+        'number.max': `must be a whole number from ${min} to ${max}`,
+        'number.unsafe': `must be a whole number from ${min} to ${max}`,
+        'number.infinity': `must be a whole number from ${min} to ${max}`,
+      }),
     String(fallback),
     meaning,
   );
 
 const flag = (fallback: boolean, meaning: string): Setting<boolean> =>
   setting(
-    Joi.boolean()
-      .truthy('1', 'on', 'yes')
-      .falsy('0', 'off', 'no')
-      .default(fallback)
-      .messages({ 'boolean.base': 'must be true or false' }),
+    Joi.boolean().truthy('1', 'on', 'yes').falsy('0', 'off', 'no').default(fallback).messages({ 'boolean.base': 'must be true or false' }),
     String(fallback),
     meaning,
   );
@@ -95,7 +94,12 @@ const regularExpression = (fallback: string, meaning: string): Setting<string> =
 const list = (meaning: string): Setting<string[]> =>
   setting(
     Joi.string()
-      .custom((value: string) => value.split(',').map((entry) => entry.trim()).filter((entry) => entry !== ''))
+      .custom((value: string) =>
+        value
+          .split(',')
+          .map((entry) => entry.trim())
+          .filter((entry) => entry !== ''),
+      )
       .default([]),
     '',
     meaning,
@@ -121,7 +125,10 @@ const queueNames = (meaning: string): Setting<string[]> =>
   setting(
     Joi.string()
       .custom((value: string, helpers) => {
-        const names = value.split(',').map((name) => name.trim()).filter((name) => name !== '');
+        const names = value
+          .split(',')
+          .map((name) => name.trim())
+          .filter((name) => name !== '');
         const unknown = names.find((name) => !(QUEUE_NAMES as readonly string[]).includes(name));
         return unknown === undefined
           ? names
@@ -151,12 +158,19 @@ const secret: Options = { secret: true };
 
 /** Every setting of the program, in the order of `.env.example`. Names follow `contract.md`. */
 export const table = {
-  NODE_ENV: choice(['development', 'production', 'test'], 'development', 'production refuses to start without DATABASE_URL, REDIS_URL and APP_KEY'),
+  NODE_ENV: choice(
+    ['development', 'production', 'test'],
+    'development',
+    'production refuses to start without DATABASE_URL, REDIS_URL and APP_KEY',
+  ),
   PORT: integer(8000, 'port on which web listens', { max: 65535 }),
   HOST: text('0.0.0.0', 'address on which web listens'),
   DATABASE_URL: address(['postgres', 'postgresql'], 'PostgreSQL; unset, npm start brings its own'),
   DATABASE_POOL_SIZE: integer(10, 'PostgreSQL connections of one process', { min: 1, max: 1000 }),
-  REDIS_URL: address(['redis', 'rediss', 'redis+sentinel'], "the queues' and rate limits' Redis; several hosts separated by commas mean a Redis Cluster, redis+sentinel://host:port,host:port/master-name a Sentinel; unset, npm start brings its own"),
+  REDIS_URL: address(
+    ['redis', 'rediss', 'redis+sentinel'],
+    "the queues' and rate limits' Redis; several hosts separated by commas mean a Redis Cluster, redis+sentinel://host:port,host:port/master-name a Sentinel; unset, npm start brings its own",
+  ),
   QUEUE_PREFIX: text('flexiapi', 'first part of the keys in Redis; installations that share one Redis need one each'),
   FLEXISIP_REDIS_URL: address(['redis', 'rediss'], "the Redis of Flexisip's registrar, where devices are read"),
   APP_KEY: optionalText('secret from which the DIGEST opaque and cookies are derived; npm start makes one and keeps it', secret),
@@ -167,7 +181,10 @@ export const table = {
   TRUST_PROXY: trustProxy('from which hops X-Forwarded-For is believed: a number of hops, or addresses and networks'),
   RATE_LIMIT_PER_MINUTE: integer(600, "a client's requests a minute, by account where authenticated, by IP otherwise; 0 turns it off"),
   APP_API_KEY_EXPIRATION_MINUTES: integer(60, "an unused API key's life in minutes; 0 = never expires"),
-  APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES: integer(60, 'minutes after one push token during which no other is sent to the same device; 0 = no wait'),
+  APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES: integer(
+    60,
+    'minutes after one push token during which no other is sent to the same device; 0 = no wait',
+  ),
   APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE: integer(3, 'push tokens a device may be sent in 24 hours; 0 = no limit'),
   APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES: integer(0, "an account creation token's life in minutes; 0 = never expires"),
   APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "an email change code's life in minutes; 0 = never expires"),
@@ -194,7 +211,10 @@ export const table = {
   HCAPTCHA_SECRET: optionalText('hCaptcha secret', secret),
   HCAPTCHA_SITEKEY: optionalText('hCaptcha site key'),
   MAIL_HOST: optionalText('SMTP server'),
-  MAIL_PORT: integer(587, 'SMTP port; 465 means TLS from the first byte, others STARTTLS where the server offers it', { min: 1, max: 65535 }),
+  MAIL_PORT: integer(587, 'SMTP port; 465 means TLS from the first byte, others STARTTLS where the server offers it', {
+    min: 1,
+    max: 65535,
+  }),
   MAIL_USERNAME: optionalText('SMTP user'),
   MAIL_PASSWORD: optionalText('SMTP password', secret),
   MAIL_FROM_ADDRESS: optionalText("sender's address"),
@@ -210,7 +230,9 @@ export const table = {
   APNS_CERT_FILE: optionalText('APNs client certificate, instead of a key'),
   APNS_CERT_KEY_FILE: optionalText('key of that certificate'),
   APNS_TOPIC: optionalText('APNs topic; unset, what follows the first dot of pn_param'),
-  FIREBASE_SERVICE_ACCOUNTS: firebaseAccounts('project_id:path/to/service-account.json pairs separated by spaces; pn_param picks the project, a single pair serves all'),
+  FIREBASE_SERVICE_ACCOUNTS: firebaseAccounts(
+    'project_id:path/to/service-account.json pairs separated by spaces; pn_param picks the project, a single pair serves all',
+  ),
   HTTPS_PROXY: address(['http'], 'HTTP CONNECT proxy through which APNs, FCM and Twilio are reached'),
   PUSH_TIMEOUT_SECONDS: integer(4, "how long a request waits for its push's result before it answers 503", { min: 1, max: 60 }),
   SMS_TIMEOUT_SECONDS: integer(10, 'the same for an SMS', { min: 1, max: 60 }),
@@ -275,7 +297,11 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
   if (values['APNS_CERT_FILE'] !== undefined && values['HTTPS_PROXY'] !== undefined) {
     faults.push('APNS_CERT_FILE does not work through HTTPS_PROXY: use APNS_KEY_FILE');
   }
-  if (values['TWILIO_ACCOUNT_SID'] !== undefined && values['TWILIO_FROM'] === undefined && values['TWILIO_MESSAGING_SERVICE_SID'] === undefined) {
+  if (
+    values['TWILIO_ACCOUNT_SID'] !== undefined &&
+    values['TWILIO_FROM'] === undefined &&
+    values['TWILIO_MESSAGING_SERVICE_SID'] === undefined
+  ) {
     faults.push('TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID is missing: TWILIO_ACCOUNT_SID needs one of them');
   }
   if (values['NODE_ENV'] === 'production') {

@@ -66,7 +66,10 @@ function logRequest(request: Request, response: Response, next: NextFunction): v
     const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'info';
     const route = (response.locals['route'] as string | undefined) ?? null;
     const complete = response.writableFinished ? {} : { aborted: true };
-    log[level]({ method: request.method, route, status, ms: Math.round(performance.now() - started), ip: clientOf(request).ip, ...complete }, 'request');
+    log[level](
+      { method: request.method, route, status, ms: Math.round(performance.now() - started), ip: clientOf(request).ip, ...complete },
+      'request',
+    );
   });
   next();
 }
@@ -112,7 +115,10 @@ export function createApp(): Express {
   app.get(STYLESHEET_PATH, (_request, response) => {
     response.type('css').send(stylesheet);
   });
-  app.use('/assets/swagger-ui', express.static(path.dirname(require.resolve('swagger-ui-dist/package.json')), { index: false, maxAge: '1d' }));
+  app.use(
+    '/assets/swagger-ui',
+    express.static(path.dirname(require.resolve('swagger-ui-dist/package.json')), { index: false, maxAge: '1d' }),
+  );
   app.use('/api', apiRouter(endpoints));
 
   app.use('/queues', pagesPolicy, dashboard());

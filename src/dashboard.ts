@@ -21,7 +21,10 @@ const SIGN_IN = `${BASE}/sign-in`;
 function redact(data: unknown): unknown {
   const { payload, ...rest } = (data ?? {}) as { payload?: Record<string, unknown> };
   if (!payload) return data;
-  return { ...rest, payload: 'prid' in payload ? { ...payload, prid: payload['prid'] === null ? null : '(hidden)', ip: undefined } : payload };
+  return {
+    ...rest,
+    payload: 'prid' in payload ? { ...payload, prid: payload['prid'] === null ? null : '(hidden)', ip: undefined } : payload,
+  };
 }
 
 /** A form or script of another site must not act with the cookie of somebody who is signed in. */
@@ -30,7 +33,8 @@ function requireSameOrigin(request: Request): void {
   const { origin } = request.headers;
   if (origin === undefined) {
     // Browsers send Origin or Sec-Fetch-Site with such requests; curl sends neither and has no cookie of anybody's.
-    if (request.headers['sec-fetch-site'] !== undefined && request.headers['sec-fetch-site'] !== 'same-origin') throw forbidden('auth.origin');
+    if (request.headers['sec-fetch-site'] !== undefined && request.headers['sec-fetch-site'] !== 'same-origin')
+      throw forbidden('auth.origin');
     return;
   }
   // A page may name no origin («null»): that is another one.
@@ -72,7 +76,8 @@ async function guard(request: Request, response: Response, next: NextFunction): 
   try {
     await requireSuperAdmin(request);
   } catch (error) {
-    if (toApiError(error).status === 401 && wantsHtml(request)) writeSignIn(response, languageOf(request), { action: SIGN_IN, wrong: false });
+    if (toApiError(error).status === 401 && wantsHtml(request))
+      writeSignIn(response, languageOf(request), { action: SIGN_IN, wrong: false });
     else writeError(response, error, languageOf(request));
     return;
   }
@@ -97,6 +102,8 @@ export function dashboard(): Router {
   router.post('/sign-in', express.urlencoded({ extended: false, limit: '4kb' }), signIn);
   router.use(guard, server.getRouter() as express.RequestHandler);
   // bull-board's own failures, Redis away among them.
-  router.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));
+  router.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
+    writeError(response, error, languageOf(request)),
+  );
   return router;
 }

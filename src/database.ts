@@ -1,12 +1,7 @@
 // PostgreSQL: one pool a process, transactions that every query inside joins by itself, and what counts as «the database is away».
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
-import {
-  ConnectionError,
-  QueryTypes,
-  Sequelize,
-  TimeoutError,
-} from 'sequelize';
+import { ConnectionError, QueryTypes, Sequelize, TimeoutError } from 'sequelize';
 import { settings } from '../config';
 
 // bigint ids are far below 2^53; as strings they would leave the API as strings (pitfalls B6.50).
@@ -85,7 +80,8 @@ export async function execute(sql: string, bind: unknown[] = []): Promise<number
 
 // Classes 08 connection, 53 resources (too many connections), 57P0x shutdown or starting up, 58 system error; 25006: a standby.
 const AWAY = /^(08...|53...|57P0.|58...|25006)$/;
-const AWAY_MESSAGES = /Query read timeout|Connection terminated|terminating connection|Client has encountered a connection error|not queryable/i;
+const AWAY_MESSAGES =
+  /Query read timeout|Connection terminated|terminating connection|Client has encountered a connection error|not queryable/i;
 
 /** Whether an error means that PostgreSQL did not answer, as opposed to having refused something. */
 export function isDatabaseAway(error: unknown): boolean {

@@ -30,7 +30,10 @@ async function bounded(check: () => Promise<unknown>): Promise<Check> {
     // Codes only: a message may carry an address with a password.
     const { code } = error as { code?: string; parent?: { code?: string } };
     const parent = (error as { parent?: { code?: string } }).parent?.code;
-    return { status: 'failed', reason: code ?? parent ?? (error instanceof Error ? error.message.replace(/\/\/[^@\s]*@/g, '//') : 'unknown') };
+    return {
+      status: 'failed',
+      reason: code ?? parent ?? (error instanceof Error ? error.message.replace(/\/\/[^@\s]*@/g, '//') : 'unknown'),
+    };
   } finally {
     clearTimeout(timer);
   }
@@ -46,7 +49,9 @@ async function checkSchema(): Promise<void> {
 async function evictionWarning(): Promise<string[]> {
   try {
     const [, policy] = (await (producerConnection() as Redis).config('GET', 'maxmemory-policy')) as [string, string];
-    return policy === undefined || policy === 'noeviction' ? [] : [`Redis evicts keys (maxmemory-policy ${policy}): jobs can be lost; set noeviction`];
+    return policy === undefined || policy === 'noeviction'
+      ? []
+      : [`Redis evicts keys (maxmemory-policy ${policy}): jobs can be lost; set noeviction`];
   } catch {
     return []; // Managed servers forbid CONFIG.
   }

@@ -16,7 +16,18 @@ export const log = pino(
     },
     // Nothing of ours logs these on purpose; a library's error object may carry them.
     redact: {
-      paths: ['err.config', 'err.request', 'err.response', 'err.parameters', 'err.original.parameters', 'err.parent', 'err.sql', '*.authorization', '*.cookie', '*["x-api-key"]'],
+      paths: [
+        'err.config',
+        'err.request',
+        'err.response',
+        'err.parameters',
+        'err.original.parameters',
+        'err.parent',
+        'err.sql',
+        '*.authorization',
+        '*.cookie',
+        '*["x-api-key"]',
+      ],
       remove: true,
     },
   },

@@ -30,8 +30,12 @@ export interface SendResult<Outcome extends string = SendOutcome> {
 }
 export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'>;
 
-export type SmsJob = { kind: 'phone_change'; id: number } | { kind: 'account_creation' | 'account_recovery'; account_id: number; language: string };
-export type EmailJob = { kind: 'email_change'; id: number } | { kind: 'account_creation' | 'account_ready'; account_id: number; language: string };
+export type SmsJob =
+  | { kind: 'phone_change'; id: number }
+  | { kind: 'account_creation' | 'account_recovery'; account_id: number; language: string };
+export type EmailJob =
+  | { kind: 'email_change'; id: number }
+  | { kind: 'account_creation' | 'account_ready'; account_id: number; language: string };
 
 /** Names, payloads and results. A new queue begins here; the compiler then asks for its definition and its handler. */
 export interface Contracts {
@@ -167,7 +171,11 @@ class Producers {
 
   async add<Q extends QueueName>(name: Q, payload: Payload<Q>, jobId: string, deadline?: number): Promise<void> {
     const request_id = context.getStore()?.request_id;
-    const envelope: Envelope = { payload, ...(deadline === undefined ? {} : { deadline }), ...(request_id === undefined ? {} : { request_id }) };
+    const envelope: Envelope = {
+      payload,
+      ...(deadline === undefined ? {} : { deadline }),
+      ...(request_id === undefined ? {} : { request_id }),
+    };
     const task = 'kind' in payload ? payload.kind : payload.task;
     let abandoned = false;
     const adding = this.#ready().then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
@@ -254,13 +262,23 @@ export const rowJobId = (queue: QueueName, kind: string, id: number): string => 
  * A worker starts nothing after the deadline, so «no_answer» means: not sent and never will be, but for a send that was
  * under way.
  */
-export async function ask<Q extends AskedQueue>(name: Q, payload: Payload<Q>, seconds: number, jobId = `${name}-${randomUUID()}`): Promise<Result<Q> | NoAnswer> {
+export async function ask<Q extends AskedQueue>(
+  name: Q,
+  payload: Payload<Q>,
+  seconds: number,
+  jobId = `${name}-${randomUUID()}`,
+): Promise<Result<Q> | NoAnswer> {
   if (isInTransaction()) throw new Error(`ask('${name}') inside a transaction: the job could outrun the commit`);
   return (await open().ask(name, payload, seconds * SECOND, jobId)) as Result<Q> | NoAnswer;
 }
 
 /** Adds a job that nobody waits for. @throws where Redis does not take it within 1.5 s */
-export async function tell<Q extends QueueName>(name: Q, payload: Payload<Q>, jobId = `${name}-${randomUUID()}`, deadline?: number): Promise<void> {
+export async function tell<Q extends QueueName>(
+  name: Q,
+  payload: Payload<Q>,
+  jobId = `${name}-${randomUUID()}`,
+  deadline?: number,
+): Promise<void> {
   if (isInTransaction()) throw new Error(`tell('${name}') inside a transaction: the job could outrun the commit`);
   await open().add(name, payload, jobId, deadline);
 }

@@ -85,7 +85,7 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     const expected = error instanceof StartError || error instanceof SettingsError;
-    process.stderr.write(`${expected ? error.message : (error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
+    process.stderr.write(`${expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     process.exit(1);
   },
 );

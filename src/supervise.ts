@@ -44,13 +44,22 @@ async function introduce(admin: NewAdmin | null, say: (line: string) => void): P
           `  SIP address  sip:${admin.username}@${admin.domain}`,
           `  Password     ${admin.password}`,
           `  API key      ${admin.api_key}`,
-          ...(settings.APP_API_KEY_EXPIRATION_MINUTES === 0 ? [] : [`  The key expires when unused for ${settings.APP_API_KEY_EXPIRATION_MINUTES} minutes.`]),
+          ...(settings.APP_API_KEY_EXPIRATION_MINUTES === 0
+            ? []
+            : [`  The key expires when unused for ${settings.APP_API_KEY_EXPIRATION_MINUTES} minutes.`]),
         ]
       : ['Your data is as you left it.', 'Lost the key? Make another admin: bin/flexiapi accounts:create-admin -k ""']),
     '',
     'Ctrl-C stops everything.',
   ];
-  say(boxen(lines.join('\n'), { title: `${settings.APP_NAME} is running`, padding: { left: 2, right: 2, top: 1, bottom: 1 }, borderStyle: 'round', borderColor: 'green' }));
+  say(
+    boxen(lines.join('\n'), {
+      title: `${settings.APP_NAME} is running`,
+      padding: { left: 2, right: 2, top: 1, bottom: 1 },
+      borderStyle: 'round',
+      borderColor: 'green',
+    }),
+  );
   if (admin) say(`\nCreate your first account, paste this line:\n\n${curlLine(admin.api_key)}\n`);
 }
 

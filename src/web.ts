@@ -23,7 +23,8 @@ server.prependListener('request', (_request, response) => {
   if (stopping) response.setHeader('connection', 'close');
 });
 server.on('error', (error: NodeJS.ErrnoException) => {
-  const reason = error.code === 'EADDRINUSE' ? `PORT ${settings.PORT} of ${settings.HOST} is in use: stop what uses it, or set PORT` : error.message;
+  const reason =
+    error.code === 'EADDRINUSE' ? `PORT ${settings.PORT} of ${settings.HOST} is in use: stop what uses it, or set PORT` : error.message;
   process.stderr.write(`${reason}\n`);
   process.exit(1);
 });

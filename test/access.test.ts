@@ -36,7 +36,11 @@ describe('API keys', () => {
   test('hashed at rest; its use is written within moments, once, whatever process saw it', async () => {
     const { key, id } = await system.account('used-owner');
     await Promise.all(Array.from({ length: 40 }, () => me({ 'x-api-key': key })));
-    const [row] = await eventually(() => system.rows('SELECT key, requests, last_used_at FROM api_keys WHERE account_id = $1', [id]), (rows) => rows[0]?.['requests'] === 40, 5);
+    const [row] = await eventually(
+      () => system.rows('SELECT key, requests, last_used_at FROM api_keys WHERE account_id = $1', [id]),
+      (rows) => rows[0]?.['requests'] === 40,
+      5,
+    );
     expect(row?.['key']).toBe(hashApiKey(key));
   });
 
@@ -44,7 +48,10 @@ describe('API keys', () => {
     const { key, id } = await system.account('old-owner');
     await system.rows("UPDATE api_keys SET last_used_at = now() - interval '29 minutes' WHERE account_id = $1", [id]);
     expect((await me({ 'x-api-key': key })).status).toBe(200);
-    await eventually(() => system.rows("SELECT 1 FROM api_keys WHERE account_id = $1 AND last_used_at > now() - interval '1 minute'", [id]), (rows) => rows.length === 1);
+    await eventually(
+      () => system.rows("SELECT 1 FROM api_keys WHERE account_id = $1 AND last_used_at > now() - interval '1 minute'", [id]),
+      (rows) => rows.length === 1,
+    );
     expect((await me({ 'x-api-key': key })).status).toBe(200);
     const other = await system.account('expired-owner');
     await system.rows("UPDATE api_keys SET last_used_at = now() - interval '31 minutes' WHERE account_id = $1", [other.id]);
@@ -74,9 +81,12 @@ describe('every endpoint', () => {
 
   test.each(endpoints.map((row) => [row.method, row.path, row.access] as const))('%s %s is for %s', async (method, path, access) => {
     for (const [name, { rank, refused, account }] of Object.entries(callers)) {
-      const route = path.replace(/:to\b/g, 'a@b').replace(/:sip\b/g, 'a@b').replace(/:\w+/g, '1');
+      const route = path
+        .replace(/:to\b/g, 'a@b')
+        .replace(/:sip\b/g, 'a@b')
+        .replace(/:\w+/g, '1');
       const { status } = await system.api(route, { method: method.toUpperCase(), ...(account ? { key: account.key } : {}) });
-      const expected = access === 'public' ? 'in' : rank < 0 ? 401 : refused ?? (rank < RANK[access] ? 403 : 'in');
+      const expected = access === 'public' ? 'in' : rank < 0 ? 401 : (refused ?? (rank < RANK[access] ? 403 : 'in'));
       // A public endpoint may refuse for its own reasons, but never asks who calls.
       if (expected === 'in') expect([name, status === 401 || (status === 403 && access !== 'public')]).toEqual([name, false]);
       else expect([name, status]).toEqual([name, expected]);
@@ -90,10 +100,13 @@ test('an expired Space of the Host closes it for everybody but super admins', as
   const { port } = new URL(system.url);
   const statusOf = (key: string): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
-      httpRequest({ port, host: '127.0.0.1', path: '/api/accounts/me', headers: { host: 'expired.example.org', 'x-api-key': key } }, (response) => {
-        response.resume();
-        resolve(response.statusCode);
-      })
+      httpRequest(
+        { port, host: '127.0.0.1', path: '/api/accounts/me', headers: { host: 'expired.example.org', 'x-api-key': key } },
+        (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        },
+      )
         .on('error', reject)
         .end();
     });
@@ -108,6 +121,9 @@ test('the worker deletes keys that expired', async () => {
   const prefix = system.environment['QUEUE_PREFIX'] ?? '';
   const queue = new Queue('api-keys', { connection: { url: system.environment['REDIS_URL'] ?? '' }, prefix: `{${prefix}:api-keys}` });
   await queue.add('clear_expired', { payload: { task: 'clear_expired' } });
-  await eventually(() => system.rows('SELECT 1 FROM api_keys WHERE key = $1', [hashApiKey(key)]), (rows) => rows.length === 0);
+  await eventually(
+    () => system.rows('SELECT 1 FROM api_keys WHERE key = $1', [hashApiKey(key)]),
+    (rows) => rows.length === 0,
+  );
   await queue.close();
 });

@@ -56,7 +56,8 @@ test.each([
 });
 
 describe('bodies', () => {
-  const post = (body: string, headers: Record<string, string> = {}): ReturnType<System['api']> => system.api('/statistics/calls', { method: 'POST', body, key, headers });
+  const post = (body: string, headers: Record<string, string> = {}): ReturnType<System['api']> =>
+    system.api('/statistics/calls', { method: 'POST', body, key, headers });
 
   test.each([
     ['{', 400],
@@ -79,7 +80,11 @@ describe('bodies', () => {
   });
 
   test('not UTF-8', async () => {
-    const response = await fetch(`${system.url}/api/statistics/calls`, { method: 'POST', headers: { 'x-api-key': key, 'content-type': 'application/json' }, body: Buffer.from([0x7b, 0xff, 0x7d]) });
+    const response = await fetch(`${system.url}/api/statistics/calls`, {
+      method: 'POST',
+      headers: { 'x-api-key': key, 'content-type': 'application/json' },
+      body: Buffer.from([0x7b, 0xff, 0x7d]),
+    });
     expect(response.status).toBe(400);
   });
 
@@ -99,9 +104,13 @@ describe('bodies', () => {
     const bare = await raw(`POST /api/account_creation_tokens HTTP/1.1\r\nHost: ${host}\r\nx-api-key: ${key}\r\nConnection: close\r\n\r\n`);
     expect(bare).toMatch(/^HTTP\/1.1 201 /);
     const body = '{"id":"typeless","from":"a@b","to":"c@d","initiated_at":"2026-01-01"}';
-    const typeless = await raw(`POST /api/statistics/calls HTTP/1.1\r\nHost: ${host}\r\nx-api-key: ${key}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
+    const typeless = await raw(
+      `POST /api/statistics/calls HTTP/1.1\r\nHost: ${host}\r\nx-api-key: ${key}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
     expect(typeless).toMatch(/^HTTP\/1.1 200 /);
-    const chunked = await raw(`POST /api/statistics/calls HTTP/1.1\r\nHost: ${host}\r\nx-api-key: ${key}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n`);
+    const chunked = await raw(
+      `POST /api/statistics/calls HTTP/1.1\r\nHost: ${host}\r\nx-api-key: ${key}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n`,
+    );
     expect(chunked).toMatch(/^HTTP\/1.1 422 /);
   });
 
@@ -135,7 +144,9 @@ test('the Space of an account made with a token follows the Host header: host, e
   const makeAt = async (host: string, username: string): Promise<string | undefined> => {
     const { token } = (await system.api('/account_creation_tokens', { method: 'POST', key })).json as { token: string };
     const body = JSON.stringify({ username, password: 'password', algorithm: 'MD5', account_creation_token: token });
-    const answer = await raw(`POST /api/accounts/with-account-creation-token HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
+    const answer = await raw(
+      `POST /api/accounts/with-account-creation-token HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
     return /"domain":"([^"]*)"/.exec(answer)?.[1];
   };
   expect(await makeAt(`SECOND.example.org:${port}`, 'by-host')).toBe('first.example.org');
@@ -148,7 +159,8 @@ describe('rate limit', () => {
     const limited = await startSystem({ workers: 0, environment: { RATE_LIMIT_PER_MINUTE: '5' } });
     const first = await limited.account('first-admin', { admin: true });
     const second = await limited.account('second-admin', { admin: true });
-    const me = (account: { key: string }): Promise<number> => limited.api('/accounts/me', { key: account.key }).then(({ status }) => status);
+    const me = (account: { key: string }): Promise<number> =>
+      limited.api('/accounts/me', { key: account.key }).then(({ status }) => status);
     const five = await Promise.all(Array.from({ length: 5 }, () => me(first)));
     expect(five).toEqual([200, 200, 200, 200, 200]);
     const over = await limited.api('/accounts/me', { key: first.key });
@@ -158,7 +170,11 @@ describe('rate limit', () => {
     expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(Number(over.headers.get('x-ratelimit-reset'))).toBeGreaterThan(Date.now() / 1000 - 1);
     expect(await me(second)).toBe(200);
-    const report = await limited.api('/statistics/calls', { method: 'POST', key: first.key, body: { id: 'c', from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' } });
+    const report = await limited.api('/statistics/calls', {
+      method: 'POST',
+      key: first.key,
+      body: { id: 'c', from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' },
+    });
     expect(report.status).toBe(200);
     const guesses = await Promise.all(Array.from({ length: 8 }, (_, n) => limited.api('/accounts/me', { key: `wrong${n}` })));
     expect(guesses.filter(({ status }) => status === 401)).toHaveLength(5);
@@ -171,7 +187,8 @@ describe('rate limit', () => {
 test('the documentation and its document', async () => {
   const page = await request(`${system.url}/api`);
   expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
-  for (const [, asset] of page.text.matchAll(/(?:src|href)="(\/[^"]*)"/g)) expect((await request(`${system.url}${asset}`)).status).toBe(200);
+  for (const [, asset] of page.text.matchAll(/(?:src|href)="(\/[^"]*)"/g))
+    expect((await request(`${system.url}${asset}`)).status).toBe(200);
   expect(page.text).not.toMatch(/https?:\/\//);
   const document = await request(`${system.url}/api/openapi.json`);
   expect(document.json['openapi']).toBe('3.1.0');

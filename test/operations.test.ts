@@ -26,7 +26,10 @@ interface Ran {
 async function flexiapi(parameters: string[], environment = system.environment): Promise<Ran> {
   const cwd = mkdtempSync(path.join(testServers().directory, 'cli-'));
   try {
-    const { stdout, stderr } = await run(process.execPath, [path.join(__dirname, '..', 'bin', 'flexiapi'), ...parameters], { cwd, env: { PATH: process.env['PATH'] ?? '', ...environment } });
+    const { stdout, stderr } = await run(process.execPath, [path.join(__dirname, '..', 'bin', 'flexiapi'), ...parameters], {
+      cwd,
+      env: { PATH: process.env['PATH'] ?? '', ...environment },
+    });
     return { code: 0, stdout, stderr };
   } catch (error) {
     const { code, stdout, stderr } = error as Ran;
@@ -38,7 +41,10 @@ const json = async <T>(...parameters: string[]): Promise<T> => JSON.parse((await
 describe('health and metrics', () => {
   test('live and ready', async () => {
     expect(await request(`${system.url}/health/live`)).toMatchObject({ status: 200, json: { status: 'ok' } });
-    expect(await request(`${system.url}/health/ready`)).toMatchObject({ status: 200, json: { status: 'ok', postgresql: { status: 'ok' }, redis: { status: 'ok' }, warnings: [] } });
+    expect(await request(`${system.url}/health/ready`)).toMatchObject({
+      status: 200,
+      json: { status: 'ok', postgresql: { status: 'ok' }, redis: { status: 'ok' }, warnings: [] },
+    });
   });
 
   test('metrics name no path parameter and no key', async () => {
@@ -47,7 +53,9 @@ describe('health and metrics', () => {
     expect(headers.get('content-type')).toContain('text/plain');
     expect(text).toContain('flexiapi_queue_jobs{queue="push",state="failed"}');
     expect(text).toContain('flexiapi_server_up{server="redis"} 1');
-    expect(text).toMatch(/flexiapi_http_request_duration_seconds_count\{method="PATCH",route="\/statistics\/calls\/:call_id",status="401"\} 1/);
+    expect(text).toMatch(
+      /flexiapi_http_request_duration_seconds_count\{method="PATCH",route="\/statistics\/calls\/:call_id",status="401"\} 1/,
+    );
     expect(text).not.toContain('secret-call-id');
   });
 });
@@ -56,7 +64,15 @@ describe('command line', () => {
   test('an admin, its key, its role', async () => {
     const { stdout } = await flexiapi(['spaces:create-update', 'Cli.Example.org', '--host', 'cli-host.example.org', '--json']);
     expect(JSON.parse(stdout)).toEqual({ domain: 'cli.example.org', created: true });
-    const admin = await json<{ id: number; api_key: string; password: string }>('accounts:create-admin', '-u', 'cli-admin', '-d', 'cli.example.org', '-k', '');
+    const admin = await json<{ id: number; api_key: string; password: string }>(
+      'accounts:create-admin',
+      '-u',
+      'cli-admin',
+      '-d',
+      'cli.example.org',
+      '-k',
+      '',
+    );
     expect(Object.keys(admin)).toEqual(['id', 'username', 'domain', 'password', 'api_key']);
     const me = await system.api('/accounts/me', { key: admin.api_key });
     expect(me.json).toMatchObject({ id: admin.id, admin: true, activated: true, domain: 'cli.example.org' });
@@ -76,7 +92,15 @@ describe('command line', () => {
       await flexiapi(['accounts:set-admin', '1'], { ...system.environment, DATABASE_URL: 'postgres://127.0.0.1:1/x' }),
     ];
     for (const { code, stdout, stderr } of refused) expect([code, stdout, stderr.trim().split('\n').length]).toEqual([1, '', 1]);
-    for (const wrong of [['nothing'], ['accounts:set-admin'], ['accounts:set-admin', 'x'], ['queues', '--colour'], ['queues:retry-failed', 'none'], []]) expect([wrong, (await flexiapi(wrong)).code]).toEqual([wrong, 2]);
+    for (const wrong of [
+      ['nothing'],
+      ['accounts:set-admin'],
+      ['accounts:set-admin', 'x'],
+      ['queues', '--colour'],
+      ['queues:retry-failed', 'none'],
+      [],
+    ])
+      expect([wrong, (await flexiapi(wrong)).code]).toEqual([wrong, 2]);
     expect((await flexiapi(['--help'])).code).toBe(0);
   });
 
@@ -86,7 +110,10 @@ describe('command line', () => {
     expect(report.find(({ queue }) => queue === 'push')).toMatchObject({ failed: 1, workers: 1, waiting: 0, oldest_waiting_seconds: null });
     expect((await flexiapi(['queues'])).stdout).toContain('│ push ');
     expect(await json('queues:retry-failed', 'push')).toEqual({ queue: 'push', retried: 1 });
-    await eventually(() => json<{ queue: string; failed: number }[]>('queues'), (now) => now[0]?.failed === 1);
+    await eventually(
+      () => json<{ queue: string; failed: number }[]>('queues'),
+      (now) => now[0]?.failed === 1,
+    );
   });
 
   test('old keys and nonces', async () => {
@@ -114,7 +141,11 @@ describe('dashboard', () => {
     expect((await request(`${system.url}/queues/api/queues`)).status).toBe(401);
 
     const signIn = (key: string, headers: Record<string, string> = {}): Promise<Answer> =>
-      request(`${system.url}/queues/sign-in`, { method: 'POST', body: `api_key=${key}`, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } });
+      request(`${system.url}/queues/sign-in`, {
+        method: 'POST',
+        body: `api_key=${key}`,
+        headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+      });
     expect((await signIn('wrong')).status).toBe(403);
     expect((await signIn(admin.key)).status).toBe(403);
     expect((await signIn(superAdmin.key, { origin: 'https://evil.example.org' })).status).toBe(403);
@@ -128,7 +159,11 @@ describe('dashboard', () => {
     expect(board.status).toBe(200);
     expect(board.headers.get('content-security-policy')).not.toMatch(/https:/);
     const queues = await request(`${system.url}/queues/api/queues`, { headers });
-    expect((queues.json['queues'] as { name: string }[] | undefined ?? (JSON.parse(queues.text) as { queues: { name: string }[] }).queues).map(({ name }) => name)).toEqual(['push', 'sms', 'email', 'api-keys', 'statistics', 'maintenance']);
+    expect(
+      ((queues.json['queues'] as { name: string }[] | undefined) ?? (JSON.parse(queues.text) as { queues: { name: string }[] }).queues).map(
+        ({ name }) => name,
+      ),
+    ).toEqual(['push', 'sms', 'email', 'api-keys', 'statistics', 'maintenance']);
     const retry = `${system.url}/queues/api/queues/push/retry/failed`;
     expect((await request(retry, { method: 'PUT', headers: { ...headers, origin: 'https://evil.example.org' } })).status).toBe(403);
     expect((await request(retry, { method: 'PUT', headers: { ...headers, origin: 'null' } })).status).toBe(403);
@@ -137,8 +172,13 @@ describe('dashboard', () => {
 
   test('a job shows no device address', async () => {
     const superAdmin = await system.account('board-reader', { admin: true });
-    await system.api('/account_creation_tokens/send-by-push', { method: 'POST', body: { pn_provider: 'apns', pn_param: 'T.org.app', pn_prid: 'visible-device' } });
-    const { text } = await request(`${system.url}/queues/api/queues?activeQueue=push&status=failed`, { headers: { 'x-api-key': superAdmin.key } });
+    await system.api('/account_creation_tokens/send-by-push', {
+      method: 'POST',
+      body: { pn_provider: 'apns', pn_param: 'T.org.app', pn_prid: 'visible-device' },
+    });
+    const { text } = await request(`${system.url}/queues/api/queues?activeQueue=push&status=failed`, {
+      headers: { 'x-api-key': superAdmin.key },
+    });
     expect(text).toContain('creation_token');
     expect(text).not.toContain('visible-device');
   });
@@ -150,7 +190,11 @@ describe('when a server goes away', () => {
     world = await startOutsideWorld();
   });
   afterAll(() => world.close());
-  const push = (own: System, prid: string): Promise<Answer> => own.api('/account_creation_tokens/send-by-push', { method: 'POST', body: { pn_provider: 'fcm', pn_param: 'linphone-test', pn_prid: prid } });
+  const push = (own: System, prid: string): Promise<Answer> =>
+    own.api('/account_creation_tokens/send-by-push', {
+      method: 'POST',
+      body: { pn_provider: 'fcm', pn_param: 'linphone-test', pn_prid: prid },
+    });
 
   test('Redis stopped and started: what needs no job works, what does answers 503 within 2 s, all comes back', async () => {
     const directory = mkdtempSync(path.join(testServers().directory, 'redis-'));
@@ -164,8 +208,14 @@ describe('when a server goes away', () => {
     expect([refused.status, refused.json['message']]).toEqual([503, 'The queues do not answer. Try again in a moment.']);
     expect(Date.now() - started).toBeLessThan(2000);
     expect((await own.api('/accounts/me', { key })).status).toBe(200);
-    expect((await own.api('/statistics/calls', { method: 'POST', key, body: { id: 'c', from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' } })).status).toBe(200);
-    expect(await request(`${own.url}/health/ready`)).toMatchObject({ status: 503, json: { redis: { status: 'failed' }, postgresql: { status: 'ok' } } });
+    expect(
+      (await own.api('/statistics/calls', { method: 'POST', key, body: { id: 'c', from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' } }))
+        .status,
+    ).toBe(200);
+    expect(await request(`${own.url}/health/ready`)).toMatchObject({
+      status: 503,
+      json: { redis: { status: 'failed' }, postgresql: { status: 'ok' } },
+    });
     expect((await request(`${own.url}/health/live`)).status).toBe(200);
     expect((await request(`${own.url}/metrics`)).text).toContain('flexiapi_server_up{server="redis"} 0');
     // web and worker started without Redis wait for it.
@@ -173,8 +223,16 @@ describe('when a server goes away', () => {
     await own.startWorker();
     expect((await push(own, 'still-during')).status).toBe(503);
     redis = await startRedis(directory, () => undefined);
-    await eventually(() => push(own, `after-${Date.now()}`), ({ status }) => status === 200, 20);
-    await eventually(() => own.rows('SELECT 1 FROM statistics_call_rollups'), (rows) => rows.length > 0, 20);
+    await eventually(
+      () => push(own, `after-${Date.now()}`),
+      ({ status }) => status === 200,
+      20,
+    );
+    await eventually(
+      () => own.rows('SELECT 1 FROM statistics_call_rollups'),
+      (rows) => rows.length > 0,
+      20,
+    );
     const sent = world.fcm.received.map(({ body }) => (body as { message: { token: string } }).message.token);
     expect(sent.filter((token) => token.includes('during'))).toEqual([]);
     await own.stop();
@@ -187,12 +245,23 @@ describe('when a server goes away', () => {
     await migrate(postgres.url);
     const db = new pg.Pool({ connectionString: postgres.url, max: 2 });
     db.on('error', () => undefined);
-    const own = new System(db, { DATABASE_URL: postgres.url, REDIS_URL: testServers().redisUrl, QUEUE_PREFIX: path.basename(directory), HOST: '127.0.0.1', RATE_LIMIT_PER_MINUTE: '0' });
+    const own = new System(db, {
+      DATABASE_URL: postgres.url,
+      REDIS_URL: testServers().redisUrl,
+      QUEUE_PREFIX: path.basename(directory),
+      HOST: '127.0.0.1',
+      RATE_LIMIT_PER_MINUTE: '0',
+    });
     await own.space('sip.example.org', { isSuper: true });
     const { key } = await own.account('pg-admin', { admin: true });
     await own.startWeb();
     let serial = 0;
-    const report = (): Promise<Answer> => own.api('/statistics/calls', { method: 'POST', key, body: { id: `pg-${(serial += 1)}`, from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' } });
+    const report = (): Promise<Answer> =>
+      own.api('/statistics/calls', {
+        method: 'POST',
+        key,
+        body: { id: `pg-${(serial += 1)}`, from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' },
+      });
     let acknowledged = 0;
     let hurried = true;
     const flood = (async () => {
@@ -202,7 +271,10 @@ describe('when a server goes away', () => {
         expect(answers.every(({ status }) => status === 200 || status === 503)).toBe(true);
       }
     })();
-    await eventually(() => Promise.resolve(acknowledged), (count) => count > 100);
+    await eventually(
+      () => Promise.resolve(acknowledged),
+      (count) => count > 100,
+    );
     await postgres.stop();
     const started = Date.now();
     const refused = await own.api('/accounts/me', { key });
@@ -225,7 +297,14 @@ describe('when a server goes away', () => {
   test('SIGTERM: what is in flight is answered and stored, then the process ends', async () => {
     const own = await startSystem({ environment: world.environment });
     const { key } = await own.account('drain-admin', { admin: true });
-    const events = Array.from({ length: 200 }, (_, n) => own.api('/statistics/calls', { method: 'POST', key, body: { id: `drain-${n}`, from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' } }).then(({ status }) => status, () => 0));
+    const events = Array.from({ length: 200 }, (_, n) =>
+      own
+        .api('/statistics/calls', { method: 'POST', key, body: { id: `drain-${n}`, from: 'a@b', to: 'c@d', initiated_at: '2026-01-01' } })
+        .then(
+          ({ status }) => status,
+          () => 0,
+        ),
+    );
     world.fcm.mode = 'hang';
     world.fcm.received.length = 0;
     const pushed = push(own, 'draining');
@@ -234,8 +313,12 @@ describe('when a server goes away', () => {
     const statuses = await Promise.all(events);
     expect((await pushed).status).toBe(503);
     expect(await ended).toBe(0);
-    expect(await own.rows('SELECT count(*)::int AS n FROM statistics_calls')).toEqual([{ n: statuses.filter((status) => status === 200).length }]);
-    expect(await own.rows('SELECT requests >= 200 AS counted FROM api_keys WHERE key IS NOT NULL AND requests > 0')).toEqual([{ counted: true }]);
+    expect(await own.rows('SELECT count(*)::int AS n FROM statistics_calls')).toEqual([
+      { n: statuses.filter((status) => status === 200).length },
+    ]);
+    expect(await own.rows('SELECT requests >= 200 AS counted FROM api_keys WHERE key IS NOT NULL AND requests > 0')).toEqual([
+      { counted: true },
+    ]);
     expect(await own.workers[0]?.end('SIGTERM')).toBe(0);
     world.fcm.mode = 'accept';
     await own.stop();

@@ -9,7 +9,8 @@ let serial = 0;
 /** A device that no test has used. */
 const newDevice = (): typeof device => ({ ...device, pn_prid: (serial += 1).toString(16).padStart(64, 'b') });
 const ask = (body: unknown): Promise<Answer> => system.api('/account_creation_tokens/send-by-push', { method: 'POST', body });
-const rowsOf = (prid: string): Promise<Record<string, unknown>[]> => system.rows('SELECT * FROM account_creation_tokens WHERE pn_prid = $1', [prid]);
+const rowsOf = (prid: string): Promise<Record<string, unknown>[]> =>
+  system.rows('SELECT * FROM account_creation_tokens WHERE pn_prid = $1', [prid]);
 
 beforeAll(async () => {
   world = await startOutsideWorld();
@@ -45,13 +46,27 @@ describe('through APNs', () => {
     const { token } = (push?.body as { customPayload: { token: string } }).customPayload;
     expect(token).toMatch(/^[A-Za-z0-9]{13}$/);
 
-    const account = { username: 'pushed.user', password: 'sécurité', algorithm: 'SHA-256', account_creation_token: token, domain: 'elsewhere.org', admin: true, activated: true };
-    const both = await Promise.all([1, 2].map((n) => system.api('/accounts/with-account-creation-token', { method: 'POST', body: { ...account, username: `pushed.user${n}` } })));
+    const account = {
+      username: 'pushed.user',
+      password: 'sécurité',
+      algorithm: 'SHA-256',
+      account_creation_token: token,
+      domain: 'elsewhere.org',
+      admin: true,
+      activated: true,
+    };
+    const both = await Promise.all(
+      [1, 2].map((n) =>
+        system.api('/accounts/with-account-creation-token', { method: 'POST', body: { ...account, username: `pushed.user${n}` } }),
+      ),
+    );
     expect(both.map(({ status }) => status).sort()).toEqual([200, 422]);
     const made = both.find(({ status }) => status === 200)?.json;
     expect(made).toMatchObject({ domain: SPACE, admin: false, activated: false, passwords: [{ algorithm: 'SHA-256' }] });
     expect(both.find(({ status }) => status === 422)?.json['errors']).toHaveProperty('account_creation_token');
-    expect(await system.rows('SELECT used, account_id FROM account_creation_tokens WHERE token = $1', [token])).toEqual([{ used: true, account_id: made?.['id'] }]);
+    expect(await system.rows('SELECT used, account_id FROM account_creation_tokens WHERE token = $1', [token])).toEqual([
+      { used: true, account_id: made?.['id'] },
+    ]);
   });
 
   test('twenty requests at once for one device: one push, one 200, nineteen 403', async () => {
@@ -78,7 +93,10 @@ describe('through APNs', () => {
     const started = Date.now();
     expect((await ask(one)).status).toBe(503);
     expect(Date.now() - started).toBeLessThan(4200);
-    await eventually(() => rowsOf(one.pn_prid), (rows) => rows.length === 0);
+    await eventually(
+      () => rowsOf(one.pn_prid),
+      (rows) => rows.length === 0,
+    );
     expect(world.apnsDev.received).toHaveLength(1);
     world.apnsDev.mode = 'accept';
     expect((await ask(one)).status).toBe(200);
@@ -90,7 +108,10 @@ describe('through APNs', () => {
     const one = newDevice();
     const asked = lonely.api('/account_creation_tokens/send-by-push', { method: 'POST', body: one });
     await world.apnsDev.reached(1);
-    const left = await lonely.rows<{ token: string; send_state: string }>('SELECT token, send_state FROM account_creation_tokens WHERE pn_prid = $1', [one.pn_prid]);
+    const left = await lonely.rows<{ token: string; send_state: string }>(
+      'SELECT token, send_state FROM account_creation_tokens WHERE pn_prid = $1',
+      [one.pn_prid],
+    );
     expect(left.map(({ send_state: state }) => state)).toEqual(['sending']);
     await lonely.workers[0]?.end('SIGKILL');
     world.apnsDev.mode = 'accept';
@@ -137,12 +158,18 @@ describe('through FCM', () => {
   test('the token arrives in custom-payload, as a string', async () => {
     expect((await ask(android)).status).toBe(200);
     expect(world.fcm.received).toHaveLength(1);
-    const { path, headers, body } = world.fcm.received[0] as { path: string; headers: Record<string, string>; body: { message: { token: string; android: { priority: string; ttl: string; data: Record<string, string> } } } };
+    const { path, headers, body } = world.fcm.received[0] as {
+      path: string;
+      headers: Record<string, string>;
+      body: { message: { token: string; android: { priority: string; ttl: string; data: Record<string, string> } } };
+    };
     expect(path).toBe('/v1/projects/linphone-test/messages:send');
     expect(headers['authorization']).toBe('Bearer fake-access-token');
     expect(body.message.token).toBe(android.pn_prid);
     expect(body.message.android).toMatchObject({ priority: 'high', ttl: '2419200s', data: { 'call-id': '', 'loc-key': 'IM_MSG' } });
-    expect(JSON.parse(body.message.android.data['custom-payload'] ?? '')).toEqual({ token: expect.stringMatching(/^[A-Za-z0-9]{13}$/) as string });
+    expect(JSON.parse(body.message.android.data['custom-payload'] ?? '')).toEqual({
+      token: expect.stringMatching(/^[A-Za-z0-9]{13}$/) as string,
+    });
     expect(world.proxied).toEqual(expect.arrayContaining(['oauth2.googleapis.com:443', 'fcm.googleapis.com:443']));
   });
 
@@ -165,7 +192,10 @@ describe('limits of a device', () => {
     for (let round = 0; round < 3; round += 1) {
       expect((await ask(one)).status).toBe(200);
       const second = await ask(one);
-      expect([second.status, second.json['message']]).toEqual([403, 'A token was already sent to this device. Use it, or try again later.']);
+      expect([second.status, second.json['message']]).toEqual([
+        403,
+        'A token was already sent to this device. Use it, or try again later.',
+      ]);
       await system.rows('UPDATE account_creation_tokens SET used = true WHERE pn_prid = $1', [one.pn_prid]);
     }
     const fourth = await ask(one);
@@ -201,7 +231,11 @@ describe('accounts with a token', () => {
   const create = (body: object): Promise<Answer> => system.api('/accounts/with-account-creation-token', { method: 'POST', body });
 
   test('every field’s fault at once, in the order of the parameters; the French example of the documentation', async () => {
-    const { json } = await system.api('/accounts/with-account-creation-token', { method: 'POST', body: {}, headers: { 'accept-language': 'fr-FR,fr;q=0.9,en;q=0.8' } });
+    const { json } = await system.api('/accounts/with-account-creation-token', {
+      method: 'POST',
+      body: {},
+      headers: { 'accept-language': 'fr-FR,fr;q=0.9,en;q=0.8' },
+    });
     expect(Object.entries(json['errors'] as object)).toEqual([
       ['username', ['Le champ pseudo est obligatoire.']],
       ['password', ['Le champ mot de passe est obligatoire.']],
@@ -236,13 +270,20 @@ describe('accounts with a token', () => {
     // HA1 as a SIP server computes it.
     const { createHash } = await import('node:crypto');
     const ha1 = createHash('md5').update(`token-user:${SPACE}:password`).digest('hex');
-    expect(await system.rows('SELECT password, algorithm FROM passwords WHERE account_id = $1', [made.json['id']])).toEqual([{ password: ha1, algorithm: 'MD5' }]);
+    expect(await system.rows('SELECT password, algorithm FROM passwords WHERE account_id = $1', [made.json['id']])).toEqual([
+      { password: ha1, algorithm: 'MD5' },
+    ]);
   });
 
   test('a Space with ten places takes exactly ten of forty at once', async () => {
     await system.space('small.example.org', { maxAccounts: 10 });
     const admin = await system.account('filler-admin', { admin: true });
-    const tokens = await Promise.all(Array.from({ length: 40 }, async () => (await system.api('/account_creation_tokens', { method: 'POST', key: admin.key })).json['token']));
+    const tokens = await Promise.all(
+      Array.from(
+        { length: 40 },
+        async () => (await system.api('/account_creation_tokens', { method: 'POST', key: admin.key })).json['token'],
+      ),
+    );
     const answers = await Promise.all(
       tokens.map((account_creation_token, n) =>
         system.api('/accounts/with-account-creation-token', {
@@ -254,12 +295,20 @@ describe('accounts with a token', () => {
     );
     // Without TRUST_PROXY the header is not believed: all are in the default Space.
     expect(answers.every(({ status, json }) => status === 200 && json['domain'] === SPACE)).toBe(true);
-    const left = await system.rows<{ token: string }>("INSERT INTO account_creation_tokens (token, created_at) SELECT 'small-token' || lpad(n::text, 2, '0'), now() FROM generate_series(0, 39) n RETURNING token");
+    const left = await system.rows<{ token: string }>(
+      "INSERT INTO account_creation_tokens (token, created_at) SELECT 'small-token' || lpad(n::text, 2, '0'), now() FROM generate_series(0, 39) n RETURNING token",
+    );
     await system.rows('UPDATE spaces SET host = $1 WHERE domain = $2', ['127.0.0.1', 'small.example.org']);
-    const crowded = await Promise.all(left.map(({ token }, n) => create({ username: `crowd.${n}.x`, password: 'password', algorithm: 'SHA-256', account_creation_token: token })));
+    const crowded = await Promise.all(
+      left.map(({ token }, n) =>
+        create({ username: `crowd.${n}.x`, password: 'password', algorithm: 'SHA-256', account_creation_token: token }),
+      ),
+    );
     expect(crowded.filter(({ status }) => status === 200)).toHaveLength(10);
     expect(crowded.filter(({ status }) => status === 403)).toHaveLength(30);
-    expect(await system.rows("SELECT count(*)::int AS n FROM account_creation_tokens WHERE token LIKE 'small-%' AND NOT used")).toEqual([{ n: 30 }]);
+    expect(await system.rows("SELECT count(*)::int AS n FROM account_creation_tokens WHERE token LIKE 'small-%' AND NOT used")).toEqual([
+      { n: 30 },
+    ]);
     await system.rows('UPDATE spaces SET host = domain WHERE domain = $1', ['small.example.org']);
   });
 });

@@ -11,10 +11,17 @@ const events: Record<string, QueueEvents> = {};
 
 beforeAll(async () => {
   world = await startOutsideWorld();
-  system = await startSystem({ webs: 0, workers: 2, environment: { ...world.environment, MAIL_ALLOW_SELF_SIGNED: 'true', APP_NAME: 'Phones & Co' } });
+  system = await startSystem({
+    webs: 0,
+    workers: 2,
+    environment: { ...world.environment, MAIL_ALLOW_SELF_SIGNED: 'true', APP_NAME: 'Phones & Co' },
+  });
   account = (await system.account('code-owner')).id;
   for (const name of ['sms', 'email']) {
-    const options = { connection: { url: system.environment['REDIS_URL'] ?? '' }, prefix: `{${system.environment['QUEUE_PREFIX']}:${name}}` };
+    const options = {
+      connection: { url: system.environment['REDIS_URL'] ?? '' },
+      prefix: `{${system.environment['QUEUE_PREFIX']}:${name}}`,
+    };
     queues[name] = new Queue(name, options);
     events[name] = new QueueEvents(name, options);
     await events[name]?.waitUntilReady();
@@ -44,12 +51,16 @@ async function codeRow(kind: 'email' | 'phone', recipient: string, { language = 
 /** What came of a job: its result, or the reason it failed for. */
 async function outcome(name: 'sms' | 'email', payload: object, seconds = 3): Promise<string> {
   const job = await queues[name]?.add('test', { payload, deadline: Date.now() + seconds * 1000 }, { removeOnComplete: false });
-  const state = await eventually(() => job?.getState() ?? Promise.resolve(''), (now) => now === 'completed' || now === 'failed');
+  const state = await eventually(
+    () => job?.getState() ?? Promise.resolve(''),
+    (now) => now === 'completed' || now === 'failed',
+  );
   const done = await queues[name]?.getJob(job?.id ?? '');
   return state === 'completed' ? (done?.returnvalue as { outcome: string }).outcome : (done?.failedReason ?? '');
 }
 
-const stateOf = async (table: string, id: number): Promise<Record<string, unknown> | undefined> => (await system.rows(`SELECT code, send_state FROM ${table} WHERE id = $1`, [id]))[0];
+const stateOf = async (table: string, id: number): Promise<Record<string, unknown> | undefined> =>
+  (await system.rows(`SELECT code, send_state FROM ${table} WHERE id = $1`, [id]))[0];
 
 test('an SMS, in both languages; the older code is void once the newer is sent', async () => {
   const older = await codeRow('phone', '+33612345678');
@@ -116,19 +127,28 @@ test('a mail server that hangs after the text: unknown, in time', async () => {
 });
 
 test('mails and SMS about an account itself', async () => {
-  await system.rows("UPDATE accounts SET email = 'owner@example.org', phone = '+33612345600', confirmation_key = '1234' WHERE id = $1", [account]);
+  await system.rows("UPDATE accounts SET email = 'owner@example.org', phone = '+33612345600', confirmation_key = '1234' WHERE id = $1", [
+    account,
+  ]);
   expect(await outcome('email', { kind: 'account_ready', account_id: account, language: 'en' })).toBe('sent');
   expect(await outcome('email', { kind: 'account_creation', account_id: account, language: 'en' })).toBe('sent');
   expect(await outcome('sms', { kind: 'account_recovery', account_id: account, language: 'en' })).toBe('sent');
   expect(await outcome('sms', { kind: 'account_creation', account_id: account, language: 'fr' })).toBe('sent');
   expect(world.mails[0]?.text).toContain('sip:code-owner@sip.example.org');
   expect(world.mails[1]?.text).toMatch(/^1234$/m);
-  expect(world.twilio.received.map(({ body }) => (body as { Body: string }).Body)).toEqual(['1234 is your Phones & Co recovery code.', '1234 est votre code de création Phones & Co.']);
+  expect(world.twilio.received.map(({ body }) => (body as { Body: string }).Body)).toEqual([
+    '1234 is your Phones & Co recovery code.',
+    '1234 est votre code de création Phones & Co.',
+  ]);
 });
 
 test('a due row whose process died before it added the job is sent by the sweep, once', async () => {
   const id = await codeRow('phone', '+33612345672', { seconds: 60, age: 5 });
-  await eventually(() => stateOf('phone_change_codes', id), (row) => row?.['send_state'] === 'sent', 20);
+  await eventually(
+    () => stateOf('phone_change_codes', id),
+    (row) => row?.['send_state'] === 'sent',
+    20,
+  );
   expect(world.twilio.received).toHaveLength(1);
 });
 
@@ -136,7 +156,11 @@ test('rows whose time is over are closed', async () => {
   const due = await codeRow('phone', '+33612345673', { seconds: -120, age: 200 });
   const sending = await codeRow('email', 'late@example.org', { seconds: -120, age: 200 });
   await system.rows("UPDATE email_change_codes SET send_state = 'sending' WHERE id = $1", [sending]);
-  await eventually(() => stateOf('phone_change_codes', due), (row) => row === undefined, 20);
+  await eventually(
+    () => stateOf('phone_change_codes', due),
+    (row) => row === undefined,
+    20,
+  );
   expect(await stateOf('email_change_codes', sending)).toEqual({ code: '0042', send_state: 'failed' });
   expect(world.twilio.received).toEqual([]);
 });

@@ -5,10 +5,26 @@ import { SPACE, eventually, startSystem, type Account, type Answer, type System 
 
 let system: System;
 let reporter: Account;
-const send = (method: string, route: string, body: unknown, key = reporter.key): Promise<Answer> => system.api(`/statistics${route}`, { method, body, key });
-const message = (change: object = {}): Record<string, unknown> => ({ id: randomUUID(), from: `alice@${SPACE}`, sent_at: '2026-03-01T10:15:00Z', encrypted: false, conference_id: null, ...change });
-const call = (change: object = {}): Record<string, unknown> => ({ id: randomUUID(), from: `alice@${SPACE}`, to: 'bob@other.org', initiated_at: '2026-03-01T10:15:00Z', ended_at: null, ...change });
-const rollup = (kind: 'message' | 'call'): Promise<Record<string, unknown>[]> => system.rows(`SELECT *, hour::text AS hour FROM statistics_${kind}_rollups AS r ORDER BY r.hour, domain, direction`);
+const send = (method: string, route: string, body: unknown, key = reporter.key): Promise<Answer> =>
+  system.api(`/statistics${route}`, { method, body, key });
+const message = (change: object = {}): Record<string, unknown> => ({
+  id: randomUUID(),
+  from: `alice@${SPACE}`,
+  sent_at: '2026-03-01T10:15:00Z',
+  encrypted: false,
+  conference_id: null,
+  ...change,
+});
+const call = (change: object = {}): Record<string, unknown> => ({
+  id: randomUUID(),
+  from: `alice@${SPACE}`,
+  to: 'bob@other.org',
+  initiated_at: '2026-03-01T10:15:00Z',
+  ended_at: null,
+  ...change,
+});
+const rollup = (kind: 'message' | 'call'): Promise<Record<string, unknown>[]> =>
+  system.rows(`SELECT *, hour::text AS hour FROM statistics_${kind}_rollups AS r ORDER BY r.hour, domain, direction`);
 
 beforeAll(async () => {
   system = await startSystem({ webs: 2, workers: 1, environment: { TZ: 'Asia/Kolkata' } });
@@ -19,18 +35,39 @@ afterAll(() => system.stop());
 test('a message from its sending to the rollup, as Flexisip reports it', async () => {
   const sent = message({ id: 'a'.repeat(64), to: { 'bob@other.org': { '"<urn:uuid:1>"': null } }, sent_at: '2026-01-01T12:30:00+02:00' });
   expect(await send('POST', '/messages', sent)).toMatchObject({ status: 200, text: '{}' });
-  expect(await send('POST', '/messages', sent)).toMatchObject({ status: 400, json: { message: 'A message with this id was already reported.' } });
+  expect(await send('POST', '/messages', sent)).toMatchObject({
+    status: 400,
+    json: { message: 'A message with this id was already reported.' },
+  });
   const route = `/messages/${sent['id'] as string}/to/bob%40other.org/devices/%22%3Curn:uuid:1%3E%22`;
   const first = await send('PATCH', route, { last_status: 503, received_at: '2026-01-01T10:30:01Z' });
   expect(first.status).toBe(201);
-  expect(first.json).toMatchObject({ message_id: sent['id'], to_username: 'bob', to_domain: 'other.org', device_id: '"<urn:uuid:1>"', last_status: 503, received_at: '2026-01-01T10:30:01.000000Z' });
+  expect(first.json).toMatchObject({
+    message_id: sent['id'],
+    to_username: 'bob',
+    to_domain: 'other.org',
+    device_id: '"<urn:uuid:1>"',
+    last_status: 503,
+    received_at: '2026-01-01T10:30:01.000000Z',
+  });
   expect(typeof first.json['id']).toBe('number');
   const again = await send('PATCH', route, { last_status: '200', received_at: '2026-01-01T10:31:00Z' });
   expect([again.status, again.json['last_status'], again.json['id']]).toEqual([200, 200, first.json['id']]);
 
-  const rows = await eventually(() => rollup('message'), (found) => found.length === 2 && found[1]?.['delivered'] === 1);
+  const rows = await eventually(
+    () => rollup('message'),
+    (found) => found.length === 2 && found[1]?.['delivered'] === 1,
+  );
   expect(rows).toEqual([
-    { domain: 'other.org', direction: 'to', hour: expect.stringContaining('2026-01-01') as string, messages: 1, encrypted: 0, devices: 1, delivered: 1 },
+    {
+      domain: 'other.org',
+      direction: 'to',
+      hour: expect.stringContaining('2026-01-01') as string,
+      messages: 1,
+      encrypted: 0,
+      devices: 1,
+      delivered: 1,
+    },
     { domain: SPACE, direction: 'from', hour: rows[0]?.['hour'], messages: 1, encrypted: 0, devices: 1, delivered: 1 },
   ]);
   expect(await system.rows("SELECT hour = '2026-01-01T10:00:00Z' AS utc FROM statistics_message_rollups LIMIT 1")).toEqual([{ utc: true }]);
@@ -44,7 +81,14 @@ test('a device id raw on the wire, as Flexisip writes it, is the same as its esc
   const status = await new Promise<number | undefined>((resolve, reject) => {
     const raw = httpRequest(
       // path is written as it is; fetch would escape it.
-      { agent, port, host: '127.0.0.1', method: 'PATCH', path: `/api/statistics/messages/${sent['id'] as string}/to/bob@other.org/devices/"<urn:uuid:7>"`, headers: { 'x-api-key': reporter.key } },
+      {
+        agent,
+        port,
+        host: '127.0.0.1',
+        method: 'PATCH',
+        path: `/api/statistics/messages/${sent['id'] as string}/to/bob@other.org/devices/"<urn:uuid:7>"`,
+        headers: { 'x-api-key': reporter.key },
+      },
       (response) => {
         response.resume();
         response.on('end', () => resolve(response.statusCode));
@@ -55,7 +99,10 @@ test('a device id raw on the wire, as Flexisip writes it, is the same as its esc
   });
   agent.destroy();
   expect(status).toBe(201);
-  const escaped = await send('PATCH', `/messages/${sent['id'] as string}/to/sip:bob@other.org/devices/%22%3Curn%3Auuid%3A7%3E%22`, { last_status: 202, received_at: '2026-03-01T10:17:00Z' });
+  const escaped = await send('PATCH', `/messages/${sent['id'] as string}/to/sip:bob@other.org/devices/%22%3Curn%3Auuid%3A7%3E%22`, {
+    last_status: 202,
+    received_at: '2026-03-01T10:17:00Z',
+  });
   expect(escaped.status).toBe(200);
 });
 
@@ -64,15 +111,30 @@ test('a call: ringing and its end come apart, and neither blanks the other', asy
   expect((await send('POST', '/calls', started)).status).toBe(200);
   expect((await send('POST', '/calls', started)).status).toBe(400);
   const route = `/calls/${started['id'] as string}`;
-  expect(await send('PATCH', `${route}/devices/d1`, { rang_at: '2026-02-01T10:00:02Z' })).toMatchObject({ status: 201, json: { rang_at: '2026-02-01T10:00:02.000000Z', invite_terminated_at: null } });
-  expect(await send('PATCH', `${route}/devices/d1`, { invite_terminated: { at: '2026-02-01T10:00:05Z', state: 'accepted' } })).toMatchObject({
+  expect(await send('PATCH', `${route}/devices/d1`, { rang_at: '2026-02-01T10:00:02Z' })).toMatchObject({
+    status: 201,
+    json: { rang_at: '2026-02-01T10:00:02.000000Z', invite_terminated_at: null },
+  });
+  expect(
+    await send('PATCH', `${route}/devices/d1`, { invite_terminated: { at: '2026-02-01T10:00:05Z', state: 'accepted' } }),
+  ).toMatchObject({
     status: 200,
-    json: { rang_at: '2026-02-01T10:00:02.000000Z', invite_terminated_at: '2026-02-01T10:00:05.000000Z', invite_terminated_state: 'accepted' },
+    json: {
+      rang_at: '2026-02-01T10:00:02.000000Z',
+      invite_terminated_at: '2026-02-01T10:00:05.000000Z',
+      invite_terminated_state: 'accepted',
+    },
   });
   expect(await send('PATCH', `${route}/devices/d1`, {})).toMatchObject({ status: 200, json: { invite_terminated_state: 'accepted' } });
   expect(await send('PATCH', `${route}/devices/d2`, { invite_terminated: {} })).toMatchObject({ status: 201 });
-  expect(await send('PATCH', route, { ended_at: '2026-02-01T10:01:05Z' })).toMatchObject({ status: 200, json: { id: started['id'], ended_at: '2026-02-01T10:01:05.000000Z', to_domain: 'other.org' } });
-  await eventually(() => rollup('call'), (rows) => rows.length === 2 && rows.every((row) => row['answered'] === 1 && Number(row['seconds']) === 65));
+  expect(await send('PATCH', route, { ended_at: '2026-02-01T10:01:05Z' })).toMatchObject({
+    status: 200,
+    json: { id: started['id'], ended_at: '2026-02-01T10:01:05.000000Z', to_domain: 'other.org' },
+  });
+  await eventually(
+    () => rollup('call'),
+    (rows) => rows.length === 2 && rows.every((row) => row['answered'] === 1 && Number(row['seconds']) === 65),
+  );
 });
 
 test('what has no parent is an error for its sender only', async () => {
@@ -110,16 +172,32 @@ test('a thousand at once, ten of them bad: 990 rows, each its own answer', async
   expect(statuses.filter((status) => status === 400)).toHaveLength(4);
   expect(statuses.filter((status) => status === 422)).toHaveLength(6);
   expect(await system.rows("SELECT count(*)::int AS n FROM statistics_messages WHERE from_domain = 'many.org'")).toEqual([{ n: 990 }]);
-  await eventually(() => system.rows("SELECT messages FROM statistics_message_rollups WHERE domain = 'many.org'"), (rows) => rows[0]?.['messages'] === 990);
+  await eventually(
+    () => system.rows("SELECT messages FROM statistics_message_rollups WHERE domain = 'many.org'"),
+    (rows) => rows[0]?.['messages'] === 990,
+  );
 });
 
 test('the same device reported many times at once: one row, one 201', async () => {
   const started = call();
   await send('POST', '/calls', started);
-  const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => send('PATCH', `/calls/${started['id'] as string}/devices/d`, n % 2 ? { rang_at: '2026-03-01T10:15:01Z' } : { invite_terminated: { at: '2026-03-01T10:15:02Z', state: 'declined' } })));
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, n) =>
+      send(
+        'PATCH',
+        `/calls/${started['id'] as string}/devices/d`,
+        n % 2 ? { rang_at: '2026-03-01T10:15:01Z' } : { invite_terminated: { at: '2026-03-01T10:15:02Z', state: 'declined' } },
+      ),
+    ),
+  );
   expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(49);
-  expect(await system.rows('SELECT rang_at IS NOT NULL AS rang, invite_terminated_state AS state FROM statistics_call_devices WHERE call_id = $1', [started['id']])).toEqual([{ rang: true, state: 'declined' }]);
+  expect(
+    await system.rows(
+      'SELECT rang_at IS NOT NULL AS rang, invite_terminated_state AS state FROM statistics_call_devices WHERE call_id = $1',
+      [started['id']],
+    ),
+  ).toEqual([{ rang: true, state: 'declined' }]);
 });
 
 test.each([
@@ -185,7 +263,9 @@ test('events that wait for their month move into it when it is made', async () =
   const made = await Promise.all([1, 2].map(() => ensurePartitions(database, new Date('2099-06-01'))));
   await database.close();
   expect(made.flat().filter((name) => name === 'statistics_messages_2099_06')).toHaveLength(1);
-  expect(await system.rows('SELECT tableoid::regclass::text AS place FROM statistics_messages WHERE id = $1', [sent['id']])).toEqual([{ place: 'statistics_messages_2099_06' }]);
+  expect(await system.rows('SELECT tableoid::regclass::text AS place FROM statistics_messages WHERE id = $1', [sent['id']])).toEqual([
+    { place: 'statistics_messages_2099_06' },
+  ]);
   const again = await send('PATCH', `/messages/${sent['id'] as string}/to/a@b/devices/d`, { last_status: 202, received_at: '2099-06-16' });
   expect(again.status).toBe(200);
 });

@@ -13,7 +13,11 @@ const LIMIT = 60_000;
 const GONE: SendResult = { outcome: 'expired', reason: 'the row is gone, spent or another worker has it' };
 
 async function send(mail: Mail, timeLeft: () => number): Promise<SendResult> {
-  const { sendSmtp } = await load('smtp', () => import('./providers/smtp.js'), ({ closeSmtp }) => closeSmtp());
+  const { sendSmtp } = await load(
+    'smtp',
+    () => import('./providers/smtp.js'),
+    ({ closeSmtp }) => closeSmtp(),
+  );
   return deliver('smtp', timeLeft, LIMIT, (signal) => sendSmtp(mail, signal));
 }
 
@@ -35,7 +39,10 @@ export async function sendEmail({ payload, timeLeft }: Job<'email'>): Promise<Se
     return result;
   }
   if (!configured) return missing;
-  const [account] = await rows<Recipient>('SELECT username, domain, email, confirmation_key FROM accounts WHERE id = $1 AND email IS NOT NULL', [payload.account_id]);
+  const [account] = await rows<Recipient>(
+    'SELECT username, domain, email, confirmation_key FROM accounts WHERE id = $1 AND email IS NOT NULL',
+    [payload.account_id],
+  );
   if (!account) return GONE;
   if (payload.kind === 'account_ready') return send(accountReadyMail(account.email, account, payload.language), timeLeft);
   if (account.confirmation_key === null) return GONE;

@@ -4,7 +4,17 @@ import { settings } from '../config';
 import { context } from '../src/context';
 import { closeDatabase } from '../src/database';
 import { log } from '../src/log';
-import { closeQueues, failureText, jobOptions, queueOf, queuePrefix, queues, type Envelope, type QueueName, type SendResult } from '../src/queues';
+import {
+  closeQueues,
+  failureText,
+  jobOptions,
+  queueOf,
+  queuePrefix,
+  queues,
+  type Envelope,
+  type QueueName,
+  type SendResult,
+} from '../src/queues';
 import { closeRedis, connectRedis } from '../src/redis';
 import { dieOnUncaught, onShutdown } from '../src/shutdown';
 import { handlers, type Job } from './index';

@@ -39,9 +39,15 @@ async function clean(): Promise<Record<string, number>> {
     creation_tokens:
       life === 0
         ? 0
-        : await execute('DELETE FROM account_creation_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [Math.max(life, counted)]),
+        : await execute('DELETE FROM account_creation_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [
+            Math.max(life, counted),
+          ]),
     request_tokens:
-      life === 0 ? 0 : await execute('DELETE FROM account_creation_request_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [life]),
+      life === 0
+        ? 0
+        : await execute('DELETE FROM account_creation_request_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [
+            life,
+          ]),
   };
   log.info(done, 'cleaned');
   return done;

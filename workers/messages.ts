@@ -72,7 +72,9 @@ export function accountReadyMail(to: string, person: Person, tag: string): Mail 
 export function phoneChangeSms(code: string, tag: string): string {
   const writer = new Writer(languageOf(tag));
   const minutes = settings.APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES;
-  return minutes === 0 ? writer.say('sms.phone_change', { code }) : writer.say('sms.phone_change_expiring', { code, minutes: writer.minutes(minutes) });
+  return minutes === 0
+    ? writer.say('sms.phone_change', { code })
+    : writer.say('sms.phone_change_expiring', { code, minutes: writer.minutes(minutes) });
 }
 
 export const accountSms = (kind: 'account_creation' | 'account_recovery', code: string, tag: string): string =>

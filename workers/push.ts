@@ -24,16 +24,25 @@ function wayTo(device: PushDevice, type: PushContent['type'], timeLeft: () => nu
     const project = (accounts.find((entry) => entry.project === device.param) ?? only)?.project;
     if (project === undefined) return { outcome: 'not_configured', reason: 'FIREBASE_SERVICE_ACCOUNTS has no account for this pn_param' };
     return async (content) => {
-      const fcm = await load('fcm', () => import('./providers/fcm.js'), ({ closeFcm }) => closeFcm());
+      const fcm = await load(
+        'fcm',
+        () => import('./providers/fcm.js'),
+        ({ closeFcm }) => closeFcm(),
+      );
       return deliver(`fcm ${project}`, left, LIMIT, () => fcm.sendFcm(project, fcmPush(device, content)));
     };
   }
   const environment = device.provider;
-  if (settings.APNS_KEY_FILE === undefined && settings.APNS_CERT_FILE === undefined) return { outcome: 'not_configured', reason: 'APNS_KEY_FILE is not set' };
+  if (settings.APNS_KEY_FILE === undefined && settings.APNS_CERT_FILE === undefined)
+    return { outcome: 'not_configured', reason: 'APNS_KEY_FILE is not set' };
   const topic = apnsTopic(device.param, settings.APNS_TOPIC, type);
   if (topic === null) return { outcome: 'not_configured', reason: 'APNS_TOPIC is not set, and pn_param names no topic' };
   return async (content) => {
-    const apns = await load('apns', () => import('./providers/apns.js'), ({ closeApns }) => closeApns());
+    const apns = await load(
+      'apns',
+      () => import('./providers/apns.js'),
+      ({ closeApns }) => closeApns(),
+    );
     return deliver(environment, left, LIMIT, (signal) => apns.sendApns(environment, apnsPush(device, topic, content), signal));
   };
 }

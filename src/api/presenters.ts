@@ -35,7 +35,9 @@ export function presentAccount(view: AccountView): Record<string, unknown> {
     realm: settings.ACCOUNT_REALM ?? null,
     confirmation_key_expires: activation ? presentPlainDate(activation.expires) : null,
     provisioning_token: provisioning?.token ?? null,
-    provisioning_token_expire_at: provisioning ? presentExpiry(provisioning.created_at, settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES) : null,
+    provisioning_token_expire_at: provisioning
+      ? presentExpiry(provisioning.created_at, settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES)
+      : null,
     dictionary: view.dictionary,
     passwords: view.passwords,
     activation_expiration: activation && {
@@ -84,7 +86,15 @@ export function presentMessageDevice(row: MessageDeviceRow): Record<string, unkn
 
 export function presentCallDevice(row: CallDeviceRow): Record<string, unknown> {
   const { id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state } = row;
-  return { id, call_id, device_id, rang_at: orNull(rang_at), invite_terminated_at: orNull(invite_terminated_at), invite_terminated_state, ...presentDates(row) };
+  return {
+    id,
+    call_id,
+    device_id,
+    rang_at: orNull(rang_at),
+    invite_terminated_at: orNull(invite_terminated_at),
+    invite_terminated_state,
+    ...presentDates(row),
+  };
 }
 
 export function presentCall(row: CallRow): Record<string, unknown> {

@@ -9,9 +9,11 @@ import type { PasswordAlgorithm } from '../services/secrets';
 const UNSTORABLE = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 /** `json` is the field's JSON Schema in the documentation where a rule of ours hides it from Joi. */
-const custom = <S extends Joi.Schema>(json: object, rule: Joi.CustomValidator): S => Joi.any().custom(rule).empty(null).meta({ json }) as unknown as S;
+const custom = <S extends Joi.Schema>(json: object, rule: Joi.CustomValidator): S =>
+  Joi.any().custom(rule).empty(null).meta({ json }) as unknown as S;
 
-const noControls: Joi.CustomValidator<string> = (value, helpers) => (UNSTORABLE.test(value) ? helpers.error('message:field.characters') : value);
+const noControls: Joi.CustomValidator<string> = (value, helpers) =>
+  UNSTORABLE.test(value) ? helpers.error('message:field.characters') : value;
 
 export const text = (max = 255): Joi.StringSchema => Joi.string().max(max).custom(noControls).empty(null);
 
@@ -62,7 +64,8 @@ const blacklist = settings.ACCOUNT_BLACKLISTED_USERNAMES.map((entry) => ({ entry
 const isBlacklisted = (name: string): boolean => blacklist.some(({ entry, pattern }) => entry === name || pattern?.test(name) === true);
 
 /** A phone number as a username: begins with `+`, or is nothing but 7 to 15 digits with spaces, dots, dashes between. */
-const isPhoneNumber = (name: string): boolean => name.startsWith('+') || (/^[\d .-]+$/.test(name) && /^\d{7,15}$/.test(name.replace(/[ .-]/g, '')));
+const isPhoneNumber = (name: string): boolean =>
+  name.startsWith('+') || (/^[\d .-]+$/.test(name) && /^\d{7,15}$/.test(name.replace(/[ .-]/g, '')));
 
 export const username = (): Joi.StringSchema =>
   Joi.string()
@@ -80,14 +83,23 @@ export const username = (): Joi.StringSchema =>
 /** Any Unicode, not trimmed, hashed as UTF-8; the limit only bounds the work. */
 export const password = (): Joi.StringSchema => Joi.string().min(6).max(1024).empty(null).required();
 
-export const algorithm = (): Joi.StringSchema<PasswordAlgorithm> => Joi.string().valid('SHA-256', 'MD5').empty(null).required() as Joi.StringSchema<PasswordAlgorithm>;
+export const algorithm = (): Joi.StringSchema<PasswordAlgorithm> =>
+  Joi.string().valid('SHA-256', 'MD5').empty(null).required() as Joi.StringSchema<PasswordAlgorithm>;
 
 export const dtmfProtocol = (): Joi.StringSchema => Joi.string().valid('sipinfo', 'sipmessage', 'rfc2833').empty(null);
 
 export const pnProvider = (): Joi.StringSchema<'apns' | 'apns.dev' | 'fcm'> =>
   Joi.string().valid('apns.dev', 'apns', 'fcm').empty(null).required() as Joi.StringSchema<'apns' | 'apns.dev' | 'fcm'>;
-export const pnParam = (): Joi.StringSchema => Joi.string().max(255).pattern(/^[A-Za-z0-9_.-]+$/).empty(null);
-export const pnPrid = (): Joi.StringSchema => Joi.string().max(255).pattern(/^[A-Za-z0-9_:-]+$/).empty(null);
+export const pnParam = (): Joi.StringSchema =>
+  Joi.string()
+    .max(255)
+    .pattern(/^[A-Za-z0-9_.-]+$/)
+    .empty(null);
+export const pnPrid = (): Joi.StringSchema =>
+  Joi.string()
+    .max(255)
+    .pattern(/^[A-Za-z0-9_:-]+$/)
+    .empty(null);
 
 // Shapes of answers: what the documentation shows and the tests hold every answer against.
 const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
@@ -114,11 +126,17 @@ export const shapes = {
     provisioning_token: maybe(Joi.string().length(13)),
     provisioning_token_expire_at: maybe(date),
     dictionary: Joi.object().pattern(Joi.string(), Joi.string().allow('')).required(),
-    passwords: Joi.array().items(Joi.object({ algorithm: Joi.string().required() })).required(),
+    passwords: Joi.array()
+      .items(Joi.object({ algorithm: Joi.string().required() }))
+      .required(),
     activation_expiration: maybe(Joi.object()),
     email_change_code: maybe(Joi.object()),
-    types: Joi.array().items(Joi.object({ id: Joi.number().required(), key: Joi.string().required() })).required(),
-    actions: Joi.array().items(Joi.object({ id: Joi.number().required(), key: Joi.string().required(), code: Joi.string().required() })).required(),
+    types: Joi.array()
+      .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required() }))
+      .required(),
+    actions: Joi.array()
+      .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required(), code: Joi.string().required() }))
+      .required(),
   }),
   creationToken: Joi.object({
     token: Joi.string().length(13).required(),

@@ -46,7 +46,8 @@ async function reportCall({ body }: Call<string, CallBody, 'admin'>): Promise<Re
 }
 
 /** 201 for the event that made the row, 200 for those that changed it. */
-const replyStored = <Row>(stored: Stored<Row>, present: (row: Row) => unknown): Reply => (stored.created ? created : ok)(present(stored.row));
+const replyStored = <Row>(stored: Stored<Row>, present: (row: Row) => unknown): Reply =>
+  (stored.created ? created : ok)(present(stored.row));
 
 export const statistics = [
   route({

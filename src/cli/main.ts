@@ -73,13 +73,17 @@ program
   .action(
     action(async (domain: string, { host, super: isSuper }: { host?: string; super: boolean }) => {
       databaseUrl();
-      if (!/^[A-Za-z0-9_.-]{1,64}$/.test(domain)) throw new Refusal('domain: 1 to 64 letters, digits, dots, dashes and underscores are expected');
+      if (!/^[A-Za-z0-9_.-]{1,64}$/.test(domain))
+        throw new Refusal('domain: 1 to 64 letters, digits, dots, dashes and underscores are expected');
       if (host !== undefined && (host === '' || host.length > 255)) throw new Refusal('--host: 1 to 255 characters are expected');
       const { createOrUpdateSpace } = await import('../services/spaces.js');
       const { violatedConstraint } = await import('../database.js');
       try {
         const created = await createOrUpdateSpace(domain, { isSuper, ...(host === undefined ? {} : { host }) });
-        return { json: { domain: domain.toLowerCase(), created }, text: `Space ${domain.toLowerCase()} ${created ? 'created' : 'changed'}.` };
+        return {
+          json: { domain: domain.toLowerCase(), created },
+          text: `Space ${domain.toLowerCase()} ${created ? 'created' : 'changed'}.`,
+        };
       } catch (error) {
         if (violatedConstraint(error) === 'spaces_host_key') throw new Refusal(`--host: another space has the host ${host ?? domain}`);
         throw error;
@@ -99,14 +103,24 @@ program
       databaseUrl();
       const { isIP } = await import('node:net');
       if (apiKeyIp !== '' && isIP(apiKeyIp) === 0) throw new Refusal(`-k: ${apiKeyIp} is not an IP address`);
-      if (!/^[^\s@A-Z]{1,64}$/.test(username)) throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
+      if (!/^[^\s@A-Z]{1,64}$/.test(username))
+        throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
       if (password !== undefined && password.length < 6) throw new Refusal('-p: at least 6 characters are expected');
       const { rows } = await import('../database.js');
       const { createAdmin } = await import('../services/accounts.js');
       const space = await rows('SELECT 1 AS one FROM spaces WHERE domain = $1', [domain.toLowerCase()]);
       if (space.length === 0) throw new Refusal(`-d: there is no space ${domain}; spaces:create-update makes one`);
-      const admin = await createAdmin({ username, domain: domain.toLowerCase(), ip: apiKeyIp || null, ...(password === undefined ? {} : { password }) });
-      const text = [`Admin sip:${admin.username}@${admin.domain}, id ${admin.id}`, `Password ${admin.password}`, `API key  ${admin.api_key}`];
+      const admin = await createAdmin({
+        username,
+        domain: domain.toLowerCase(),
+        ip: apiKeyIp || null,
+        ...(password === undefined ? {} : { password }),
+      });
+      const text = [
+        `Admin sip:${admin.username}@${admin.domain}, id ${admin.id}`,
+        `Password ${admin.password}`,
+        `API key  ${admin.api_key}`,
+      ];
       return { json: admin, text: text.join('\n') };
     }),
   );
@@ -159,7 +173,10 @@ program
       const { reportQueues } = await import('../queues.js');
       const { default: Table } = await import('cli-table3');
       const report = await reportQueues();
-      const table = new Table({ head: ['queue', 'waiting', 'active', 'delayed', 'failed', 'completed', 'oldest waiting', 'workers'], style: { head: [], border: [] } });
+      const table = new Table({
+        head: ['queue', 'waiting', 'active', 'delayed', 'failed', 'completed', 'oldest waiting', 'workers'],
+        style: { head: [], border: [] },
+      });
       for (const { queue, waiting, active, delayed, failed, completed, oldest_waiting_seconds: oldest, workers } of report) {
         table.push([queue, waiting, active, delayed, failed, completed, oldest === null ? '—' : `${oldest} s`, workers]);
       }

@@ -1,7 +1,19 @@
 // A private PostgreSQL for `npm start` and `npm test`: the binaries that npm brought, run by us (pitfalls B9).
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -74,7 +86,9 @@ function chooseRunner(data: string, postgres: string): Runner {
     const runner: Runner = { prefix: [], uid, gid: Number(execFileSync('id', ['-g', 'postgres'], { encoding: 'utf8' })) };
     if (works(runner, postgres)) return runner;
   }
-  throw new StartError('PostgreSQL does not run as root, and this machine offers no way around it: run as an ordinary user, or set DATABASE_URL.');
+  throw new StartError(
+    'PostgreSQL does not run as root, and this machine offers no way around it: run as an ordinary user, or set DATABASE_URL.',
+  );
 }
 
 function run({ prefix, uid, gid }: Runner, command: string, parameters: string[], log: number): ChildProcess {
@@ -137,16 +151,34 @@ async function createCluster(runner: Runner, native: string, data: string, passw
     for (const place of [data, file]) chownSync(place, runner.uid, runner.gid);
   }
   try {
-    const parameters = [`--pgdata=${data}`, '--username=postgres', `--pwfile=${file}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'];
+    const parameters = [
+      `--pgdata=${data}`,
+      '--username=postgres',
+      `--pwfile=${file}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C.UTF-8',
+      '--no-sync',
+    ];
     let code = await ended(run(runner, path.join(native, 'bin', 'initdb'), parameters, log));
     if (code !== 0) {
       // Not every system has C.UTF-8.
       rmSync(data, { recursive: true, force: true });
       mkdirSync(data, { mode: 0o700 });
       if (runner.uid !== undefined && runner.gid !== undefined) chownSync(data, runner.uid, runner.gid);
-      code = await ended(run(runner, path.join(native, 'bin', 'initdb'), parameters.map((text) => text.replace('C.UTF-8', 'C')), log));
+      code = await ended(
+        run(
+          runner,
+          path.join(native, 'bin', 'initdb'),
+          parameters.map((text) => text.replace('C.UTF-8', 'C')),
+          log,
+        ),
+      );
     }
-    if (code !== 0) throw new StartError(`The embedded PostgreSQL could not be set up: see ${path.join(path.dirname(data), 'postgres.log')}, or set DATABASE_URL.`);
+    if (code !== 0)
+      throw new StartError(
+        `The embedded PostgreSQL could not be set up: see ${path.join(path.dirname(data), 'postgres.log')}, or set DATABASE_URL.`,
+      );
   } finally {
     rmSync(file, { force: true });
   }
@@ -172,7 +204,10 @@ export async function startPostgres(directory: string, options: string[] = [], w
     const runner = chooseRunner(data, postgres);
     if (existsSync(path.join(data, 'PG_VERSION'))) {
       const major = readFileSync(path.join(data, 'PG_VERSION'), 'utf8').trim();
-      if (major !== MAJOR) throw new StartError(`${data} was written by PostgreSQL ${major}, this program brings ${MAJOR}: dump and reload it, or set DATABASE_URL.`);
+      if (major !== MAJOR)
+        throw new StartError(
+          `${data} was written by PostgreSQL ${major}, this program brings ${MAJOR}: dump and reload it, or set DATABASE_URL.`,
+        );
     } else {
       const password = randomBytes(24).toString('hex');
       rmSync(data, { recursive: true, force: true });
@@ -184,7 +219,10 @@ export async function startPostgres(directory: string, options: string[] = [], w
 
     const left = readPidFile(data);
     if (left && isAlive(left.pid) && (await answers(urlOf(left.port, 'postgres')))) {
-      return { url: await createDatabase(urlOf(left.port, 'postgres'), urlOf(left.port, DATABASE)), stop: () => stopServer(data, left.pid) };
+      return {
+        url: await createDatabase(urlOf(left.port, 'postgres'), urlOf(left.port, DATABASE)),
+        stop: () => stopServer(data, left.pid),
+      };
     }
 
     const port = await freePort(wantedPort);

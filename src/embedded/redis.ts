@@ -15,7 +15,13 @@ const isThere = (command: string): boolean => spawnSync(command, ['--version'], 
 
 /** Each way to install it: the manager that must be there, and what is run. */
 const MANAGERS: { manager: string; commands: string[][] }[] = [
-  { manager: 'apt-get', commands: [['apt-get', 'update', '-q'], ['apt-get', 'install', '-y', '-q', '--no-install-recommends', 'redis-server']] },
+  {
+    manager: 'apt-get',
+    commands: [
+      ['apt-get', 'update', '-q'],
+      ['apt-get', 'install', '-y', '-q', '--no-install-recommends', 'redis-server'],
+    ],
+  },
   { manager: 'apk', commands: [['apk', 'add', 'redis']] },
   { manager: 'dnf', commands: [['dnf', 'install', '-y', 'valkey']] },
   { manager: 'brew', commands: [['brew', 'install', 'redis']] },
@@ -49,7 +55,15 @@ function findServer(say: (line: string) => void): string {
 }
 
 async function answers(port: number, password: string): Promise<boolean> {
-  const client = new Redis({ host: '127.0.0.1', port, password, lazyConnect: true, retryStrategy: () => null, connectTimeout: 1000, disconnectTimeout: 100 });
+  const client = new Redis({
+    host: '127.0.0.1',
+    port,
+    password,
+    lazyConnect: true,
+    retryStrategy: () => null,
+    connectTimeout: 1000,
+    disconnectTimeout: 100,
+  });
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -90,7 +104,15 @@ export async function startRedis(directory: string, say: (line: string) => void,
   child.once('error', () => (exited = true));
   // Through standard input: the password would show in the list of processes.
   child.stdin?.end(
-    [`bind 127.0.0.1`, `port ${port}`, `dir "${data}"`, `requirepass ${password}`, 'maxmemory-policy noeviction', 'daemonize no', ...persistence].join('\n') + '\n',
+    [
+      `bind 127.0.0.1`,
+      `port ${port}`,
+      `dir "${data}"`,
+      `requirepass ${password}`,
+      'maxmemory-policy noeviction',
+      'daemonize no',
+      ...persistence,
+    ].join('\n') + '\n',
   );
   child.unref();
   const end = Date.now() + START_LIMIT;

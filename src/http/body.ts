@@ -9,7 +9,8 @@ const VERBATIM = new Set(['password', 'old_password']);
 
 const readRaw = express.raw({ type: () => true, limit: LIMIT });
 
-const refuse = (status: number, key: 'request.too_large' | 'request.content_type' | 'request.accept'): ApiError => new ApiError(status, { key, values: {} });
+const refuse = (status: number, key: 'request.too_large' | 'request.content_type' | 'request.accept'): ApiError =>
+  new ApiError(status, { key, values: {} });
 
 function hasBody(request: Request): boolean {
   const length = request.headers['content-length'];
@@ -21,7 +22,10 @@ function checkHeaders(request: Request): void {
   const type = request.headers['content-type'];
   if (type !== undefined && hasBody(request)) {
     const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
-    const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice(8).replaceAll('"', '');
+    const charset = parameters
+      .find((parameter) => parameter.startsWith('charset='))
+      ?.slice(8)
+      .replaceAll('"', '');
     if (media !== 'application/json' || (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')) {
       throw refuse(415, 'request.content_type');
     }

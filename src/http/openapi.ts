@@ -44,7 +44,16 @@ const ERRORS: Record<number, string> = {
 };
 
 function statusesOf({ access, params, body, unlimited }: AnyRow): number[] {
-  return [400, ...(access === 'public' ? [] : [401, 403]), 406, 413, 415, ...(params || body ? [422] : []), ...(unlimited ? [] : [429]), 503];
+  return [
+    400,
+    ...(access === 'public' ? [] : [401, 403]),
+    406,
+    413,
+    415,
+    ...(params || body ? [422] : []),
+    ...(unlimited ? [] : [429]),
+    503,
+  ];
 }
 
 function responsesOf(row: AnyRow): Json {
@@ -62,11 +71,19 @@ function responsesOf(row: AnyRow): Json {
   return responses;
 }
 
-const errorResponse = (description: string): Json => ({ description, content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } } });
+const errorResponse = (description: string): Json => ({
+  description,
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+});
 
 function parametersOf(row: AnyRow): Json[] {
   const properties = row.params ? (jsonSchema(row.params)['properties'] as Record<string, Json>) : {};
-  return [...row.path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({ name, in: 'path', required: true, schema: properties[name] ?? { type: 'string' } }));
+  return [...row.path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: properties[name] ?? { type: 'string' },
+  }));
 }
 
 function operationOf(row: AnyRow): Json {
@@ -113,7 +130,10 @@ export function openApiDocument(rows: readonly AnyRow[], settings: Settings, ver
         Error: {
           type: 'object',
           required: ['message'],
-          properties: { message: { type: 'string' }, errors: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } } },
+          properties: {
+            message: { type: 'string' },
+            errors: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } },
+          },
         },
       },
       securitySchemes: {

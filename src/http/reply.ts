@@ -39,7 +39,8 @@ export function toApiError(error: unknown): ApiError {
 export function writeError(response: Response, error: unknown, language: Language): void {
   const { status, text, details } = toApiError(error);
   if (status === 500) log.error({ err: details.cause ?? error }, 'a request failed');
-  else if (status === 503 && details.cause) log.warn({ reason: details.cause instanceof Error ? details.cause.message : String(details.cause) }, 'a request was refused');
+  else if (status === 503 && details.cause)
+    log.warn({ reason: details.cause instanceof Error ? details.cause.message : String(details.cause) }, 'a request was refused');
   const say = (message: Message): string => render(message, language);
   const body: { message: string; errors?: Record<string, string[]> } = { message: say(text) };
   if (details.errors) {

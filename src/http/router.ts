@@ -76,7 +76,11 @@ export function apiRouter(rows: readonly AnyRow[]): Router {
     const error =
       known.size === 0
         ? notFound('route.not_found')
-        : new ApiError(405, { key: 'route.method_not_allowed', values: { method: request.method } }, { headers: { allow: [...known].sort().join(', ') } });
+        : new ApiError(
+            405,
+            { key: 'route.method_not_allowed', values: { method: request.method } },
+            { headers: { allow: [...known].sort().join(', ') } },
+          );
     writeError(response, error, languageOf(request));
   });
   // A percent sign without two hexadecimal digits reaches no row: the router itself refuses it.

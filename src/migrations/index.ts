@@ -8,9 +8,7 @@ import { ensurePartitions } from '../services/partitions';
 import * as initial from './0001-initial';
 
 /** Forward only; a migration that has landed is never edited. */
-const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [
-  { name: '0001-initial', up: initial.up },
-];
+const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [{ name: '0001-initial', up: initial.up }];
 
 /** Key of the transaction-level advisory lock under which migrations run. */
 const LOCK = 7_060_501;

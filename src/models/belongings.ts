@@ -3,7 +3,10 @@ import { type CreationOptional, type InferAttributes, type InferCreationAttribut
 import { database } from '../database';
 import { accountId, DATE, dated, id, INTEGER, optional, required, TEXT, varchar } from './columns';
 
-export class AccountDictionaryEntry extends Model<InferAttributes<AccountDictionaryEntry>, InferCreationAttributes<AccountDictionaryEntry>> {
+export class AccountDictionaryEntry extends Model<
+  InferAttributes<AccountDictionaryEntry>,
+  InferCreationAttributes<AccountDictionaryEntry>
+> {
   declare id: CreationOptional<number>;
   declare account_id: number;
   declare key: string;

@@ -1,6 +1,16 @@
 // Every table's model, and all associations.
 import { Account, ActivationExpiration, ApiKey, Nonce, Password } from './account';
-import { AccountAction, AccountAccountType, AccountContactsList, AccountDictionaryEntry, AccountType, Contact, ContactsList, ContactsListContact, VcardStorage } from './belongings';
+import {
+  AccountAction,
+  AccountAccountType,
+  AccountContactsList,
+  AccountDictionaryEntry,
+  AccountType,
+  Contact,
+  ContactsList,
+  ContactsListContact,
+  VcardStorage,
+} from './belongings';
 import { EmailChangeCode, PhoneChangeCode, RecoveryCode } from './codes';
 import { Space } from './space';
 import { AccountCreationRequestToken, AccountCreationToken, AuthToken, ProvisioningToken } from './tokens';
@@ -25,8 +35,18 @@ Account.hasMany(AccountAction, { as: 'actions', ...owned });
 Account.hasMany(VcardStorage, { as: 'vcards', ...owned });
 Account.belongsToMany(AccountType, { as: 'types', through: AccountAccountType, foreignKey: 'account_id', otherKey: 'account_type_id' });
 Account.belongsToMany(Account, { as: 'contacts', through: Contact, foreignKey: 'account_id', otherKey: 'contact_id' });
-Account.belongsToMany(ContactsList, { as: 'contacts_lists', through: AccountContactsList, foreignKey: 'account_id', otherKey: 'contacts_list_id' });
-ContactsList.belongsToMany(Account, { as: 'contacts', through: ContactsListContact, foreignKey: 'contacts_list_id', otherKey: 'contact_id' });
+Account.belongsToMany(ContactsList, {
+  as: 'contacts_lists',
+  through: AccountContactsList,
+  foreignKey: 'account_id',
+  otherKey: 'contacts_list_id',
+});
+ContactsList.belongsToMany(Account, {
+  as: 'contacts',
+  through: ContactsListContact,
+  foreignKey: 'contacts_list_id',
+  otherKey: 'contact_id',
+});
 AccountCreationRequestToken.belongsTo(AccountCreationToken, { as: 'creation_token', foreignKey: 'acc_creation_token_id' });
 
 export * from './account';

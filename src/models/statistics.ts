@@ -41,7 +41,10 @@ StatisticsMessage.init(
   { sequelize: database, tableName: 'statistics_messages', ...dated },
 );
 
-export class StatisticsMessageDevice extends Model<InferAttributes<StatisticsMessageDevice>, InferCreationAttributes<StatisticsMessageDevice>> {
+export class StatisticsMessageDevice extends Model<
+  InferAttributes<StatisticsMessageDevice>,
+  InferCreationAttributes<StatisticsMessageDevice>
+> {
   declare id: CreationOptional<number>;
   declare message_id: string;
   declare to_username: string;
@@ -159,7 +162,10 @@ StatisticsDirtyBucket.init(
   { sequelize: database, tableName: 'statistics_dirty_buckets' },
 );
 
-export class StatisticsMessageRollup extends Model<InferAttributes<StatisticsMessageRollup>, InferCreationAttributes<StatisticsMessageRollup>> {
+export class StatisticsMessageRollup extends Model<
+  InferAttributes<StatisticsMessageRollup>,
+  InferCreationAttributes<StatisticsMessageRollup>
+> {
   declare domain: string;
   declare direction: string;
   declare hour: Date;

@@ -35,7 +35,10 @@ AccountCreationToken.init(
   { sequelize: database, tableName: 'account_creation_tokens', ...dated },
 );
 
-export class AccountCreationRequestToken extends Model<InferAttributes<AccountCreationRequestToken>, InferCreationAttributes<AccountCreationRequestToken>> {
+export class AccountCreationRequestToken extends Model<
+  InferAttributes<AccountCreationRequestToken>,
+  InferCreationAttributes<AccountCreationRequestToken>
+> {
   declare id: CreationOptional<number>;
   declare token: string;
   declare used: CreationOptional<boolean>;

@@ -44,7 +44,10 @@ async function requireRoom(domain: string): Promise<void> {
   const [locked] = await rows<{ max_accounts: number }>('SELECT max_accounts FROM spaces WHERE domain = $1 FOR NO KEY UPDATE', [domain]);
   const limit = locked?.max_accounts ?? 0;
   if (limit === 0) return;
-  const [count] = await rows<{ accounts: number }>('SELECT count(*)::integer AS accounts FROM (SELECT 1 FROM accounts WHERE domain = $1 LIMIT $2) AS counted', [domain, limit]);
+  const [count] = await rows<{ accounts: number }>(
+    'SELECT count(*)::integer AS accounts FROM (SELECT 1 FROM accounts WHERE domain = $1 LIMIT $2) AS counted',
+    [domain, limit],
+  );
   if ((count?.accounts ?? 0) >= limit) throw forbidden('space.full');
 }
 
@@ -70,7 +73,10 @@ async function insertAccount(account: NewAccount): Promise<number> {
     ],
   );
   // After the insert, not before: it may have waited for a deletion that leaves a tombstone.
-  const [buried] = await rows('SELECT 1 AS one FROM accounts_tombstones WHERE username = $1 AND domain = $2', [account.username, account.domain]);
+  const [buried] = await rows('SELECT 1 AS one FROM accounts_tombstones WHERE username = $1 AND domain = $2', [
+    account.username,
+    account.domain,
+  ]);
   if (!inserted || buried) throw unprocessable({ username: [usernameTaken] });
   const hash = hashPassword(account.algorithm, account.username, realmOf(account.domain), account.password);
   await rows(
@@ -110,7 +116,17 @@ export interface NewAdmin {
 }
 
 /** Makes an activated admin and its API key. @throws {ApiError} 403, 422 as insertAccount() */
-export async function createAdmin({ username, password, domain, ip }: { username: string; password?: string; domain: string; ip: string | null }): Promise<NewAdmin> {
+export async function createAdmin({
+  username,
+  password,
+  domain,
+  ip,
+}: {
+  username: string;
+  password?: string;
+  domain: string;
+  ip: string | null;
+}): Promise<NewAdmin> {
   const secret = password ?? randomText(20);
   return inTransaction(async () => {
     const id = await insertAccount({

@@ -25,7 +25,8 @@ export class Batcher<In, Out> {
 
   /** @returns the item's own result, once it is committed */
   submit(item: In): Promise<Out> {
-    if (this.#pending.length >= this.backlog) return Promise.reject(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
+    if (this.#pending.length >= this.backlog)
+      return Promise.reject(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
     return new Promise((resolve, reject) => {
       this.#pending.push({ item, resolve, reject });
       this.#running ??= this.#drain();

@@ -38,7 +38,10 @@ export async function settleCode(kind: CodeKind, { id, account_id }: ClaimedCode
       return;
     }
     await execute(`UPDATE ${table} SET send_state = 'sent', updated_at = now() WHERE id = $1`, [id]);
-    await execute(`UPDATE ${table} SET code = NULL, updated_at = now() WHERE account_id = $1 AND id < $2 AND code IS NOT NULL`, [account_id, id]);
+    await execute(`UPDATE ${table} SET code = NULL, updated_at = now() WHERE account_id = $1 AND id < $2 AND code IS NOT NULL`, [
+      account_id,
+      id,
+    ]);
   });
 }
 
@@ -65,7 +68,9 @@ export async function failOverdueCodes(): Promise<number> {
   let closed = 0;
   for (const table of Object.values(TABLES)) {
     closed += await execute(`DELETE FROM ${table} WHERE send_state = 'due' AND send_deadline < now() - interval '1 minute'`);
-    closed += await execute(`UPDATE ${table} SET send_state = 'failed' WHERE send_state = 'sending' AND send_deadline < now() - interval '1 minute'`);
+    closed += await execute(
+      `UPDATE ${table} SET send_state = 'failed' WHERE send_state = 'sending' AND send_deadline < now() - interval '1 minute'`,
+    );
   }
   return closed;
 }

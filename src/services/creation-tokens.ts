@@ -26,17 +26,18 @@ const usable = (life: string): string =>
 const life = (): number => settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
 
 export async function isCreationTokenUsable(token: string): Promise<boolean> {
-  return (await rows(`SELECT 1 AS one FROM account_creation_tokens WHERE token = $1 AND ${usable('$2::integer')}`, [token, life()])).length === 1;
+  return (
+    (await rows(`SELECT 1 AS one FROM account_creation_tokens WHERE token = $1 AND ${usable('$2::integer')}`, [token, life()])).length === 1
+  );
 }
 
 /** Uses a token up for an account, in one conditional statement: of two callers one wins. @returns whether it was usable */
 export async function consumeCreationToken(token: string, accountId: number): Promise<boolean> {
   return (
-    (await execute(`UPDATE account_creation_tokens SET used = true, account_id = $3, updated_at = now() WHERE token = $1 AND ${usable('$2::integer')}`, [
-      token,
-      life(),
-      accountId,
-    ])) === 1
+    (await execute(
+      `UPDATE account_creation_tokens SET used = true, account_id = $3, updated_at = now() WHERE token = $1 AND ${usable('$2::integer')}`,
+      [token, life(), accountId],
+    )) === 1
   );
 }
 
@@ -61,10 +62,18 @@ export type Decision = { outcome: 'already_sent' | 'limit_reached' } | { outcome
  *
  * @param milliseconds until the send's deadline
  */
-export async function decideOnDevice(device: PushDevice, client: { ip: string | null; user_agent: string | null }, milliseconds: number): Promise<Decision> {
+export async function decideOnDevice(
+  device: PushDevice,
+  client: { ip: string | null; user_agent: string | null },
+  milliseconds: number,
+): Promise<Decision> {
   const { provider, param, prid } = device;
   return inTransaction(async () => {
-    await rows(`SELECT pg_advisory_xact_lock(hashtextextended(jsonb_build_array($1::text, $2::text, $3::text)::text, 0))`, [provider, param, prid]);
+    await rows(`SELECT pg_advisory_xact_lock(hashtextextended(jsonb_build_array($1::text, $2::text, $3::text)::text, 0))`, [
+      provider,
+      param,
+      prid,
+    ]);
     const [counted] = await rows<{ recent: number; today: number }>(
       `SELECT count(*) FILTER (WHERE NOT used AND created_at > now() - make_interval(mins => $4)
                                  AND ($5 = 0 OR created_at > now() - make_interval(mins => $5)))::integer AS recent,
@@ -90,7 +99,10 @@ export async function decideOnDevice(device: PushDevice, client: { ip: string | 
 
 /** Makes a sent token usable. @returns false where its deadline has passed: whoever asked was told 503, and the row is gone */
 export async function markSent(id: number): Promise<boolean> {
-  const sent = await execute(`UPDATE account_creation_tokens SET send_state = 'sent', updated_at = now() WHERE id = $1 AND send_state = 'sending' AND send_deadline > now()`, [id]);
+  const sent = await execute(
+    `UPDATE account_creation_tokens SET send_state = 'sent', updated_at = now() WHERE id = $1 AND send_state = 'sending' AND send_deadline > now()`,
+    [id],
+  );
   if (sent === 0) await forgetUnsent(id);
   return sent === 1;
 }

@@ -45,6 +45,9 @@ export async function ensurePartitions(database: Sequelize, now: Date = new Date
 }
 
 async function exists(database: Sequelize, name: string): Promise<boolean> {
-  const [found] = (await database.query('SELECT to_regclass($1) IS NOT NULL AS there', { bind: [name] })) as [{ there: boolean }[], unknown];
+  const [found] = (await database.query('SELECT to_regclass($1) IS NOT NULL AS there', { bind: [name] })) as [
+    { there: boolean }[],
+    unknown,
+  ];
   return found[0]?.there === true;
 }

@@ -72,7 +72,8 @@ interface Mark {
 /** One round. @returns how many marks it took; 0 where there are none or another worker is at it */
 async function aggregateRound(database: Sequelize, recomputed: Set<string>): Promise<number> {
   return database.transaction(async (transaction) => {
-    const select = <Row extends object>(sql: string, bind: unknown[]): Promise<Row[]> => database.query<Row>(sql, { bind, type: QueryTypes.SELECT, transaction });
+    const select = <Row extends object>(sql: string, bind: unknown[]): Promise<Row[]> =>
+      database.query<Row>(sql, { bind, type: QueryTypes.SELECT, transaction });
     const [lock] = await select<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [LOCK]);
     if (!lock?.got) return 0;
     const marks = await select<Mark>(
@@ -84,7 +85,9 @@ async function aggregateRound(database: Sequelize, recomputed: Set<string>): Pro
       ['messages', countMessages],
       ['calls', countCalls],
     ] as const) {
-      const buckets = new Map(marks.filter((mark) => mark.kind === kind).map((mark) => [`${kind} ${mark.hour.toISOString()} ${mark.domain}`, mark]));
+      const buckets = new Map(
+        marks.filter((mark) => mark.kind === kind).map((mark) => [`${kind} ${mark.hour.toISOString()} ${mark.domain}`, mark]),
+      );
       if (buckets.size === 0) continue;
       const distinct = [...buckets.values()];
       await database.query(count, { bind: [distinct.map(({ hour }) => hour), distinct.map(({ domain }) => domain)], transaction });

@@ -18,5 +18,7 @@ export type PasswordAlgorithm = 'MD5' | 'SHA-256';
 
 /** HA1 of RFC 7616 3.4.2 in lower-case hexadecimal, as a SIP server reads it from the same table. */
 export function hashPassword(algorithm: PasswordAlgorithm, username: string, realm: string, password: string): string {
-  return createHash(algorithm === 'MD5' ? 'md5' : 'sha256').update(`${username}:${realm}:${password}`, 'utf8').digest('hex');
+  return createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
+    .update(`${username}:${realm}:${password}`, 'utf8')
+    .digest('hex');
 }

@@ -20,10 +20,10 @@ export const requestSpaceSql = (host: string, fallback: string): string =>
 
 /** The Space that a request is for. Null only where even the default one was never made. */
 export async function findRequestSpace(host: string): Promise<SpaceRow | null> {
-  const [space] = await rows<SpaceRow>(`SELECT id, domain, host, super, max_accounts, expire_at FROM spaces ${requestSpaceSql('$1', '$2')}`, [
-    host,
-    settings.APP_SIP_DOMAIN,
-  ]);
+  const [space] = await rows<SpaceRow>(
+    `SELECT id, domain, host, super, max_accounts, expire_at FROM spaces ${requestSpaceSql('$1', '$2')}`,
+    [host, settings.APP_SIP_DOMAIN],
+  );
   return space ?? null;
 }
 

@@ -180,7 +180,12 @@ WITH input AS (
 SELECT id, from_username, from_domain, to_username, to_domain, initiated_at, ended_at, conference_id, created_at, updated_at FROM stored`;
 
 /** Gives each item the row of its key; of several items with one key the first is the one that may have made it. */
-function align<In, Row extends object>(items: In[], keyOfItem: (item: In) => string, stored: (Row & { created: boolean })[], keyOfRow: (row: Row) => string): (Stored<Row> | null)[] {
+function align<In, Row extends object>(
+  items: In[],
+  keyOfItem: (item: In) => string,
+  stored: (Row & { created: boolean })[],
+  keyOfRow: (row: Row) => string,
+): (Stored<Row> | null)[] {
   const byKey = new Map(stored.map(({ created, ...row }) => [keyOfRow(row as unknown as Row), { row: row as unknown as Row, created }]));
   return items.map((item) => {
     const found = byKey.get(keyOfItem(item));
@@ -259,7 +264,12 @@ export const callDevices = new Batcher<CallDeviceEvent, Stored<CallDeviceRow> | 
     pluck(items, (event) => event.invite_terminated_at),
     pluck(items, (event) => event.invite_terminated_state),
   ]);
-  return align(items, (event) => key(event.call_id, event.device_id), stored, (row) => key(row.call_id, row.device_id));
+  return align(
+    items,
+    (event) => key(event.call_id, event.device_id),
+    stored,
+    (row) => key(row.call_id, row.device_id),
+  );
 });
 
 /** null: no such call. */

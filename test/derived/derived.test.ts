@@ -38,7 +38,17 @@ describe('settings', () => {
   });
 
   test('all faults at once, with name, value and what is allowed; no secret', () => {
-    expect(faultsOf({ PORT: 'eighty', LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://root:geheim@db', WORKER_QUEUES: 'push,fax', APNS_KEY_FILE: 'k.p8', APP_DANGEROUS_ENDPOINTS: 'maybe', ACCOUNT_USERNAME_REGEX: '(' })).toEqual([
+    expect(
+      faultsOf({
+        PORT: 'eighty',
+        LOG_LEVEL: 'loud',
+        DATABASE_URL: 'mysql://root:geheim@db',
+        WORKER_QUEUES: 'push,fax',
+        APNS_KEY_FILE: 'k.p8',
+        APP_DANGEROUS_ENDPOINTS: 'maybe',
+        ACCOUNT_USERNAME_REGEX: '(',
+      }),
+    ).toEqual([
       'PORT=eighty: must be a whole number from 0 to 65535',
       'DATABASE_URL=(hidden): must begin with postgres:// or postgresql://',
       'ACCOUNT_USERNAME_REGEX=(: must be a regular expression',
@@ -48,11 +58,18 @@ describe('settings', () => {
       'APNS_KEY_ID is missing: APNS_KEY_FILE needs it',
       'APNS_TEAM_ID is missing: APNS_KEY_FILE needs it',
     ]);
-    expect(faultsOf({ NODE_ENV: 'production' })).toEqual(['DATABASE_URL', 'REDIS_URL', 'APP_KEY'].map((name) => `${name} is missing: NODE_ENV=production needs it`));
+    expect(faultsOf({ NODE_ENV: 'production' })).toEqual(
+      ['DATABASE_URL', 'REDIS_URL', 'APP_KEY'].map((name) => `${name} is missing: NODE_ENV=production needs it`),
+    );
   });
 
   test('values that are more than text', () => {
-    const settings = parseSettings({ TRUST_PROXY: '2', APP_URL: 'https://x.org/', FIREBASE_SERVICE_ACCOUNTS: 'one:a.json  two:b.json', ACCOUNT_BLACKLISTED_USERNAMES: 'root, admin.*' });
+    const settings = parseSettings({
+      TRUST_PROXY: '2',
+      APP_URL: 'https://x.org/',
+      FIREBASE_SERVICE_ACCOUNTS: 'one:a.json  two:b.json',
+      ACCOUNT_BLACKLISTED_USERNAMES: 'root, admin.*',
+    });
     expect(settings).toMatchObject({
       TRUST_PROXY: 2,
       APP_URL: 'https://x.org',
@@ -63,7 +80,15 @@ describe('settings', () => {
       ACCOUNT_BLACKLISTED_USERNAMES: ['root', 'admin.*'],
     });
     expect(parseSettings({ PORT: '9000' }).APP_URL).toBe('http://localhost:9000');
-    expect(parseSentinel('redis+sentinel://:p%40ss@one:26379,two/main/3')).toEqual({ sentinels: [{ host: 'one', port: 26379 }, { host: 'two', port: 26379 }], name: 'main', password: 'p@ss', db: 3 });
+    expect(parseSentinel('redis+sentinel://:p%40ss@one:26379,two/main/3')).toEqual({
+      sentinels: [
+        { host: 'one', port: 26379 },
+        { host: 'two', port: 26379 },
+      ],
+      name: 'main',
+      password: 'p@ss',
+      db: 3,
+    });
   });
 });
 
@@ -71,7 +96,8 @@ test('both catalogues have the same keys, and the same values to fill in', () =>
   const placeholders = (text: string): string[] => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
   const { en, fr } = catalogues;
   expect(Object.keys(fr.texts).sort()).toEqual(Object.keys(en.texts).sort());
-  for (const key of Object.keys(en.texts) as MessageKey[]) expect([key, placeholders(fr.texts[key])]).toEqual([key, placeholders(en.texts[key])]);
+  for (const key of Object.keys(en.texts) as MessageKey[])
+    expect([key, placeholders(fr.texts[key])]).toEqual([key, placeholders(en.texts[key])]);
   expect(render({ key: 'field.required', values: { attribute: 'username' } }, 'fr')).toBe('Le champ pseudo est obligatoire.');
   expect(render({ key: 'field.required', values: { attribute: 'sent_at' } }, 'en')).toBe('The sent at field is required.');
 });
@@ -90,9 +116,10 @@ describe('data model', () => {
       "SELECT table_name, column_name, udt_name, is_nullable FROM information_schema.columns WHERE table_schema = 'public' AND table_name !~ '_(default|\\d{4}_\\d\\d)$' AND table_name <> 'migrations'",
     );
     const types: [unknown, string][] = [
-      [DataTypes.INTEGER, 'int4'],
+      // The narrower ones first: they are INTEGERs to Sequelize, too.
       [DataTypes.SMALLINT, 'int2'],
       [DataTypes.BIGINT, 'int8'],
+      [DataTypes.INTEGER, 'int4'],
       [DataTypes.STRING, 'varchar'],
       [DataTypes.TEXT, 'text'],
       [DataTypes.BOOLEAN, 'bool'],
@@ -100,17 +127,26 @@ describe('data model', () => {
     ];
     const typeOf = (type: unknown): string | undefined => types.find(([known]) => type instanceof (known as new () => object))?.[1];
     const inModels = (Object.values(models) as ModelStatic<Model>[]).flatMap((model) =>
-      Object.entries(model.getAttributes()).map(([name, { type, allowNull }]) => `${model.getTableName() as string}.${name} ${typeOf(type)} ${allowNull === false ? 'NO' : 'YES'}`),
+      Object.entries(model.getAttributes()).map(
+        ([name, { type, allowNull, primaryKey }]) =>
+          `${model.getTableName() as string}.${name} ${typeOf(type)} ${allowNull === false || primaryKey ? 'NO' : 'YES'}`,
+      ),
     );
     const dates = /\.(created_at|updated_at) /;
     const inTables = rows.map((row) => `${row.table_name}.${row.column_name} ${row.udt_name} ${row.is_nullable}`);
     expect(inModels.filter((line) => !dates.test(line)).sort()).toEqual(inTables.filter((line) => !dates.test(line)).sort());
-    const names = (lines: string[]): string[] => lines.filter((line) => dates.test(line)).map((line) => line.split(' ')[0] ?? '').sort();
+    const names = (lines: string[]): string[] =>
+      lines
+        .filter((line) => dates.test(line))
+        .map((line) => line.split(' ')[0] ?? '')
+        .sort();
     expect(names(inModels)).toEqual(names(inTables));
   });
 
   test('the countries are the phone library’s, all deactivated', async () => {
-    const { rows } = await db.query("SELECT count(*)::int AS n, bool_or(activated) AS any, max(country_code) FILTER (WHERE code = 'FR') AS france FROM phone_countries");
+    const { rows } = await db.query(
+      "SELECT count(*)::int AS n, bool_or(activated) AS any, max(country_code) FILTER (WHERE code = 'FR') AS france FROM phone_countries",
+    );
     expect(rows).toEqual([{ n: expect.any(Number) as number, any: false, france: '33' }]);
     expect((rows[0] as { n: number }).n).toBeGreaterThan(240);
   });
@@ -141,7 +177,11 @@ describe('OpenAPI document', () => {
     const ajv = new Ajv2020({ strict: false });
     addFormats(ajv);
     for (const { body, params, answers } of endpoints) {
-      for (const schema of [body, params, ...Object.values(answers).map((answer) => (typeof answer === 'string' ? undefined : answer.schema))]) {
+      for (const schema of [
+        body,
+        params,
+        ...Object.values(answers).map((answer) => (typeof answer === 'string' ? undefined : answer.schema)),
+      ]) {
         if (schema) expect(() => ajv.compile(jsonSchema(schema))).not.toThrow();
       }
     }

@@ -52,7 +52,10 @@ const readAll = async (stream: AsyncIterable<Buffer>): Promise<string> => {
   return Buffer.concat(chunks).toString('utf8');
 };
 
-const listen = async (server: { listen: (port: number, host: string, ready: () => void) => unknown; address: () => unknown }): Promise<number> => {
+const listen = async (server: {
+  listen: (port: number, host: string, ready: () => void) => unknown;
+  address: () => unknown;
+}): Promise<number> => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
 };
@@ -97,7 +100,13 @@ function fakeFcm({ key, cert }: Certificate, log: Log): HttpsServer {
       const { mode } = log;
       if (mode === 'accept') json(200, { name: 'projects/p/messages/1' });
       else if (mode === 'gone') {
-        json(404, { error: { code: 404, status: 'NOT_FOUND', details: [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode: 'UNREGISTERED' }] } });
+        json(404, {
+          error: {
+            code: 404,
+            status: 'NOT_FOUND',
+            details: [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode: 'UNREGISTERED' }],
+          },
+        });
       } else if (mode !== 'hang') json(mode, { error: { code: mode, status: 'UNAVAILABLE' } });
     });
   });
@@ -111,7 +120,11 @@ function fakeTwilio({ key, cert }: Certificate, log: Log): HttpsServer {
       if (mode === 'hang') return;
       const status = mode === 'accept' ? 201 : mode === 'gone' ? 400 : mode;
       response.writeHead(status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(status === 201 ? { sid: 'SM1', status: 'queued' } : { code: mode === 'gone' ? 21211 : 20500, message: 'no', status }));
+      response.end(
+        JSON.stringify(
+          status === 201 ? { sid: 'SM1', status: 'queued' } : { code: mode === 'gone' ? 21211 : 20500, message: 'no', status },
+        ),
+      );
     });
   });
 }
@@ -186,7 +199,8 @@ export async function startOutsideWorld(): Promise<OutsideWorld> {
     key: certificate.key,
     cert: certificate.cert,
     authOptional: true,
-    onAuth: ({ username, password }, _session, done) => done(username === 'mailer' && password === 'mail-secret' ? null : new Error('no'), { user: username }),
+    onAuth: ({ username, password }, _session, done) =>
+      done(username === 'mailer' && password === 'mail-secret' ? null : new Error('no'), { user: username }),
     onRcptTo: (_address, _session, done) => {
       if (smtpState.mode === 'reject') done(Object.assign(new Error('no such user'), { responseCode: 550 }));
       else if (smtpState.mode === 'busy') done(Object.assign(new Error('later'), { responseCode: 451 }));
@@ -207,7 +221,16 @@ export async function startOutsideWorld(): Promise<OutsideWorld> {
   writeFileSync(apnsKey, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }));
   const account = path.join(directory, 'service-account.json');
   const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' });
-  writeFileSync(account, JSON.stringify({ type: 'service_account', project_id: 'linphone-test', private_key: privateKey, client_email: 'push@linphone-test.example', token_uri: `https://${HOSTS.google}/token` }));
+  writeFileSync(
+    account,
+    JSON.stringify({
+      type: 'service_account',
+      project_id: 'linphone-test',
+      private_key: privateKey,
+      client_email: 'push@linphone-test.example',
+      token_uri: `https://${HOSTS.google}/token`,
+    }),
+  );
 
   const environment = {
     HTTPS_PROXY: `http://127.0.0.1:${proxyPort}`,

@@ -22,7 +22,11 @@ export interface Process {
 export async function startProcess(file: string, environment: Record<string, string>, ready: RegExp): Promise<Process> {
   const cwd = mkdtempSync(path.join(testServers().directory, 'cwd-'));
   const inherited = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
-  const child = spawn(process.execPath, [path.join(DIST, file)], { cwd, env: { ...inherited, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [path.join(DIST, file)], {
+    cwd,
+    env: { ...inherited, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   await new Promise<void>((resolve, reject) => {
@@ -122,7 +126,10 @@ export class System {
 
   /** Makes a Space. */
   async space(domain: string, { isSuper = false, host = domain, expireAt = null as Date | null, maxAccounts = 0 } = {}): Promise<void> {
-    await this.db.query('INSERT INTO spaces (domain, host, super, expire_at, max_accounts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, now(), now())', [domain, host, isSuper, expireAt, maxAccounts]);
+    await this.db.query(
+      'INSERT INTO spaces (domain, host, super, expire_at, max_accounts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, now(), now())',
+      [domain, host, isSuper, expireAt, maxAccounts],
+    );
   }
 
   /** Makes an account with an API key that works from anywhere. */
@@ -154,9 +161,19 @@ export async function startSystem({ webs = 1, workers = 1, environment = {} as R
   const url = withDatabase(maintenanceUrl, name);
   const db = new pg.Pool({ connectionString: url, max: 5 });
   db.on('error', () => undefined);
-  const system = new System(db, { DATABASE_URL: url, REDIS_URL: redisUrl, QUEUE_PREFIX: name, HOST: '127.0.0.1', RATE_LIMIT_PER_MINUTE: '0', ...environment });
+  const system = new System(db, {
+    DATABASE_URL: url,
+    REDIS_URL: redisUrl,
+    QUEUE_PREFIX: name,
+    HOST: '127.0.0.1',
+    RATE_LIMIT_PER_MINUTE: '0',
+    ...environment,
+  });
   await system.space(SPACE, { isSuper: true });
-  await Promise.all([...Array.from({ length: webs }, () => system.startWeb()), ...Array.from({ length: workers }, () => system.startWorker())]);
+  await Promise.all([
+    ...Array.from({ length: webs }, () => system.startWeb()),
+    ...Array.from({ length: workers }, () => system.startWorker()),
+  ]);
   return system;
 }
 

@@ -94,7 +94,8 @@ function explain(environment: Environment, { status, response, error, code }: Fa
   retire(environment, REQUEST_TIMEOUT);
   const again = UNOPENED.test(text) || UNCONNECTED.test(text);
   const empty = /with status (\d+) and empty body/.exec(text)?.[1];
-  if (empty !== undefined) return { outcome: Number(empty) === 410 ? 'unregistered' : 'failed', reason: `APNs ${empty}`, trouble: Number(empty) >= 500 };
+  if (empty !== undefined)
+    return { outcome: Number(empty) === 410 ? 'unregistered' : 'failed', reason: `APNs ${empty}`, trouble: Number(empty) >= 500 };
   log.warn({ provider: environment, reason: text.trim().slice(0, 200) }, 'APNs was not reached');
   return { outcome: 'failed', reason: 'APNs was not reached', trouble: true, ...(again ? { again: {} } : {}) };
 }

@@ -63,7 +63,12 @@ async function inTime(milliseconds: number, attempt: (signal: AbortSignal) => Pr
  * @param limit milliseconds for the whole where nobody waits
  * @param attempt one try; must not throw for what the provider does
  */
-export async function deliver(provider: string, timeLeft: () => number, limit: number, attempt: (signal: AbortSignal, milliseconds: number) => Promise<Attempt>): Promise<Attempt> {
+export async function deliver(
+  provider: string,
+  timeLeft: () => number,
+  limit: number,
+  attempt: (signal: AbortSignal, milliseconds: number) => Promise<Attempt>,
+): Promise<Attempt> {
   const end = Date.now() + Math.min(timeLeft(), limit);
   const left = (): number => end - Date.now();
   if (left() < LEAST_TIME) return { outcome: 'expired', reason: 'nobody waits for it any more' };

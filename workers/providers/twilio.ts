@@ -42,7 +42,9 @@ function explain({ status, code, response }: TwilioError): Attempt {
 export async function sendTwilio(to: string, body: string): Promise<Attempt> {
   client ??= open();
   const from =
-    settings.TWILIO_MESSAGING_SERVICE_SID === undefined ? { from: settings.TWILIO_FROM } : { messagingServiceSid: settings.TWILIO_MESSAGING_SERVICE_SID };
+    settings.TWILIO_MESSAGING_SERVICE_SID === undefined
+      ? { from: settings.TWILIO_FROM }
+      : { messagingServiceSid: settings.TWILIO_MESSAGING_SERVICE_SID };
   try {
     await (await client).messages.create({ to, body, ...from });
     return { outcome: 'sent' };

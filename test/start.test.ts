@@ -1,0 +1,129 @@
+// `npm start` as a newcomer meets it, in an empty folder with nothing set.
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { freePort } from '../src/embedded/ports';
+import { eventually, request } from './helpers/system';
+
+const run = promisify(execFile);
+const root = path.join(__dirname, '..');
+const folder = mkdtempSync(path.join(tmpdir(), 'flexiapi-start-'));
+const environment: Record<string, string> = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
+let url: string;
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Started {
+  child: ChildProcess;
+  output: () => string;
+  ended: Promise<number | null>;
+}
+
+/** Runs start.js in the folder; resolves once it says that it runs, or has ended. */
+async function start(): Promise<Started> {
+  const child = spawn(process.execPath, [path.join(root, 'dist', 'src', 'start.js')], { cwd: folder, env: environment });
+  let output = '';
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  await Promise.race([
+    ended,
+    new Promise<void>((resolve) => {
+      const collect = (chunk: Buffer): void => {
+        output += chunk.toString();
+        // The line to paste comes after the box.
+        if (/Ctrl-C[\s\S]*╯\n[\s\S]*/.test(output)) setTimeout(resolve, 200);
+      };
+      child.stdout.on('data', collect);
+      child.stderr.on('data', collect);
+    }),
+  ]);
+  return { child, output: () => output, ended };
+}
+
+const cli = (...parameters: string[]): Promise<{ stdout: string }> =>
+  run(process.execPath, [path.join(root, 'bin', 'flexiapi'), ...parameters], { cwd: folder, env: environment });
+
+beforeAll(async () => {
+  environment['PORT'] = String(await freePort());
+  url = `http://localhost:${environment['PORT']}`;
+});
+
+test('first start, the pasted line, second start, a killed start, Ctrl-C', async () => {
+  const first = await start();
+  const { output } = first;
+  expect(output()).toContain(`${url}/api`);
+  expect(output()).toContain('sip:admin@sip.example.org');
+  const key = /API key\s+([A-Za-z0-9]{40})/.exec(output())?.[1] ?? '';
+  const line = /^curl .*$/m.exec(output())?.[0] ?? '';
+  const { stdout } = await run('sh', ['-c', line]);
+  expect(JSON.parse(stdout)).toMatchObject({ username: 'first-user', domain: 'sip.example.org', activated: false });
+  expect((await request(`${url}/api/accounts/me`, { key })).json).toMatchObject({ username: 'admin', admin: true });
+  // Production starts the same files; the command line finds the servers.
+  expect(JSON.parse((await cli('queues', '--json')).stdout)).toHaveLength(6);
+  const second = await start();
+  expect(await second.ended).toBe(1);
+  expect(second.output()).toContain('npm start already runs in this folder');
+
+  // Killed without a word: its servers are found again, its children do not live on.
+  first.child.kill('SIGKILL');
+  await first.ended;
+  await eventually(
+    () =>
+      request(`${url}/health/live`).then(
+        () => true,
+        () => false,
+      ),
+    (alive) => !alive,
+  );
+  const third = await start();
+  expect(third.output()).toContain('Your data is as you left it.');
+  expect(third.output()).not.toContain(key);
+  expect((await request(`${url}/api/accounts/me`, { key })).status).toBe(200);
+
+  const postmaster = Number(readFileSync(path.join(folder, '.data', 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]);
+  third.child.kill('SIGINT');
+  expect(await third.ended).toBe(0);
+  expect(existsSync(path.join(folder, '.data', 'postgres', 'postmaster.pid'))).toBe(false);
+  expect(() => process.kill(postmaster, 0)).toThrow();
+  expect(existsSync(path.join(folder, '.data', 'servers.json'))).toBe(false);
+
+  const fourth = await start();
+  expect((await request(`${url}/api/accounts/me`, { key })).status).toBe(200);
+  fourth.child.kill('SIGTERM');
+  expect(await fourth.ended).toBe(0);
+}, 120_000);
+
+test('a wrong setting is said before anything is started', async () => {
+  const before = environment['LOG_LEVEL'];
+  environment['LOG_LEVEL'] = 'loud';
+  const refused = await start();
+  expect(await refused.ended).toBe(1);
+  expect(refused.output()).toBe('Settings refused:\n  LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent\n');
+  if (before === undefined) delete environment['LOG_LEVEL'];
+});
+
+test.each(['src/web.js', 'workers/main.js'])(
+  '%s refuses to start in production without its servers, naming what is missing',
+  async (file) => {
+    const refused = await run(process.execPath, [path.join(root, 'dist', file)], {
+      cwd: folder,
+      env: { ...environment, NODE_ENV: 'production' },
+    }).then(
+      () => undefined,
+      (error: unknown) => error as { code: number; stderr: string },
+    );
+    expect(refused?.code).toBe(1);
+    for (const name of ['DATABASE_URL', 'REDIS_URL', 'APP_KEY']) expect(refused?.stderr).toContain(`${name} is missing`);
+  },
+);
+
+test('the README’s settings and commands are those of the program', () => {
+  const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
+  const scripts = (JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }).scripts;
+  for (const [, script] of readme.matchAll(/npm run (\w+)/g)) expect(scripts).toHaveProperty(script ?? '');
+  expect(readme).toContain('npm ci && npm start');
+  expect(readme).toContain('npm ci && npm test');
+  const { table } = require('../config/settings') as { table: object };
+  for (const [, name] of readme.matchAll(/`([A-Z][A-Z_]{4,})(?:=[^`]*)?`/g)) expect(table).toHaveProperty(name ?? '');
+});
