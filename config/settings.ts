@@ -81,7 +81,7 @@ const regularExpression = (fallback: string, meaning: string): Setting<string> =
       .default(fallback)
       .custom((value: string, helpers) => {
         try {
-          new RegExp(value, 'u');
+          void new RegExp(value, 'u');
           return value;
         } catch {
           return helpers.message({ custom: 'must be a regular expression' });

@@ -61,7 +61,7 @@ async function signIn(request: Request, response: Response): Promise<void> {
     }
     throw error;
   }
-  const cookie = serializeCookie('x-api-key', request.headers['x-api-key'] as string, {
+  const cookie = serializeCookie('x-api-key', request.headers['x-api-key'], {
     path: BASE,
     httpOnly: true,
     sameSite: 'strict',

@@ -1,7 +1,7 @@
 // PostgreSQL: one pool a process, transactions that every query inside joins by itself, and what counts as «the database is away».
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
-import { ConnectionError, QueryTypes, Sequelize, TimeoutError } from 'sequelize';
+import { ConnectionError, type Options, QueryTypes, Sequelize, TimeoutError } from 'sequelize';
 import { settings } from '../config';
 
 // bigint ids are far below 2^53; as strings they would leave the API as strings (pitfalls B6.50).
@@ -18,7 +18,7 @@ Sequelize.useCLS({
   bind: <F extends (...args: unknown[]) => unknown>(callback: F) => callback,
   get: (key: string) => store.getStore()?.get(key),
   set: (key: string, value: unknown) => store.getStore()?.set(key, value),
-} as object);
+});
 
 /** No query of a request may take longer; a request that meets a dead database answers 503 within 5 s. */
 const QUERY_TIMEOUT = 4500;
@@ -32,12 +32,12 @@ export interface DatabaseOptions {
 
 /** Opens a pool; nothing is connected before the first query. */
 export function openDatabase({ url, poolSize = settings.DATABASE_POOL_SIZE, queryTimeout = QUERY_TIMEOUT }: DatabaseOptions): Sequelize {
-  return new Sequelize(url, {
+  // Transaction-mode poolers lose what a connection sets about itself (pitfalls B6.55); the types lack the option.
+  const options: Options & { keepDefaultTimezone: true } = {
     dialect: 'postgres',
     dialectModule: pg,
     logging: false,
-    // Transaction-mode poolers lose what a connection sets about itself (pitfalls B6.55); the option is missing in the types.
-    ...{ keepDefaultTimezone: true },
+    keepDefaultTimezone: true,
     pool: { max: poolSize, acquire: 4000, idle: 30_000 },
     define: { underscored: false, timestamps: false, freezeTableName: true },
     dialectOptions: {
@@ -47,7 +47,8 @@ export function openDatabase({ url, poolSize = settings.DATABASE_POOL_SIZE, quer
       query_timeout: queryTimeout,
       keepAlive: true,
     },
-  });
+  };
+  return new Sequelize(url, options);
 }
 
 /** The process's database. Every process but the embedded start has `DATABASE_URL`; without it the first query says so. */

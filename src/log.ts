@@ -1,4 +1,5 @@
 // The log: JSON lines, or coloured text in a developer's terminal. error = someone must act, warn = degraded, info = a line a request or job.
+import { inspect } from 'node:util';
 import pino from 'pino';
 import pretty from 'pino-pretty';
 import { settings } from '../config';
@@ -33,3 +34,6 @@ export const log = pino(
   },
   forPeople ? pretty({ ignore: 'pid,hostname', sync: true }) : pino.destination({ sync: false }),
 );
+
+/** What an error says, for a line that needs no stack. */
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : inspect(error));

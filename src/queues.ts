@@ -5,7 +5,7 @@ import { Queue, QueueEvents, type JobsOptions } from 'bullmq';
 import { settings } from '../config';
 import { context } from './context';
 import { isInTransaction } from './database';
-import { log } from './log';
+import { log, reasonOf } from './log';
 import { closeRedis, connectRedis, type RedisConnection } from './redis';
 
 export type PushProvider = 'apns' | 'apns.dev' | 'fcm';
@@ -207,7 +207,7 @@ class Producers {
       await this.add(name, payload, jobId, started + timeout - RESULT_MARGIN);
       return (await settled) ?? (await this.#look(name, jobId));
     } catch (error) {
-      log.warn({ queue: name, reason: error instanceof Error ? error.message : String(error) }, 'a job could not be added');
+      log.warn({ queue: name, reason: reasonOf(error) }, 'a job could not be added');
       return { outcome: 'queue_away' };
     } finally {
       clearTimeout(timer);

@@ -43,7 +43,7 @@ describe('through APNs', () => {
       },
     });
     expect(world.proxied).toContain('api.sandbox.push.apple.com:443');
-    const { token } = (push?.body as { customPayload: { token: string } }).customPayload;
+    const token = (push?.body as { customPayload: { token: string } } | undefined)?.customPayload.token ?? '';
     expect(token).toMatch(/^[A-Za-z0-9]{13}$/);
 
     const account = {
@@ -60,7 +60,7 @@ describe('through APNs', () => {
         system.api('/accounts/with-account-creation-token', { method: 'POST', body: { ...account, username: `pushed.user${n}` } }),
       ),
     );
-    expect(both.map(({ status }) => status).sort()).toEqual([200, 422]);
+    expect(both.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 422]);
     const made = both.find(({ status }) => status === 200)?.json;
     expect(made).toMatchObject({ domain: SPACE, admin: false, activated: false, passwords: [{ algorithm: 'SHA-256' }] });
     expect(both.find(({ status }) => status === 422)?.json['errors']).toHaveProperty('account_creation_token');
@@ -213,7 +213,7 @@ describe('bad input', () => {
     [{}, 'pn_provider', 'The pn provider field is required.'],
     [{ pn_provider: 'gcm' }, 'pn_provider', 'The pn provider field must be one of: apns.dev, apns, fcm.'],
     [{ pn_provider: 'fcm', pn_param: 'a b' }, 'pn_param', 'The pn param field has characters that are not allowed.'],
-    [{ pn_provider: 'fcm', pn_prid: 'a\n' + 'b' }, 'pn_prid', 'The pn prid field has characters that are not allowed.'],
+    [{ pn_provider: 'fcm', pn_prid: 'a\nb' }, 'pn_prid', 'The pn prid field has characters that are not allowed.'],
     [{ pn_provider: 'fcm', pn_prid: 'a'.repeat(256) }, 'pn_prid', 'The pn prid field must not be longer than 255 characters.'],
     [{ pn_provider: 'fcm', pn_prid: 12 }, 'pn_prid', 'The pn prid field must be a string.'],
   ])('%j', async (body, field, message) => {

@@ -56,7 +56,7 @@ async function outcome(name: 'sms' | 'email', payload: object, seconds = 3): Pro
     (now) => now === 'completed' || now === 'failed',
   );
   const done = await queues[name]?.getJob(job?.id ?? '');
-  return state === 'completed' ? (done?.returnvalue as { outcome: string }).outcome : (done?.failedReason ?? '');
+  return state === 'completed' ? String((done?.returnvalue as { outcome: string } | undefined)?.outcome) : (done?.failedReason ?? '');
 }
 
 const stateOf = async (table: string, id: number): Promise<Record<string, unknown> | undefined> =>

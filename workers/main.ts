@@ -3,7 +3,7 @@ import { UnrecoverableError, Worker, type Job as BullJob } from 'bullmq';
 import { settings } from '../config';
 import { context } from '../src/context';
 import { closeDatabase } from '../src/database';
-import { log } from '../src/log';
+import { log, reasonOf } from '../src/log';
 import {
   closeQueues,
   failureText,
@@ -26,7 +26,7 @@ dieOnUncaught();
 const GOOD_OUTCOMES = new Set(['sent', 'already_sent', 'limit_reached']);
 
 /** Does one job. What was not sent is a failed job, so that operators see it; who waits reads the outcome in its reason. */
-async function run<Q extends QueueName>(name: Q, job: BullJob<Envelope>): Promise<unknown> {
+async function run(name: QueueName, job: BullJob<Envelope>): Promise<unknown> {
   const { payload, deadline = Infinity, request_id } = job.data;
   const started = performance.now();
   return context.run({ request_id: request_id ?? job.id ?? '' }, async () => {
@@ -81,7 +81,7 @@ async function keepSchedulesAtLast(): Promise<void> {
       await keepSchedules();
       return;
     } catch (error) {
-      log.debug({ reason: error instanceof Error ? error.message : String(error) }, 'schedules are not kept yet');
+      log.debug({ reason: reasonOf(error) }, 'schedules are not kept yet');
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }

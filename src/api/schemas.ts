@@ -9,35 +9,34 @@ import type { PasswordAlgorithm } from '../services/secrets';
 const UNSTORABLE = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 /** `json` is the field's JSON Schema in the documentation where a rule of ours hides it from Joi. */
-const custom = <S extends Joi.Schema>(json: object, rule: Joi.CustomValidator): S =>
-  Joi.any().custom(rule).empty(null).meta({ json }) as unknown as S;
+const custom = (json: object, rule: Joi.CustomValidator): Joi.AnySchema => Joi.any().custom(rule).empty(null).meta({ json });
 
 const noControls: Joi.CustomValidator<string> = (value, helpers) =>
   UNSTORABLE.test(value) ? helpers.error('message:field.characters') : value;
 
 export const text = (max = 255): Joi.StringSchema => Joi.string().max(max).custom(noControls).empty(null);
 
-export const boolean = (): Joi.BooleanSchema<boolean> =>
+export const boolean = (): Joi.BooleanSchema =>
   custom({ enum: [true, false, 0, 1, '0', '1'] }, (value: unknown, helpers) => {
     if (value === true || value === 1 || value === '1') return true;
     if (value === false || value === 0 || value === '0') return false;
     return helpers.error('message:field.boolean');
-  });
+  }) as unknown as Joi.BooleanSchema;
 
-export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema<number> =>
+export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema =>
   custom({ type: ['integer', 'string'], pattern: '^[+-]?[0-9]+$' }, (value: unknown, helpers) => {
     const number = typeof value === 'string' && /^[+-]?\d+$/.test(value) ? Number(value) : value;
     if (typeof number !== 'number' || !Number.isInteger(number)) return helpers.error('message:field.integer');
     return number < min || number > max ? helpers.error('message:field.integer_range', { min, max }) : number;
-  });
+  }) as unknown as Joi.NumberSchema;
 
 /** ISO 8601 date or date-time; no zone = UTC. Years 1 to 9999: others have no ISO form that everybody reads. */
-export const isoDate = (): Joi.DateSchema<Date> =>
+export const isoDate = (): Joi.DateSchema =>
   custom({ type: 'string', format: 'date-time', description: 'ISO 8601 date or date-time; no zone = UTC' }, (value: unknown, helpers) => {
     if (typeof value !== 'string' || !/^\d{4}/.test(value)) return helpers.error('message:field.date');
     const parsed = DateTime.fromISO(value, { zone: 'utc' });
     return parsed.isValid && parsed.year >= 1 && parsed.year <= 9999 ? parsed.toJSDate() : helpers.error('message:field.date');
-  });
+  }) as unknown as Joi.DateSchema;
 
 /** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part ≤ 256. */
 export const sipAddress = (): Joi.ObjectSchema<Address> =>
@@ -49,7 +48,7 @@ export const sipAddress = (): Joi.ObjectSchema<Address> =>
     if (at < 1 || domain === '' || UNSTORABLE.test(address)) return helpers.error('message:field.sip_address');
     if (username.length > 256 || domain.length > 256) return helpers.error('message:field.max', { limit: 256 });
     return { username, domain } satisfies Address;
-  });
+  }) as unknown as Joi.ObjectSchema<Address>;
 
 const usernamePattern = new RegExp(settings.ACCOUNT_USERNAME_REGEX, 'u');
 

@@ -65,7 +65,7 @@ interface Runner {
 const UNSHARE = ['unshare', '--user', '--map-user=1000', '--map-group=1000', '--'];
 
 function works(runner: Runner, postgres: string): boolean {
-  const [command = postgres, ...rest] = [...runner.prefix, postgres, '--version'];
+  const [command, ...rest] = [...runner.prefix, postgres, '--version'];
   const { uid, gid } = runner;
   return spawnSync(command, rest, { stdio: 'ignore', ...(uid === undefined ? {} : { uid, gid }) }).status === 0;
 }

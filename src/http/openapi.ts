@@ -18,7 +18,7 @@ interface Description {
  */
 export function jsonSchema(schema: Joi.Schema, direction: 'input' | 'output' = 'input'): Json {
   const made = schema['~standard'].jsonSchema?.[direction]({ target: 'draft-2020-12' }) as Json;
-  return patch(made, schema.describe() as Description);
+  return patch(made, schema.describe());
 }
 
 function patch(made: Json, description: Description): Json {

@@ -2,7 +2,7 @@
 import type { Response } from 'express';
 import { ApiError, unavailable } from '../errors';
 import { isDatabaseAway } from '../database';
-import { log } from '../log';
+import { log, reasonOf } from '../log';
 import { render, type Language, type Message } from '../messages';
 import type { Reply } from './route';
 
@@ -39,8 +39,7 @@ export function toApiError(error: unknown): ApiError {
 export function writeError(response: Response, error: unknown, language: Language): void {
   const { status, text, details } = toApiError(error);
   if (status === 500) log.error({ err: details.cause ?? error }, 'a request failed');
-  else if (status === 503 && details.cause)
-    log.warn({ reason: details.cause instanceof Error ? details.cause.message : String(details.cause) }, 'a request was refused');
+  else if (status === 503 && details.cause) log.warn({ reason: reasonOf(details.cause) }, 'a request was refused');
   const say = (message: Message): string => render(message, language);
   const body: { message: string; errors?: Record<string, string[]> } = { message: say(text) };
   if (details.errors) {

@@ -78,7 +78,7 @@ export interface Row<Path extends string = string, Body = unknown, A extends Acc
 }
 
 /** Any row, its own types forgotten. */
-export type AnyRow = Row<string, unknown, Access>;
+export type AnyRow = Row;
 
 /** Declares an endpoint. A row without `access` does not compile. */
 export function route<const Path extends string, Body, const A extends Access>(row: Row<Path, Body, A>): AnyRow {

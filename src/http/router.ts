@@ -43,7 +43,7 @@ async function answer(row: AnyRow, request: Request, response: Response): Promis
   return row.handler({
     params: params as Record<string, string>,
     body: row.body ? validate(row.body, body) : {},
-    caller: caller as Caller,
+    caller: caller,
     client: clientOf(request),
     language: languageOf(request),
     host: hostOf(request),

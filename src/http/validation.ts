@@ -30,14 +30,14 @@ function toMessage({ type, path, context = {} }: Joi.ValidationErrorItem): Messa
 /** The field at fault and what to say of it. Of fields that go together the missing one is at fault, not the object around them. */
 function toFault(detail: Joi.ValidationErrorItem): [field: string, message: Message] {
   if (detail.type !== 'object.and') return [detail.path.join('.'), toMessage(detail)];
-  const missing = (detail.context?.['missing'] as string[])[0] ?? '';
+  const missing = (detail.context?.['missing'] as string[] | undefined)?.[0] ?? '';
   return [[...detail.path, missing].join('.'), { key: 'field.required', values: { attribute: missing } }];
 }
 
 /** Checks `value`; gives what the schema made of it. @throws {ApiError} 422 with every field's faults, in the schema's order */
 export function validate<T>(schema: Joi.ObjectSchema<T>, value: unknown): T {
   const { value: result, error } = schema.validate(value, { abortEarly: false, convert: false, stripUnknown: true });
-  if (!error) return result as T;
+  if (!error) return result;
   const errors: FieldErrors = {};
   for (const detail of error.details) {
     const [field, message] = toFault(detail);

@@ -1,7 +1,7 @@
 // API keys (api.md 2.2): made, found with one query, their use counted in memory and written in batches.
 import { settings } from '../../config';
 import { execute, rows } from '../database';
-import { log } from '../log';
+import { log, reasonOf } from '../log';
 import { hashApiKey, newApiKey } from './secrets';
 import { requestSpaceSql } from './spaces';
 
@@ -76,7 +76,7 @@ export async function flushUses(): Promise<void> {
       [batch.map(([id]) => id), batch.map(([, use]) => use.uses), batch.map(([, use]) => use.last)],
     );
   } catch (error) {
-    log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'uses of API keys are not written yet');
+    log.warn({ reason: reasonOf(error) }, 'uses of API keys are not written yet');
     for (const [id, { uses, last }] of batch) {
       const since = unwritten.get(id);
       unwritten.set(id, { uses: uses + (since?.uses ?? 0), last: since?.last ?? last });

@@ -170,7 +170,7 @@ describe('OpenAPI document', () => {
   test('is valid OpenAPI 3.1 and has every row', async () => {
     await SwaggerParser.validate(structuredClone(document) as never);
     const paths = document['paths'] as Record<string, Record<string, unknown>>;
-    expect(Object.values(paths).flatMap((path) => Object.keys(path))).toHaveLength(endpoints.length);
+    expect(Object.values(paths).flatMap((methods) => Object.keys(methods))).toHaveLength(endpoints.length);
   });
 
   test('every schema is a JSON Schema', () => {

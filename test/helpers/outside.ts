@@ -68,7 +68,7 @@ function fakeApns({ key, cert }: Certificate, log: Log, sessions: Set<ServerHttp
   });
   server.on('stream', (stream, headers) => {
     void readAll(stream as AsyncIterable<Buffer>).then((text) => {
-      log.push({ path: String(headers[':path']), headers: headers as IncomingHttpHeaders, body: JSON.parse(text) });
+      log.push({ path: String(headers[':path']), headers: headers, body: JSON.parse(text) });
       const { mode } = log;
       if (mode === 'hang') return;
       const answer = (status: number, reason?: string): void => {

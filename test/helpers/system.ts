@@ -151,7 +151,7 @@ export class System {
 }
 
 /** A database of its own from the template, a Redis prefix of its own, `webs` and `workers` processes, and the default Space (super). */
-export async function startSystem({ webs = 1, workers = 1, environment = {} as Record<string, string> } = {}): Promise<System> {
+export async function startSystem({ webs = 1, workers = 1, environment = {} } = {}): Promise<System> {
   const { maintenanceUrl, redisUrl } = testServers();
   const name = `test_${randomBytes(6).toString('hex')}`;
   const maintenance = new pg.Client({ connectionString: maintenanceUrl });

@@ -35,7 +35,7 @@ function options(environment: Environment): ProviderOptions {
     connectionRetryLimit: 0,
     requestTimeout: REQUEST_TIMEOUT,
     ...(proxy ? { proxy: { host: proxy.hostname, port: Number(proxy.port || 80) } } : {}),
-  } as ProviderOptions;
+  };
 }
 
 /** One Provider an environment for the life of the process (B4.32). @throws where the key or certificate cannot be read */
@@ -64,7 +64,7 @@ function retire(environment: Environment, milliseconds: number): void {
   if (!provider) return;
   setTimeout(() => {
     const { session } = (provider as unknown as Internals).client;
-    provider.shutdown(() => undefined);
+    void provider.shutdown(() => undefined);
     if (session && !session.destroyed) session.destroy();
   }, milliseconds).unref();
 }
@@ -119,7 +119,7 @@ export async function sendApns(environment: Environment, push: ApnsPush, signal:
   const { failed } = await providerOf(environment).send(notification, push.token);
   if (!signal.aborted) timeouts.set(environment, 0);
   const [failure] = failed;
-  return failure ? explain(environment, failure as Failure) : { outcome: 'sent' };
+  return failure ? explain(environment, failure) : { outcome: 'sent' };
 }
 
 export function closeApns(): void {

@@ -9,5 +9,5 @@ export async function load<M>(name: string, module: () => Promise<M>, close?: (m
 }
 
 export async function closeProviders(): Promise<void> {
-  await Promise.all([...opened.values()].map((close) => close()));
+  await Promise.all([...opened.values()].map(async (close) => close()));
 }

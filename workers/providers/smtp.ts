@@ -55,7 +55,7 @@ export async function sendSmtp(mail: Mail, signal: AbortSignal): Promise<Attempt
       ...mail,
       from: { name: settings.MAIL_FROM_NAME ?? settings.APP_NAME, address: settings.MAIL_FROM_ADDRESS ?? '' },
       signal,
-    } as Parameters<Transporter['sendMail']>[0]);
+    });
     return { outcome: 'sent' };
   } catch (error) {
     return explain(error as SmtpError);
