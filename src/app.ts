@@ -95,7 +95,13 @@ export function createApp(): Express {
   app.disable('etag');
   app.set('trust proxy', settings.TRUST_PROXY);
   app.use(identifyRequest, logRequest);
-  app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } } }));
+  app.use(
+    helmet({
+      contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+      // Not helmet's no-referrer: under it a browser names no origin with a form's POST, and the dashboard asks for one.
+      referrerPolicy: { policy: 'same-origin' },
+    }),
+  );
 
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
   app.get('/health/ready', async (_request, response) => {
@@ -111,6 +117,9 @@ export function createApp(): Express {
   });
   app.get('/assets/documentation.js', (_request, response) => {
     response.type('js').send(documentationScript);
+  });
+  app.get('/favicon.ico', (_request, response) => {
+    response.status(204).end();
   });
   app.get(STYLESHEET_PATH, (_request, response) => {
     response.type('css').send(stylesheet);

@@ -136,6 +136,8 @@ describe('dashboard', () => {
     const form = await get({ ...html, 'accept-language': 'fr' });
     expect([form.status, form.headers.get('content-language')]).toEqual([401, 'fr']);
     expect(form.text).toContain('Clé d’API');
+    // Under no-referrer a browser would send «Origin: null» with the form.
+    expect(form.headers.get('referrer-policy')).toBe('same-origin');
     expect((await get({ accept: 'application/json' })).status).toBe(401);
     expect((await get({ ...html, 'x-api-key': admin.key })).status).toBe(403);
     expect((await request(`${system.url}/queues/api/queues`)).status).toBe(401);
