@@ -39,8 +39,11 @@ async function run(name: QueueName, job: BullJob<Envelope>): Promise<unknown> {
       return result;
     }
     log.info({ queue: name, job: job.id, outcome, reason, seconds }, 'job');
-    if (!GOOD_OUTCOMES.has(outcome)) throw new UnrecoverableError(failureText({ outcome, ...(reason === undefined ? {} : { reason }) }));
-    return result;
+    if (GOOD_OUTCOMES.has(outcome)) return result;
+    const failure = new UnrecoverableError(failureText({ outcome, ...(reason === undefined ? {} : { reason }) }));
+    // Where in our code it was thrown tells operators nothing.
+    failure.stack = failure.message;
+    throw failure;
   });
 }
 

@@ -111,7 +111,7 @@ export function openApiDocument(rows: readonly AnyRow[], settings: Settings, ver
   return {
     openapi: '3.1.0',
     info: {
-      title: `${settings.APP_NAME} API`,
+      title: settings.APP_NAME,
       version,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description: [
