@@ -51,9 +51,12 @@ async function clean(): Promise<void> {
   await closeDatabase();
 }
 
-main()
-  .finally(() => clean())
-  .catch((error: unknown) => {
-    process.stderr.write(`${String(error)}\n`);
-    process.exitCode = 1;
-  });
+async function run(): Promise<void> {
+  try {
+    await main();
+  } finally {
+    await clean();
+  }
+}
+
+void run();
