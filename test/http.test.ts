@@ -93,7 +93,9 @@ describe('bodies', () => {
     expect((await post('{', { 'content-type': 'text/plain' })).status).toBe(415);
     expect((await post('{', { 'content-type': 'application/json; charset=latin1' })).status).toBe(415);
     expect((await post('{', { accept: 'text/html' })).status).toBe(406);
-    expect((await post('{}', { accept: 'text/html, application/*;q=0.5' })).status).toBe(422);
+    expect((await post('{', { accept: 'text/html, application/json;q=0' })).status).toBe(406);
+    for (const accept of ['text/html, application/*;q=0.5', 'application/json; charset=utf-8', '*/*', ''])
+      expect((await post('{}', { accept })).status).toBe(422);
     expect((await post('{}', { 'content-type': 'application/json; charset=utf-8' })).status).toBe(422);
     expect((await system.api('/accounts/me', { headers: { accept: 'text/html' } })).status).toBe(406);
     expect((await system.api('/accounts/me', { method: 'GET', headers: { 'content-type': 'application/json' } })).status).toBe(401);

@@ -1,4 +1,5 @@
 // The body of a request: size, content type, accept, JSON, in that order (api.md 1.1, 1.2); then trimmed.
+import Negotiator from 'negotiator';
 import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../errors';
 
@@ -17,6 +18,13 @@ function hasBody(request: Request): boolean {
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
+/** A parameter of the type (`application/json; charset=utf-8`) is no other type. */
+function admitsJson(accept: string | undefined): boolean {
+  if (accept === undefined) return true;
+  const plain = accept.replace(/;\s*charset=[^;,]*/gi, '');
+  return new Negotiator({ headers: { accept: plain } }).mediaType(['application/json']) !== undefined;
+}
+
 function checkHeaders(request: Request): void {
   if (Number(request.headers['content-length'] ?? 0) > LIMIT) throw refuse(413, 'request.too_large');
   const type = request.headers['content-type'];
@@ -30,7 +38,7 @@ function checkHeaders(request: Request): void {
       throw refuse(415, 'request.content_type');
     }
   }
-  if (request.headers.accept !== undefined && request.accepts('application/json') === false) throw refuse(406, 'request.accept');
+  if (!admitsJson(request.headers.accept)) throw refuse(406, 'request.accept');
 }
 
 function readBytes(request: Request, response: Response): Promise<Buffer> {
