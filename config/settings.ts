@@ -1,4 +1,5 @@
 // The table of settings: name, rule, default, meaning. Pure: reads no file and no environment of its own.
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import Joi from 'joi';
 
 /** One setting: `T` is the type its value has once parsed. */
@@ -154,6 +155,22 @@ const firebaseAccounts = (meaning: string): Setting<{ project: string; file: str
     meaning,
   );
 
+const rsaPublicKey = (meaning: string): Setting<KeyObject | undefined> =>
+  setting(
+    Joi.string().custom((value: string, helpers) => {
+      try {
+        const key = createPublicKey(value.replaceAll('\\n', '\n'));
+        if (key.asymmetricKeyType === 'rsa') return key;
+      } catch {
+        // Said below.
+      }
+      return helpers.message({ custom: 'must be an RSA public key in PEM' });
+    }),
+    '',
+    meaning,
+    { secret: true },
+  );
+
 const secret: Options = { secret: true };
 
 /** Every setting of the program, in the order of `.env.example`. Names follow `contract.md`. */
@@ -195,7 +212,7 @@ export const table = {
   ACCOUNT_BLACKLISTED_USERNAMES: list('usernames nobody may take: names or regular expressions, separated by commas'),
   ACCOUNT_DEFAULT_PASSWORD_ALGORITHM: choice(['SHA-256', 'MD5'], 'SHA-256', 'hash of the passwords that the program makes'),
   ACCOUNT_AUTHENTICATION_BEARER: optionalText('value of the WWW-Authenticate: Bearer header; set, it turns DIGEST off'),
-  JWT_RSA_PUBLIC_KEY_PEM: optionalText('public key that JSON Web Tokens are checked with'),
+  JWT_RSA_PUBLIC_KEY_PEM: rsaPublicKey('public key that JSON Web Tokens are checked with: PEM, line ends as they are or written \\n'),
   JWT_SIP_IDENTIFIER: text('sip_identity', 'claim that holds the SIP address'),
   APP_DANGEROUS_ENDPOINTS: flag(false, 'turns the four unsecure endpoints on'),
   APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API: flag(false, 'admins may give a phone number as username'),

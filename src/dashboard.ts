@@ -43,7 +43,8 @@ function requireSameOrigin(request: Request): void {
 
 async function requireSuperAdmin(request: Request): Promise<void> {
   requireSameOrigin(request);
-  authorize(await authenticate(request), 'super_admin');
+  const { identity } = await authenticate(request);
+  authorize(identity, 'super_admin');
 }
 
 const wantsHtml = (request: Request): boolean => request.method === 'GET' && request.accepts(['json', 'html']) === 'html';

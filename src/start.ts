@@ -65,7 +65,10 @@ async function main(): Promise<void> {
   parseSettings(environment); // A wrong setting is said before anything is started.
   mkdirSync(DATA_DIRECTORY, { recursive: true });
   claimFolder();
-  const { found, servers } = await startServers();
+  const { found, servers } = await startServers().catch((error: unknown) => {
+    rmSync(PID_FILE, { force: true });
+    throw error;
+  });
   writeFileSync(SERVERS_FILE, JSON.stringify(found), { mode: 0o600 });
   const stopServers = async (): Promise<void> => {
     // Redis first, PostgreSQL last: the reverse of who needs whom.

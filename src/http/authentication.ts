@@ -1,39 +1,20 @@
 // Who calls (api.md 2.1): the first scheme that applies decides alone. What the caller may then do is access.ts.
 import type { Request } from 'express';
-import { parse as parseCookie } from 'cookie';
 import { unauthorized } from '../errors';
-import { findByApiKey, type Identity } from '../services/api-keys';
-import { clientOf, hostOf } from './client';
+import { apiKey } from './schemes/api-key';
+import { announcedBearer, jsonWebToken } from './schemes/bearer';
+import { digest } from './schemes/digest';
+import type { Authenticated, Scheme } from './schemes/scheme';
 
-/** A way in. `applies` looks at headers only; where it does, `identify` answers or throws, and no later scheme is asked. */
-interface Scheme {
-  applies: (request: Request) => boolean;
-  identify: (request: Request) => Promise<Identity>;
-}
+/** In the order of api.md 2.1. */
+const SCHEMES: readonly Scheme[] = [jsonWebToken, apiKey, announcedBearer, digest];
 
-function apiKeyOf(request: Request): string | undefined {
-  const header = request.headers['x-api-key'];
-  if (typeof header === 'string') return header;
-  return request.headers.cookie === undefined ? undefined : parseCookie(request.headers.cookie)['x-api-key'];
-}
+/** Whether the request brings something that can be right or wrong; a bare `From` asks for a challenge, no more. */
+export const hasCredentials = (request: Request): boolean =>
+  jsonWebToken.applies(request) || apiKey.applies(request) || (digest.applies(request) && request.headers.authorization !== undefined);
 
-const apiKey: Scheme = {
-  applies: (request) => apiKeyOf(request) !== undefined,
-  identify: async (request) => {
-    const identity = await findByApiKey(apiKeyOf(request) ?? '', clientOf(request).ip, hostOf(request));
-    if (!identity) throw unauthorized('auth.api_key');
-    return identity;
-  },
-};
-
-/** In the order of api.md 2.1; JSON Web Tokens stand before the API key, DIGEST after it. */
-const SCHEMES: readonly Scheme[] = [apiKey];
-
-/** Whether the request tries to say who it comes from. */
-export const hasCredentials = (request: Request): boolean => SCHEMES.some((scheme) => scheme.applies(request));
-
-/** @throws {ApiError} 401 where nobody is named, or wrongly */
-export async function authenticate(request: Request): Promise<Identity> {
+/** @throws {ApiError} 401 where nobody is named, or wrongly; 404, 403, 429 in the cases of api.md 2 */
+export async function authenticate(request: Request): Promise<Authenticated> {
   const scheme = SCHEMES.find((candidate) => candidate.applies(request));
   if (!scheme) throw unauthorized('auth.required');
   return scheme.identify(request);

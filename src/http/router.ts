@@ -23,14 +23,16 @@ async function identify(row: AnyRow, request: Request, response: Response): Prom
     return undefined;
   }
   if (!hasCredentials(request)) await count(byAddress);
-  let identity;
+  let authenticated;
   try {
-    identity = await authenticate(request);
+    authenticated = await authenticate(request);
   } catch (error) {
     // Wrong credentials count as a stranger's request: guessing is limited by address.
     if (error instanceof ApiError && error.status < 500 && hasCredentials(request)) await count(byAddress);
     throw error;
   }
+  const { identity, headers = {} } = authenticated;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (!row.unlimited) await count(`account:${identity.account_id}`);
   return authorize(identity, row.access);
 }

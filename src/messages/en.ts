@@ -21,6 +21,12 @@ export const en = {
   // Who may do what
   'auth.required': 'Unauthenticated.',
   'auth.api_key': 'The API key is unknown, expired or bound to another address.',
+  'auth.digest': 'Unauthenticated: the digest is wrong.',
+  'auth.nonce_invalid': 'Nonce invalid',
+  'auth.nonce_replayed': 'Nonce replayed',
+  'auth.bearer': 'Unauthenticated: the token is not valid.',
+  'auth.bearer_account': 'No account belongs to this token.',
+  'auth.too_many_failures': 'Too many wrong passwords. Try again in {seconds} seconds.',
   'auth.blocked': 'This account is blocked.',
   'auth.space_expired': 'This space has expired.',
   'auth.admin': 'Only an admin may do this.',
@@ -50,6 +56,12 @@ export const en = {
 
   // Accounts and tokens
   'account.not_found': 'This account does not exist.',
+  'auth_token.invalid': 'This token does not exist, has expired or was used.',
+  'space.not_found': 'This space does not exist.',
+  'space.domain_taken': 'There is already a space with this {attribute}.',
+  'space.max_accounts_low': 'The {attribute} field must not be less than the {count} accounts of the space.',
+  'field.not_before_today': 'The {attribute} field must not be before today.',
+  'field.present': 'The {attribute} field must be present.',
   'space.full': 'This space has no room for another account.',
   'creation_token.invalid': 'This account creation token does not exist, has expired or was used.',
   'push.already_sent': 'A token was already sent to this device. Use it, or try again later.',

@@ -6,9 +6,13 @@ import { Umzug, type UmzugStorage } from 'umzug';
 import { openDatabase } from '../database';
 import { ensurePartitions } from '../services/partitions';
 import * as initial from './0001-initial';
+import * as nonceClearings from './0002-nonce-clearings';
 
 /** Forward only; a migration that has landed is never edited. */
-const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [{ name: '0001-initial', up: initial.up }];
+const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [
+  { name: '0001-initial', up: initial.up },
+  { name: '0002-nonce-clearings', up: nonceClearings.up },
+];
 
 /** Key of the transaction-level advisory lock under which migrations run. */
 const LOCK = 7_060_501;

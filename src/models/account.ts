@@ -140,3 +140,9 @@ AccountTombstone.init(
   },
   { sequelize: database, tableName: 'accounts_tombstones', ...dated },
 );
+
+export class NonceClearing extends Model<InferAttributes<NonceClearing>, InferCreationAttributes<NonceClearing>> {
+  declare cleared_before: Date;
+}
+NonceClearing.init({ cleared_before: required(DATE) }, { sequelize: database, tableName: 'nonce_clearings' });
+NonceClearing.removeAttribute('id');

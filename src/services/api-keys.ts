@@ -1,21 +1,9 @@
 // API keys (api.md 2.2): made, found with one query, their use counted in memory and written in batches.
 import { settings } from '../../config';
-import { execute, rows } from '../database';
+import { execute } from '../database';
 import { log, reasonOf } from '../log';
+import { findIdentities, type Identity } from './identities';
 import { hashApiKey, newApiKey } from './secrets';
-import { requestSpaceSql } from './spaces';
-
-/** An authenticated account, with all that access.ts asks about it. */
-export interface Identity {
-  account_id: number;
-  username: string;
-  domain: string;
-  admin: boolean;
-  blocked: boolean;
-  space_super: boolean;
-  space_expire_at: Date | null;
-  request_space_expire_at: Date | null;
-}
 
 interface Found extends Identity {
   key_id: number;
@@ -38,16 +26,13 @@ let timer: NodeJS.Timeout | undefined;
  * @param host the Host header, whose Space may have expired
  */
 export async function findByApiKey(key: string, ip: string, host: string): Promise<Identity | null> {
-  const [found] = await rows<Found>(
-    `SELECT k.id AS key_id, k.ip, k.last_used_at, a.id AS account_id, a.username, a.domain, a.admin, a.blocked,
-            s.super AS space_super, s.expire_at AS space_expire_at, r.expire_at AS request_space_expire_at
-       FROM api_keys k
-       JOIN accounts a ON a.id = k.account_id
-       JOIN spaces s ON s.domain = a.domain
-       LEFT JOIN LATERAL (SELECT expire_at FROM spaces ${requestSpaceSql('$2', '$3')}) r ON true
-      WHERE k.key = $1`,
-    [hashApiKey(key), host, settings.APP_SIP_DOMAIN],
-  );
+  const [found] = await findIdentities<Found>({
+    host,
+    columns: 'k.id AS key_id, k.ip, k.last_used_at',
+    from: 'api_keys k JOIN accounts a ON a.id = k.account_id',
+    where: 'k.key = $3',
+    bind: [hashApiKey(key)],
+  });
   if (!found || (found.ip !== null && found.ip !== ip) || isExpired(found)) return null;
   const uses = unwritten.get(found.key_id)?.uses ?? 0;
   unwritten.set(found.key_id, { uses: uses + 1, last: new Date() });

@@ -1,5 +1,6 @@
 // Everything random or hashed.
-import { createHash, randomInt } from 'node:crypto';
+import { createHash, createHmac, randomBytes, randomInt } from 'node:crypto';
+import { settings } from '../../config';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -22,3 +23,9 @@ export function hashPassword(algorithm: PasswordAlgorithm, username: string, rea
     .update(`${username}:${realm}:${password}`, 'utf8')
     .digest('hex');
 }
+
+// Without APP_KEY, which production demands, a process has a secret of its own: what it signed another one refuses.
+const root = settings.APP_KEY ?? randomBytes(32).toString('hex');
+
+/** A secret for one purpose, derived one-way from APP_KEY (api.md 9, row 2). */
+export const appSecret = (purpose: string): Buffer => createHmac('sha256', root).update(purpose).digest();

@@ -1,0 +1,83 @@
+// JSON Web Tokens (api.md 2.4), and what is left of authentication where a Bearer server is announced instead of DIGEST.
+import type { Request } from 'express';
+import { settings } from '../../../config';
+import { type ApiError, forbidden, unauthorized } from '../../errors';
+import { findIdentities } from '../../services/identities';
+import { hostOf } from '../client';
+import { parseSipUri } from '../sip-uri';
+import type { Authenticated, Scheme } from './scheme';
+
+const ALGORITHMS = ['RS256', 'RS384', 'RS512'];
+/** Seconds by which the clock of whoever made the token may be ahead. */
+const NOT_BEFORE_TOLERANCE = 60;
+
+const tokenOf = (request: Request): string | undefined => /^Bearer +(.*)$/i.exec(request.headers.authorization ?? '')?.[1]?.trim();
+
+function invalidToken(description: string): ApiError {
+  const announced = settings.ACCOUNT_AUTHENTICATION_BEARER;
+  const error = `error="invalid_token", error_description="${description}"`;
+  return unauthorized(
+    'auth.bearer',
+    {},
+    { headers: { 'www-authenticate': `Bearer ${announced === undefined ? '' : `${announced}, `}${error}` } },
+  );
+}
+
+/** The claims of a token whose signature and times are right. @throws {ApiError} 401 */
+async function verify(token: string): Promise<Record<string, unknown>> {
+  // An ES module, and of no use to installations without tokens: loaded where one comes.
+  const { errors, jwtVerify } = await import('jose');
+  const key = settings.JWT_RSA_PUBLIC_KEY_PEM;
+  if (!key) throw invalidToken('No key is configured');
+  try {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ALGORITHMS,
+      clockTolerance: NOT_BEFORE_TOLERANCE,
+      requiredClaims: ['exp'],
+    });
+    // The tolerance is for `nbf` alone.
+    if ((payload.exp ?? 0) * 1000 <= Date.now()) throw invalidToken('The token has expired');
+    return payload;
+  } catch (error) {
+    if (error instanceof errors.JWTExpired) throw invalidToken('The token has expired');
+    if (error instanceof errors.JWTClaimValidationFailed) throw invalidToken(`The claim ${error.claim} is missing or not valid`);
+    if (error instanceof errors.JWSSignatureVerificationFailed) throw invalidToken('The signature is wrong');
+    if (error instanceof errors.JOSEAlgNotAllowed) throw invalidToken('The algorithm is not allowed');
+    if (error instanceof errors.JOSEError || error instanceof TypeError) throw invalidToken('This is not a JSON Web Token');
+    throw error;
+  }
+}
+
+/** @throws {ApiError} 403 where the claims name no account, or several */
+async function identify(request: Request): Promise<Authenticated> {
+  const claims = await verify(tokenOf(request) ?? '');
+  const host = hostOf(request);
+  const sip = claims[settings.JWT_SIP_IDENTIFIER];
+  let found;
+  if (sip !== undefined) {
+    const address = typeof sip === 'string' ? parseSipUri(sip) : null;
+    found = address
+      ? await findIdentities({ host, where: 'a.username = $3 AND a.domain = $4', bind: [address.username, address.domain] })
+      : [];
+  } else {
+    const { email } = claims;
+    found = typeof email === 'string' ? await findIdentities({ host, where: 'lower(a.email) = lower($3) LIMIT 2', bind: [email] }) : [];
+  }
+  const [identity] = found;
+  if (!identity || found.length > 1) throw forbidden('auth.bearer_account');
+  return { identity };
+}
+
+export const jsonWebToken: Scheme = {
+  applies: (request) => settings.JWT_RSA_PUBLIC_KEY_PEM !== undefined && tokenOf(request) !== undefined,
+  identify,
+};
+
+/** Announced, it turns DIGEST off; keys still work, since their scheme stands before this one. */
+export const announcedBearer: Scheme = {
+  applies: () => settings.ACCOUNT_AUTHENTICATION_BEARER !== undefined,
+  identify: () =>
+    Promise.reject(
+      unauthorized('auth.required', {}, { headers: { 'www-authenticate': `Bearer ${settings.ACCOUNT_AUTHENTICATION_BEARER ?? ''}` } }),
+    ),
+};

@@ -1,0 +1,155 @@
+// DIGEST (RFC 7616, qop=auth), as api.md 2.3 has it. The account is named by the From header of every request.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Request } from 'express';
+import { settings } from '../../../config';
+import { type ApiError, notFound, unauthorized } from '../../errors';
+import type { MessageKey } from '../../messages';
+import { findIdentities, type Identity } from '../../services/identities';
+import { acceptCount, CLEARED_BEFORE, newNonce, NONCE_LIFE, nonceTime } from '../../services/nonces';
+import { appSecret, hashPassword, type PasswordAlgorithm } from '../../services/secrets';
+import { clientOf, hostOf } from '../client';
+import { countWrongPassword, requirePatience } from '../brute-force';
+import { parseSipUri } from '../sip-uri';
+import type { Authenticated, Scheme } from './scheme';
+
+interface DigestAccount extends Identity {
+  passwords: { algorithm: PasswordAlgorithm | 'CLRTXT'; password: string }[];
+  cleared_before: Date | null;
+}
+
+const opaque = appSecret('opaque').toString('hex');
+const realmOf = (account: DigestAccount): string => settings.ACCOUNT_REALM ?? account.domain;
+
+/** HA1 by algorithm, in the order stored; a clear text gives both, MD5 first. */
+function secretsOf(account: DigestAccount): Map<PasswordAlgorithm, string> {
+  const secrets = new Map<PasswordAlgorithm, string>();
+  for (const { algorithm, password } of account.passwords) {
+    if (algorithm !== 'CLRTXT') secrets.set(algorithm, password.toLowerCase());
+    else
+      for (const each of ['MD5', 'SHA-256'] as const) secrets.set(each, hashPassword(each, account.username, realmOf(account), password));
+  }
+  return secrets;
+}
+
+/** One line an algorithm, all with the same nonce: a real client computes with the first and answers with the last one's (clients.md 1.1). */
+function challenges(account: DigestAccount, nonce: string, stale = false): string[] {
+  const quoted = realmOf(account).replace(/["\\]/g, '\\$&');
+  return [...secretsOf(account).keys()].map(
+    (algorithm) =>
+      `Digest realm="${quoted}",qop="auth",algorithm=${algorithm},nonce="${nonce}",opaque="${opaque}"${stale ? ',stale=true' : ''}`,
+  );
+}
+
+/** 401 with a nonce of its own, also for two in the same millisecond: a client begins with nc=1 each time. */
+function challenge(account: DigestAccount, key: MessageKey, stale = false): ApiError {
+  const lines = challenges(account, newNonce(account.account_id), stale);
+  return unauthorized(key, {}, lines.length === 0 ? {} : { headers: { 'www-authenticate': lines } });
+}
+
+const DIRECTIVE = /\s*([a-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)/gy;
+
+/** Directives of an Authorization header, quoted or not, in any order; null where it is malformed or names one twice. */
+export function parseDirectives(header: string): Map<string, string> | null {
+  const text = header.replace(/^Digest\s+/i, '');
+  const directives = new Map<string, string>();
+  DIRECTIVE.lastIndex = 0;
+  while (DIRECTIVE.lastIndex < text.length) {
+    const match = DIRECTIVE.exec(text);
+    if (!match?.[1]) return null;
+    const name = match[1].toLowerCase();
+    if (directives.has(name)) return null;
+    directives.set(name, match[2]?.replace(/\\(.)/g, '$1') ?? match[3] ?? '');
+  }
+  return directives;
+}
+
+interface Claim {
+  algorithm: PasswordAlgorithm;
+  nonce: string;
+  nc: string;
+  cnonce: string;
+  uri: string;
+  response: string;
+}
+
+const NEEDED = ['username', 'realm', 'nonce', 'uri', 'nc', 'cnonce', 'qop', 'response', 'opaque'] as const;
+
+/** What the header claims, if it is whole and fits the challenge; nothing is computed yet. */
+function readClaim(request: Request, account: DigestAccount): Claim | null {
+  const directives = parseDirectives(request.headers.authorization ?? '');
+  if (!directives || NEEDED.some((name) => !directives.has(name))) return null;
+  const get = (name: string): string => directives.get(name) ?? '';
+  const algorithm = (directives.get('algorithm') ?? 'MD5').toUpperCase();
+  if (algorithm !== 'MD5' && algorithm !== 'SHA-256') return null;
+  // 2³¹−1 is the highest count that is kept, and stands for a nonce that was destroyed.
+  if (!/^[0-9a-f]{8}$/i.test(get('nc')) || Number.parseInt(get('nc'), 16) < 1 || Number.parseInt(get('nc'), 16) >= 2147483647) return null;
+  if (get('qop') !== 'auth' || get('opaque') !== opaque || get('realm') !== realmOf(account)) return null;
+  if (get('username') !== account.username || !isOwnTarget(get('uri'), request)) return null;
+  return { algorithm, nonce: get('nonce'), nc: get('nc'), cnonce: get('cnonce'), uri: get('uri'), response: get('response') };
+}
+
+/** `uri` is the request's target as sent; its absolute form, or with the path of APP_URL that a front has cut, names the same. */
+function isOwnTarget(uri: string, request: Request): boolean {
+  const target = request.originalUrl;
+  const prefix = new URL(settings.APP_URL).pathname.replace(/\/$/, '');
+  const path = /^https?:\/\/[^/]*(\/.*)$/i.exec(uri)?.[1] ?? uri;
+  return path === target || (prefix !== '' && path === prefix + target);
+}
+
+/** Response of RFC 7616 3.4.1, lower-case hexadecimal. */
+export function digestResponse(
+  algorithm: PasswordAlgorithm,
+  ha1: string,
+  method: string,
+  { uri, nonce, nc, cnonce }: Omit<Claim, 'algorithm' | 'response'>,
+): string {
+  const hash = (text: string): string =>
+    createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
+      .update(text, 'utf8')
+      .digest('hex');
+  return hash(`${ha1}:${nonce}:${nc}:${cnonce}:auth:${hash(`${method}:${uri}`)}`);
+}
+
+/** In constant time, whatever the lengths: both sides are hashed first. */
+function isSame(one: string, other: string): boolean {
+  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(one), hash(other));
+}
+
+async function identify(request: Request): Promise<Authenticated> {
+  const from = parseSipUri(request.headers.from ?? '');
+  if (!from) throw unauthorized('auth.required');
+  const [account] = await findIdentities<DigestAccount>({
+    host: hostOf(request),
+    columns: `coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm, 'password', p.password) ORDER BY p.id)
+                FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords, ${CLEARED_BEFORE} AS cleared_before`,
+    where: 'a.username = $3 AND a.domain = $4',
+    bind: [from.username, from.domain],
+  });
+  // That tells which accounts exist; so does the public /info (api.md 9, row 41).
+  if (!account) throw notFound('account.not_found');
+  if (!/^Digest\s/i.test(request.headers.authorization ?? '')) throw challenge(account, 'auth.required');
+
+  const { ip } = clientOf(request);
+  await requirePatience(account.account_id, ip);
+  const claim = readClaim(request, account);
+  if (!claim) throw challenge(account, 'auth.digest');
+  const made = nonceTime(claim.nonce, account.account_id);
+  if (!made) throw challenge(account, 'auth.nonce_invalid');
+  const ha1 = secretsOf(account).get(claim.algorithm);
+  const isRight = ha1 !== undefined && isSame(digestResponse(claim.algorithm, ha1, request.method, claim), claim.response.toLowerCase());
+  const isOld = made.getTime() + NONCE_LIFE * 60_000 < Date.now() || (account.cleared_before !== null && made < account.cleared_before);
+  // stale=true tells the client to go on with the same password: only where that is right (RFC 7616 3.3).
+  if (isOld) throw challenge(account, 'auth.nonce_invalid', isRight);
+  if (!isRight) {
+    await countWrongPassword(account.account_id, ip);
+    throw challenge(account, 'auth.digest');
+  }
+  if (!(await acceptCount(account.account_id, claim.nonce, Number.parseInt(claim.nc, 16)))) throw challenge(account, 'auth.nonce_replayed');
+  return { identity: account, headers: { 'www-authenticate': challenges(account, claim.nonce) } };
+}
+
+export const digest: Scheme = {
+  applies: (request) => request.headers.from !== undefined,
+  identify,
+};

@@ -1,0 +1,23 @@
+// SIP addresses in headers and claims.
+export interface SipAddress {
+  username: string;
+  domain: string;
+}
+
+/**
+ * Reads `sip:user@domain`, percent-encoded or not; parameters after `;` are cut, `<…>` and a name before it tolerated
+ * (api.md 2.3, «From»). Null for anything else.
+ */
+export function parseSipUri(text: string): SipAddress | null {
+  const uri = /<([^>]*)>/.exec(text)?.[1] ?? text;
+  const match = /^sip:([^@\s]+)@([^@;\s]+)(?:;.*)?$/i.exec(uri.trim());
+  if (!match?.[1] || !match[2]) return null;
+  try {
+    // Parameters of the user part (`;phone-context=…`) are cut, too.
+    const username = decodeURIComponent(match[1].split(';')[0] ?? '');
+    const domain = decodeURIComponent(match[2]).toLowerCase();
+    return username === '' ? null : { username, domain };
+  } catch {
+    return null;
+  }
+}
