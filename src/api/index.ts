@@ -2,7 +2,9 @@
 import type { AnyRow } from '../http/route';
 import { accountCreationTokens } from './account-creation-tokens';
 import { accounts } from './accounts';
+import { keys } from './keys';
 import { ping } from './ping';
+import { spaces } from './spaces';
 import { statistics } from './statistics';
 
-export const endpoints: readonly AnyRow[] = [...ping, ...accountCreationTokens, ...accounts, ...statistics];
+export const endpoints: readonly AnyRow[] = [...ping, ...spaces, ...accountCreationTokens, ...keys, ...accounts, ...statistics];

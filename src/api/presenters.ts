@@ -1,7 +1,9 @@
 // From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
 import { settings } from '../../config';
 import type { AccountView } from '../services/account-views';
+import type { AuthTokenRow } from '../services/auth-tokens';
 import type { CreationTokenRow } from '../services/creation-tokens';
+import { SPACE_FLAGS, type FullSpace } from '../services/spaces';
 import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics';
 
 /** UTC with six decimals (api.md 1.5). */
@@ -78,6 +80,17 @@ const presentDates = (row: { created_at: Date; updated_at: Date }): Record<strin
   created_at: presentDate(row.created_at),
   updated_at: presentDate(row.updated_at),
 });
+
+export function presentAuthToken(row: AuthTokenRow): Record<string, unknown> {
+  const { id, token, account_id, ip, user_agent } = row;
+  return { id, token, account_id, ip, user_agent, ...presentDates(row) };
+}
+
+export function presentSpace(space: FullSpace): Record<string, unknown> {
+  const { domain, host, max_account, max_accounts, expire_at } = space;
+  const flags = Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, space[flag]]));
+  return { domain, host, ...flags, max_account, max_accounts, expire_at: orNull(expire_at), ...presentDates(space) };
+}
 
 export function presentMessageDevice(row: MessageDeviceRow): Record<string, unknown> {
   const { id, message_id, to_username, to_domain, device_id, last_status, received_at } = row;

@@ -2,6 +2,7 @@
 import Joi from 'joi';
 import { DateTime } from 'luxon';
 import { settings } from '../../config';
+import { SPACE_FLAGS } from '../services/spaces';
 import type { Address } from '../services/statistics';
 import type { PasswordAlgorithm } from '../services/secrets';
 
@@ -147,6 +148,25 @@ export const shapes = {
     pn_prid: maybe(Joi.string()),
     used: Joi.boolean().required(),
     account_id: maybe(Joi.number().integer()),
+  }),
+  authToken: Joi.object({
+    id: Joi.number().integer().required(),
+    token: Joi.string().length(32).required(),
+    account_id: maybe(Joi.number().integer()),
+    ip: maybe(Joi.string()),
+    user_agent: maybe(Joi.string()),
+    created_at: date.required(),
+    updated_at: date.required(),
+  }),
+  space: Joi.object({
+    domain: Joi.string().required(),
+    host: Joi.string().required(),
+    ...Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, Joi.boolean().required()])),
+    max_account: Joi.number().integer().required(),
+    max_accounts: Joi.number().integer().required(),
+    expire_at: maybe(date),
+    created_at: date.required(),
+    updated_at: date.required(),
   }),
   messageDevice: Joi.object({
     id: Joi.number().integer().required(),

@@ -8,7 +8,7 @@ import type { Client } from './route';
 const mapped = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
 
 export function clientOf(request: Request): Client {
-  return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'] };
+  return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'], secure: request.secure };
 }
 
 /** The Host header, or what a trusted front says instead of it, without the port, in lower case. */

@@ -97,8 +97,30 @@ function operationOf(row: AnyRow): Json {
     parameters: parametersOf(row),
     ...(row.body ? { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(row.body) } } } } : {}),
     responses: responsesOf(row),
-    security: row.access === 'public' ? [] : [{ api_key: [] }, { api_key_cookie: [] }],
+    security: row.access === 'public' ? [] : [{ api_key: [] }, { api_key_cookie: [] }, { digest: [] }, { bearer: [] }],
   };
+}
+
+/** How to authenticate, with lines that work when pasted once the name, password, key or token in them is one's own. */
+function waysIn({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM }: Settings): string[] {
+  const me = `${APP_URL}/api/accounts/me`;
+  return [
+    '## Authentication',
+    'Three ways in; where several are sent, a JSON Web Token goes before a key, and a key before DIGEST.',
+    '**API key**, in the header `x-api-key` or the cookie of that name. It is bound to the address it was made from and expires when unused:',
+    `    curl -H 'x-api-key: YOUR_KEY' ${me}`,
+    ...(ACCOUNT_AUTHENTICATION_BEARER === undefined
+      ? [
+          '**DIGEST** (RFC 7616, MD5 or SHA-256), with the account in the `From` header. The answer to this line is a fresh API key:',
+          `    curl --digest -u 'YOUR_NAME:YOUR_PASSWORD' -H 'From: sip:YOUR_NAME@${APP_SIP_DOMAIN}' ${me}/api_key`,
+        ]
+      : ['DIGEST is turned off on this server.']),
+    JWT_RSA_PUBLIC_KEY_PEM === undefined
+      ? '**JSON Web Tokens** (RS256, RS384, RS512) are taken once the operator sets `JWT_RSA_PUBLIC_KEY_PEM`:'
+      : '**JSON Web Token** (RS256, RS384, RS512):',
+    `    curl -H 'Authorization: Bearer YOUR_TOKEN' ${me}`,
+    'A device without a password: `POST /accounts/auth_token`, have somebody attach the token, then `GET /accounts/me/api_key/{auth_token}`.',
+  ];
 }
 
 /** @param version of the program */
@@ -117,9 +139,7 @@ export function openApiDocument(rows: readonly AnyRow[], settings: Settings, ver
       description: [
         'Creates and manages SIP accounts. Bodies and answers are JSON; an error is `{"message": "…"}`, with `errors` by field where a field is at fault.',
         'Texts come in English or French, as `accept-language` asks.',
-        '## Authentication',
-        'With an API key, in the header `x-api-key` or the cookie of that name:',
-        `    curl -H 'x-api-key: YOUR_KEY' ${settings.APP_URL}/api/accounts/me`,
+        ...waysIn(settings),
       ].join('\n\n'),
     },
     servers: [{ url: `${settings.APP_URL}/api` }],
@@ -139,6 +159,8 @@ export function openApiDocument(rows: readonly AnyRow[], settings: Settings, ver
       securitySchemes: {
         api_key: { type: 'apiKey', in: 'header', name: 'x-api-key' },
         api_key_cookie: { type: 'apiKey', in: 'cookie', name: 'x-api-key' },
+        digest: { type: 'http', scheme: 'digest' },
+        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
       },
     },
   };

@@ -20,6 +20,19 @@ function open(): RateLimiterAbstract {
   });
 }
 
+/** As draft-ietf-httpapi-ratelimit-headers-06 names them, and as the original does. */
+function headersOf(remaining: number, msBeforeNext: number): Record<string, string> {
+  const limit = String(settings.RATE_LIMIT_PER_MINUTE);
+  return {
+    'ratelimit-policy': `${limit};w=${MINUTE}`,
+    'ratelimit-limit': limit,
+    'ratelimit-remaining': String(remaining),
+    'ratelimit-reset': String(Math.max(0, Math.ceil(msBeforeNext / 1000))),
+    'x-ratelimit-limit': limit,
+    'x-ratelimit-remaining': String(remaining),
+  };
+}
+
 /**
  * Counts one request of `client` (`account:12` or `ip:192.0.2.1`).
  *
@@ -29,10 +42,9 @@ function open(): RateLimiterAbstract {
 export async function countRequest(client: string): Promise<Record<string, string>> {
   if (settings.RATE_LIMIT_PER_MINUTE === 0) return {};
   limiter ??= open();
-  const limit = String(settings.RATE_LIMIT_PER_MINUTE);
   try {
-    const { remainingPoints } = await limiter.consume(client);
-    return { 'x-ratelimit-limit': limit, 'x-ratelimit-remaining': String(Math.max(0, remainingPoints)) };
+    const { remainingPoints, msBeforeNext } = await limiter.consume(client);
+    return headersOf(Math.max(0, remainingPoints), msBeforeNext);
   } catch (error) {
     if (!(error instanceof RateLimiterRes)) throw error;
     const seconds = Math.max(1, Math.ceil(error.msBeforeNext / 1000));
@@ -41,8 +53,7 @@ export async function countRequest(client: string): Promise<Record<string, strin
       { key: 'rate_limit.exceeded', values: { seconds } },
       {
         headers: {
-          'x-ratelimit-limit': limit,
-          'x-ratelimit-remaining': '0',
+          ...headersOf(0, error.msBeforeNext),
           'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + seconds),
           'retry-after': String(seconds),
         },

@@ -21,6 +21,8 @@ export interface Client {
   /** As TRUST_PROXY resolves it; IPv4 without the IPv6 prefix. */
   ip: string;
   user_agent: string | undefined;
+  /** Whether the request came over TLS, as TRUST_PROXY lets a front say. */
+  secure: boolean;
 }
 
 /** Names in a path literal: `/a/:b/c/:d` → `b` | `d`. */

@@ -1,0 +1,78 @@
+// Auth tokens and API keys.
+import { serialize as serializeCookie } from 'cookie';
+import Joi from 'joi';
+import { settings } from '../../config';
+import { notFound } from '../errors';
+import { created, ok, route, type Client, type Reply } from '../http/route';
+import { issueApiKey } from '../services/api-keys';
+import { attachAuthToken, createAuthToken, exchangeAuthToken } from '../services/auth-tokens';
+import { presentAuthToken } from './presenters';
+import { shapes } from './schemas';
+
+const group = 'API keys';
+
+/** The key, also as a cookie for as long as it lives unused (api.md 2.2). */
+function replyWithKey(key: string, body: unknown, client: Client): Reply {
+  const minutes = settings.APP_API_KEY_EXPIRATION_MINUTES;
+  const cookie = serializeCookie('x-api-key', key, {
+    path: '/',
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: client.secure,
+    ...(minutes === 0 ? {} : { maxAge: minutes * 60 }),
+  });
+  return { ...ok(body), headers: { 'set-cookie': cookie } };
+}
+
+export const keys = [
+  route({
+    method: 'post',
+    path: '/accounts/auth_token',
+    access: 'public',
+    group,
+    summary: 'Makes an auth token, good for five minutes',
+    answers: { 201: { description: 'The token', schema: shapes.authToken } },
+    handler: async ({ client }) => created(presentAuthToken(await createAuthToken(client.ip, client.user_agent))),
+  }),
+  route({
+    method: 'get',
+    path: '/accounts/auth_token/:auth_token/attach',
+    access: 'user',
+    group,
+    summary: 'Attaches an auth token to the own account',
+    answers: { 200: { description: 'Attached', schema: shapes.empty }, 404: 'Unknown, older than five minutes, or attached already' },
+    handler: async ({ params, caller }) => {
+      if (!(await attachAuthToken(params.auth_token, caller.account_id))) throw notFound('auth_token.invalid');
+      return ok();
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/accounts/me/api_key',
+    access: 'user',
+    group,
+    summary: 'Makes a fresh API key; the one before stops working',
+    description: 'Bound to the address it was asked from. It comes as a cookie, too.',
+    answers: { 200: { description: 'The key, as plain text', schema: Joi.string().length(40) } },
+    handler: async ({ caller, client }) => {
+      const key = await issueApiKey(caller.account_id, client.ip);
+      return replyWithKey(key, key, client);
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/accounts/me/api_key/:auth_token',
+    access: 'public',
+    group,
+    summary: 'Exchanges an attached auth token for an API key, once',
+    answers: {
+      200: { description: 'The key', schema: Joi.object({ api_key: Joi.string().length(40).required() }) },
+      404: 'Unknown, older than five minutes, used, or not attached',
+    },
+    handler: async ({ params, client }) => {
+      const key = await exchangeAuthToken(params.auth_token, client.ip);
+      if (key === null) throw notFound('auth_token.invalid');
+      return replyWithKey(key, { api_key: key }, client);
+    },
+  }),
+];
