@@ -1,62 +1,14 @@
-// npm run bench: what sharing statements is worth to statistics, as ratios within one run. Needs DATABASE_URL, or an npm start in this folder.
-// Writes events of the year 2001 from bench.invalid, and removes them.
-import { randomUUID } from 'node:crypto';
-import { closeDatabase, execute } from '../src/database';
-import { Batcher } from '../src/services/batcher';
-import { messages, type MessageEvent } from '../src/services/statistics';
-
-const DOMAIN = 'bench.invalid';
-const ROUNDS = 5;
-const EVENTS = 1000;
-
-const event = (): MessageEvent => ({
-  id: randomUUID(),
-  from: { username: 'bench', domain: DOMAIN },
-  sent_at: new Date('2001-01-01T00:00:00Z'),
-  encrypted: false,
-  conference_id: null,
-});
-
-/** Events a second with `width` requests under way at once. */
-async function rate(batcher: Batcher<MessageEvent, boolean>, width: number): Promise<number> {
-  let left = EVENTS;
-  const started = performance.now();
-  const client = async (): Promise<void> => {
-    while ((left -= 1) >= 0) await batcher.submit(event());
-  };
-  await Promise.all(Array.from({ length: width }, client));
-  return (EVENTS * 1000) / (performance.now() - started);
-}
-
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+// npm run bench: ratios within one run, since machines are noisy. Needs DATABASE_URL, or an npm start in this folder.
+import { closeDatabase } from '../src/database';
+import { benchSpaceDeletion } from './space-deletion';
+import { benchStatistics } from './statistics';
 
 async function main(): Promise<void> {
-  const alone = new Batcher(messages.run, 1);
-  const measured = new Map<string, number[]>();
-  const note = (name: string, value: number): void => void measured.set(name, [...(measured.get(name) ?? []), value]);
-  await rate(messages, 10);
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const width of [1, 10, 100, 500]) {
-      const one = await rate(alone, width);
-      note(`${width} at once: shared statements / one statement an event`, (await rate(messages, width)) / one);
-    }
-  }
-  for (const [name, ratios] of measured) process.stdout.write(`${name}: ${median(ratios).toFixed(1)}\n`);
-}
-
-async function clean(): Promise<void> {
-  for (const table of ['statistics_messages', 'statistics_message_keys'])
-    await execute(`DELETE FROM ${table} WHERE from_domain = $1`, [DOMAIN]);
-  await execute('DELETE FROM statistics_dirty_buckets WHERE domain = $1', [DOMAIN]);
-  await closeDatabase();
-}
-
-async function run(): Promise<void> {
   try {
-    await main();
+    for (const bench of [benchStatistics, benchSpaceDeletion]) for (const line of await bench()) process.stdout.write(`${line}\n`);
   } finally {
-    await clean();
+    await closeDatabase();
   }
 }
 
-void run();
+void main();

@@ -66,6 +66,7 @@ describe('every endpoint', () => {
   const callers: Record<string, { rank: number; refused?: number; account?: Account }> = {};
   beforeAll(async () => {
     await system.space('one.example.org');
+    await system.space('two.example.org');
     await system.space('expired.example.org', { expireAt: new Date(Date.now() - 1000) });
     const add = async (name: string, rank: number, options: object, refused?: number): Promise<void> => {
       callers[name] = { rank, account: await system.account(`matrix-${name}`, options), ...(refused === undefined ? {} : { refused }) };
@@ -73,6 +74,7 @@ describe('every endpoint', () => {
     callers['nobody'] = { rank: -1 };
     await add('user', 1, { domain: 'one.example.org' });
     await add('admin', 2, { domain: 'one.example.org', admin: true });
+    await add('other-admin', 2, { domain: 'two.example.org', admin: true });
     await add('super', 3, { domain: SPACE, admin: true });
     await add('blocked', 1, { domain: SPACE, admin: true, blocked: true }, 403);
     await add('expired', 1, { domain: 'expired.example.org' }, 403);
@@ -85,13 +87,33 @@ describe('every endpoint', () => {
         .replace(/:to\b/g, 'a@b')
         .replace(/:sip\b/g, 'a@b')
         .replace(/:\w+/g, '1');
-      const { status } = await system.api(route, { method: method.toUpperCase(), ...(account ? { key: account.key } : {}) });
+      const { status, text } = await system.api(route, { method: method.toUpperCase(), ...(account ? { key: account.key } : {}) });
+      // A fresh key makes the one before useless.
+      if (path === '/accounts/me/api_key' && status === 200 && account) account.key = text;
       const expected = access === 'public' ? 'in' : rank < 0 ? 401 : (refused ?? (rank < RANK[access] ? 403 : 'in'));
       // A public endpoint may refuse for its own reasons, but never asks who calls.
       if (expected === 'in') expect([name, status === 401 || (status === 403 && access !== 'public')]).toEqual([name, false]);
       else expect([name, status]).toEqual([name, expected]);
     }
   });
+});
+
+/** Every endpoint that asks nobody who calls: a new one must be named here. Users may call what is `me`, all else is for admins. */
+const OPEN = [
+  'get /ping',
+  'post /account_creation_tokens/send-by-push',
+  'post /accounts/auth_token',
+  'get /accounts/me/api_key/:auth_token',
+  'post /accounts/with-account-creation-token',
+];
+const FOR_USERS = ['get /accounts/auth_token/:auth_token/attach', 'get /accounts/me/api_key', 'get /accounts/me'];
+
+test('who may call what is said twice: here and in the rows', () => {
+  const of = (access: Access): string[] => endpoints.filter((row) => row.access === access).map(({ method, path }) => `${method} ${path}`);
+  expect(of('public').toSorted()).toEqual(OPEN.toSorted());
+  expect(of('user').toSorted()).toEqual(FOR_USERS.toSorted());
+  expect(of('super_admin').every((row) => row.includes(' /spaces'))).toBe(true);
+  expect(of('admin').some((row) => row.includes(' /spaces'))).toBe(false);
 });
 
 test('an expired Space of the Host closes it for everybody but super admins', async () => {

@@ -1,5 +1,8 @@
 // The conventions that hold for every endpoint (api.md 1).
+import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
+import { promisify } from 'node:util';
+import { hashPassword } from '../src/services/secrets';
 import { request, SPACE, startSystem, type System } from './helpers/system';
 
 let system: System;
@@ -158,7 +161,7 @@ test('the Space of an account made with a token follows the Host header: host, e
 
 describe('rate limit', () => {
   test('by account where authenticated, by address otherwise; statistics are never lost to it', async () => {
-    const limited = await startSystem({ workers: 0, environment: { RATE_LIMIT_PER_MINUTE: '5' } });
+    const limited = await startSystem({ webs: 2, workers: 0, environment: { RATE_LIMIT_PER_MINUTE: '5' } });
     const first = await limited.account('first-admin', { admin: true });
     const second = await limited.account('second-admin', { admin: true });
     const me = (account: { key: string }): Promise<number> =>
@@ -169,6 +172,12 @@ describe('rate limit', () => {
     expect(over.status).toBe(429);
     expect(over.headers.get('content-type')).toBe('application/json');
     expect([over.headers.get('x-ratelimit-limit'), over.headers.get('x-ratelimit-remaining')]).toEqual(['5', '0']);
+    expect([over.headers.get('ratelimit-limit'), over.headers.get('ratelimit-remaining'), over.headers.get('ratelimit-policy')]).toEqual([
+      '5',
+      '0',
+      '5;w=60',
+    ]);
+    expect(over.headers.get('ratelimit-reset')).toBe(over.headers.get('retry-after'));
     expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(Number(over.headers.get('x-ratelimit-reset'))).toBeGreaterThan(Date.now() / 1000 - 1);
     expect(await me(second)).toBe(200);
@@ -194,4 +203,24 @@ test('the documentation and its document', async () => {
   expect(page.text).not.toMatch(/https?:\/\//);
   const document = await request(`${system.url}/api/openapi.json`);
   expect(document.json['openapi']).toBe('3.1.0');
+
+  // Its lines work when pasted, with one's own name, password and key.
+  const { id, key: own } = await system.account('pasted-user');
+  await system.rows('INSERT INTO passwords (account_id, algorithm, password) VALUES ($1, $2, $3)', [
+    id,
+    'SHA-256',
+    hashPassword('SHA-256', 'pasted-user', SPACE, 'pasted word'),
+  ]);
+  const { description } = document.json['info'] as { description: string };
+  const lines = [...description.matchAll(/^ {4}(curl .*)$/gm)].map(([, line = '']) =>
+    line.replaceAll('YOUR_NAME', 'pasted-user').replace('YOUR_PASSWORD', 'pasted word').replace('YOUR_KEY', own),
+  );
+  const outputs = await Promise.all(
+    lines.map((line) => promisify(execFile)('sh', ['-c', line.replace('curl', 'curl -s')]).then(({ stdout }) => stdout)),
+  );
+  expect(outputs).toEqual([
+    expect.stringContaining('"pasted-user"'),
+    expect.stringMatching(/^[A-Za-z0-9]{40}$/),
+    expect.stringContaining('Unauthenticated'),
+  ]);
 });

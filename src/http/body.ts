@@ -20,7 +20,7 @@ function hasBody(request: Request): boolean {
 
 /** A parameter of the type (`application/json; charset=utf-8`) is no other type. */
 function admitsJson(accept: string | undefined): boolean {
-  if (accept === undefined) return true;
+  if (accept === undefined || accept.trim() === '') return true;
   const plain = accept.replace(/;\s*charset=[^;,]*/gi, '');
   return new Negotiator({ headers: { accept: plain } }).mediaType(['application/json']) !== undefined;
 }

@@ -1,0 +1,55 @@
+// What sharing statements is worth to statistics. Writes events of the year 2001 from bench.invalid, and removes them.
+import { randomUUID } from 'node:crypto';
+import { execute } from '../src/database';
+import { Batcher } from '../src/services/batcher';
+import { messages, type MessageEvent } from '../src/services/statistics';
+
+const DOMAIN = 'bench.invalid';
+const ROUNDS = 5;
+const EVENTS = 1000;
+
+const event = (): MessageEvent => ({
+  id: randomUUID(),
+  from: { username: 'bench', domain: DOMAIN },
+  sent_at: new Date('2001-01-01T00:00:00Z'),
+  encrypted: false,
+  conference_id: null,
+});
+
+/** Events a second with `width` requests under way at once. */
+async function rate(batcher: Batcher<MessageEvent, boolean>, width: number): Promise<number> {
+  let left = EVENTS;
+  const started = performance.now();
+  const client = async (): Promise<void> => {
+    while ((left -= 1) >= 0) await batcher.submit(event());
+  };
+  await Promise.all(Array.from({ length: width }, client));
+  return (EVENTS * 1000) / (performance.now() - started);
+}
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+async function measure(): Promise<string[]> {
+  const alone = new Batcher(messages.run, 1);
+  const measured = new Map<string, number[]>();
+  const note = (name: string, value: number): void => void measured.set(name, [...(measured.get(name) ?? []), value]);
+  await rate(messages, 10);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const width of [1, 10, 100, 500]) {
+      const one = await rate(alone, width);
+      note(`${width} at once: shared statements / one statement an event`, (await rate(messages, width)) / one);
+    }
+  }
+  return [...measured].map(([name, ratios]) => `${name}: ${median(ratios).toFixed(1)}`);
+}
+
+/** @returns lines to print */
+export async function benchStatistics(): Promise<string[]> {
+  try {
+    return await measure();
+  } finally {
+    for (const table of ['statistics_messages', 'statistics_message_keys'])
+      await execute(`DELETE FROM ${table} WHERE from_domain = $1`, [DOMAIN]);
+    await execute('DELETE FROM statistics_dirty_buckets WHERE domain = $1', [DOMAIN]);
+  }
+}
