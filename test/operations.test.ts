@@ -116,6 +116,26 @@ describe('command line', () => {
     );
   });
 
+  test('accounts never activated, tombstones, phone countries', async () => {
+    const old = await system.account('old-unconfirmed');
+    const kept = await system.account('old-confirmed');
+    await system.rows("UPDATE accounts SET created_at = now() - interval '40 days', activated = (id = $2) WHERE id IN ($1, $2)", [
+      old.id,
+      kept.id,
+    ]);
+    expect(await json('accounts:clear-unconfirmed', '30')).toEqual({ found: 1, deleted: 0 });
+    expect(await json('accounts:clear-unconfirmed', '30', '--apply')).toEqual({ found: 1, deleted: 1 });
+    expect(await json('accounts:clear-unconfirmed', '30', '--and-confirmed', '--apply')).toEqual({ found: 1, deleted: 1 });
+    expect(await json('accounts:clear-tombstones', '0')).toEqual({ found: 2, deleted: 0 });
+    expect(await json('accounts:clear-tombstones', '1', '--apply')).toEqual({ found: 0, deleted: 0 });
+    await system.rows("UPDATE accounts_tombstones SET created_at = now() - interval '2 days'");
+    expect(await json('accounts:clear-tombstones', '1', '--apply')).toEqual({ found: 2, deleted: 2 });
+    expect(await json('phone-countries:activate', 'fr', 'BE')).toEqual({ codes: ['BE', 'FR'], activated: true });
+    expect((await flexiapi(['phone-countries:activate', 'XX', 'FR'])).code).toBe(1);
+    expect((await json<{ codes: string[] }>('phone-countries:deactivate', 'all')).codes.length).toBeGreaterThan(240);
+    expect(await system.rows('SELECT 1 FROM phone_countries WHERE activated')).toEqual([]);
+  });
+
   test('old keys and nonces', async () => {
     const { id } = await system.account('old-key-owner');
     await system.rows("UPDATE api_keys SET last_used_at = now() - interval '3 hours' WHERE account_id = $1", [id]);

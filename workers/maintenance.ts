@@ -4,6 +4,7 @@ import { database, execute } from '../src/database';
 import { log } from '../src/log';
 import { rowJobId, tell } from '../src/queues';
 import { clearNonces } from '../src/services/nonces';
+import { foldAccountCounts } from '../src/services/account-pages';
 import { dueCodes, failOverdueCodes } from '../src/services/codes';
 import { forgetOverdue } from '../src/services/creation-tokens';
 import { ensurePartitions } from '../src/services/partitions';
@@ -19,7 +20,7 @@ async function sweep(): Promise<Record<string, number>> {
     if (kind === 'email_change') await tell('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
     else await tell('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
   }
-  return { enqueued: due.length, forgotten: await forgetOverdue(), overdue: await failOverdueCodes() };
+  return { folded: await foldAccountCounts(), enqueued: due.length, forgotten: await forgetOverdue(), overdue: await failOverdueCodes() };
 }
 
 /** Spent and expired rows that nothing asks for any more. Tombstones stay until an operator clears them (api.md 4). */

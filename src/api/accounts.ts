@@ -3,11 +3,18 @@ import Joi from 'joi';
 import { settings } from '../../config';
 import { notFound } from '../errors';
 import { ok, route, type Call, type Reply } from '../http/route';
-import { createAccountWithToken } from '../services/accounts';
+import { log, reasonOf } from '../log';
+import { tell } from '../queues';
+import { createAccountWithToken, createProvisioningToken } from '../services/accounts';
+import { deleteAccount } from '../services/account-deletion';
 import { findAccountView } from '../services/account-views';
+import { findAccountInfo, spendConfirmationKey } from '../services/activation';
+import { changePassword } from '../services/passwords';
 import type { PasswordAlgorithm } from '../services/secrets';
 import { findRequestSpace } from '../services/spaces';
+import { turnCredentials } from '../services/turn';
 import { presentAccount } from './presenters';
+import { pathSip } from './scope';
 import { algorithm, dtmfProtocol, password, shapes, text, username } from './schemas';
 
 interface AccountWithToken {
@@ -17,6 +24,10 @@ interface AccountWithToken {
   account_creation_token: string;
   dtmf_protocol?: string;
 }
+
+const group = 'Accounts';
+const own = { access: 'user', group } as const;
+const open = { access: 'public', group } as const;
 
 async function replyWithAccount(id: number): Promise<Reply> {
   const view = await findAccountView(id);
@@ -32,12 +43,57 @@ async function createWithToken({ body, client, host }: Call<string, AccountWithT
   return replyWithAccount(await createAccountWithToken({ ...account, domain, ip_address: client.ip }, token));
 }
 
+interface PasswordBody {
+  algorithm: PasswordAlgorithm;
+  password: string;
+  old_password?: string;
+}
+
+async function setPassword({ body, caller, language }: Call<string, PasswordBody, 'user'>): Promise<Reply> {
+  const { first, email } = await changePassword(caller.account_id, body.algorithm, body.password, body.old_password);
+  if (first && email !== null) {
+    // Nobody waits for it: the password is changed whether a mail can be sent or not.
+    await tell('email', { kind: 'account_ready', account_id: caller.account_id, language }).catch((error: unknown) => {
+      log.warn({ reason: reasonOf(error) }, 'the mail about a first password could not be queued');
+    });
+  }
+  return ok();
+}
+
+interface KeyBody {
+  confirmation_key: string;
+}
+
+/** Older apps name the key `code`; where both come that one counts (api.md 4). */
+const keyBody = (key: () => Joi.StringSchema): Joi.ObjectSchema<KeyBody> =>
+  Joi.object({ code: key(), confirmation_key: key().when('code', { not: Joi.exist(), then: Joi.required() }) }).custom(
+    ({ code, confirmation_key: given }: { code?: string; confirmation_key?: string }) => ({ confirmation_key: code ?? given }),
+  ) as Joi.ObjectSchema<KeyBody>;
+
+const activation = (by: 'email' | 'phone', key: () => Joi.StringSchema): ReturnType<typeof route> =>
+  route({
+    ...open,
+    method: 'post',
+    path: `/accounts/:sip/activate/${by}`,
+    summary: `Activates an account with the key that came by ${by} (deprecated)`,
+    description: 'The key may also be called `code`.',
+    body: keyBody(key),
+    answers: {
+      200: { description: 'The account', schema: shapes.account },
+      403: 'The time to activate it has passed',
+      404: 'No such account, or not its key',
+    },
+    handler: async ({ params, body }) => {
+      const { username: name, domain } = pathSip(params.sip);
+      return replyWithAccount(await spendConfirmationKey(name, domain, body.confirmation_key));
+    },
+  });
+
 export const accounts = [
   route({
+    ...open,
     method: 'post',
     path: '/accounts/with-account-creation-token',
-    access: 'public',
-    group: 'Accounts',
     summary: 'Creates an account with an account creation token',
     body: Joi.object<AccountWithToken, true>({
       username: username(),
@@ -50,12 +106,74 @@ export const accounts = [
     handler: createWithToken,
   }),
   route({
+    ...open,
+    method: 'get',
+    path: '/accounts/:sip/info',
+    summary: 'Tells whether an account exists and is activated',
+    answers: { 200: { description: 'It exists', schema: shapes.accountInfo }, 404: 'No such account' },
+    handler: async ({ params }) => {
+      const { username: name, domain } = pathSip(params.sip);
+      const info = await findAccountInfo(name, domain);
+      if (!info) throw notFound('account.not_found');
+      return ok({ activated: info.activated, realm: settings.ACCOUNT_REALM ?? null });
+    },
+  }),
+  activation('email', () => text().length(13)),
+  activation('phone', () => text().pattern(/^\d{4}$/, 'code')),
+  route({
+    ...own,
     method: 'get',
     path: '/accounts/me',
-    access: 'user',
-    group: 'Accounts',
     summary: 'Shows the own account',
     answers: { 200: { description: 'The account', schema: shapes.account } },
     handler: ({ caller }) => replyWithAccount(caller.account_id),
+  }),
+  route({
+    ...own,
+    method: 'delete',
+    path: '/accounts/me',
+    summary: 'Deletes the own account; its name stays taken',
+    answers: { 200: { description: 'Deleted', schema: shapes.empty } },
+    handler: async ({ caller }) => {
+      await deleteAccount(caller.account_id);
+      return ok();
+    },
+  }),
+  route({
+    ...own,
+    method: 'post',
+    path: '/accounts/me/password',
+    summary: 'Sets or changes the own password',
+    description: '`old_password` is required where there is a password.',
+    body: Joi.object<PasswordBody, true>({
+      algorithm: algorithm(),
+      password: password(),
+      old_password: Joi.string().max(1024).empty([null, '']),
+    }),
+    answers: { 200: { description: 'Changed', schema: shapes.empty } },
+    handler: setPassword,
+  }),
+  route({
+    ...own,
+    method: 'get',
+    path: '/accounts/me/provision',
+    summary: 'Makes a fresh provisioning token for the own account',
+    answers: { 200: { description: 'The account, with the token', schema: shapes.account } },
+    handler: async ({ caller, client }) => {
+      await createProvisioningToken(caller.account_id, client.ip, client.user_agent);
+      return replyWithAccount(caller.account_id);
+    },
+  }),
+  route({
+    ...own,
+    method: 'get',
+    path: '/accounts/me/services/turn',
+    summary: 'Makes credentials for the TURN server',
+    answers: { 200: { description: 'Credentials', schema: shapes.turn }, 404: 'No TURN server is configured' },
+    handler: () => {
+      const credentials = turnCredentials();
+      if (!credentials) throw notFound('endpoint.off');
+      return Promise.resolve(ok(credentials));
+    },
   }),
 ];

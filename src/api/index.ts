@@ -2,9 +2,20 @@
 import type { AnyRow } from '../http/route';
 import { accountCreationTokens } from './account-creation-tokens';
 import { accounts } from './accounts';
+import { accountsAdmin } from './accounts-admin';
 import { keys } from './keys';
+import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
 import { spaces } from './spaces';
 import { statistics } from './statistics';
 
-export const endpoints: readonly AnyRow[] = [...ping, ...spaces, ...accountCreationTokens, ...keys, ...accounts, ...statistics];
+export const endpoints: readonly AnyRow[] = [
+  ping,
+  spaces,
+  accountCreationTokens,
+  keys,
+  accounts,
+  accountsAdmin,
+  phoneCountries,
+  statistics,
+].flat();

@@ -49,15 +49,34 @@ export function presentAccount(view: AccountView): Record<string, unknown> {
       created_at: presentDate(activation.created_at),
       updated_at: presentDate(activation.updated_at),
     },
-    email_change_code: emailCode && {
-      email: emailCode.email,
-      ip: emailCode.ip,
-      user_agent: emailCode.user_agent,
-      created_at: presentDate(emailCode.created_at),
-      updated_at: presentDate(emailCode.updated_at),
-    },
+    email_change_code: emailCode && { email: emailCode.email, ...presentPending(emailCode) },
     types: view.types,
     actions: view.actions,
+  };
+}
+
+type PendingCode = NonNullable<AccountView['email_change_code'] | AccountView['phone_change_code']>;
+
+const presentPending = ({ ip, user_agent, created_at, updated_at }: PendingCode): Record<string, unknown> => ({
+  ip,
+  user_agent,
+  created_at: presentDate(created_at),
+  updated_at: orNull(updated_at),
+});
+
+/** The list view: a pending phone change beside the email's. */
+export function presentListedAccount(view: AccountView): Record<string, unknown> {
+  const { phone_change_code: phoneCode } = view;
+  return { ...presentAccount(view), phone_change_code: phoneCode && { phone: phoneCode.phone, ...presentPending(phoneCode) } };
+}
+
+/** The admin view: both codes with the code itself. */
+export function presentAccountToAdmin(view: AccountView): Record<string, unknown> {
+  const { email_change_code: emailCode, phone_change_code: phoneCode } = view;
+  return {
+    ...presentAccount(view),
+    email_change_code: emailCode && { email: emailCode.email, code: emailCode.code, ...presentPending(emailCode) },
+    phone_change_code: phoneCode && { phone: phoneCode.phone, code: phoneCode.code, ...presentPending(phoneCode) },
   };
 }
 

@@ -4,6 +4,7 @@ import { DateTime } from 'luxon';
 import { settings } from '../../config';
 import { SPACE_FLAGS } from '../services/spaces';
 import type { Address } from '../services/statistics';
+import { normalisePhone } from '../services/phones';
 import type { PasswordAlgorithm } from '../services/secrets';
 
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
@@ -67,18 +68,62 @@ const isBlacklisted = (name: string): boolean => blacklist.some(({ entry, patter
 const isPhoneNumber = (name: string): boolean =>
   name.startsWith('+') || (/^[\d .-]+$/.test(name) && /^\d{7,15}$/.test(name.replace(/[ .-]/g, '')));
 
-export const username = (): Joi.StringSchema =>
+/** @param allowPhone an admin may give a phone number as username where APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API */
+export const username = ({ allowPhone = false } = {}): Joi.StringSchema =>
   Joi.string()
     .min(6)
     .max(64)
     .custom((name: string, helpers) => {
       if (/[A-Z]/.test(name)) return helpers.error('message:username.lowercase');
       if (!usernamePattern.test(name) || UNSTORABLE.test(name)) return helpers.error('string.pattern.base');
-      if (isPhoneNumber(name)) return helpers.error('message:username.phone');
+      if (!allowPhone && isPhoneNumber(name)) return helpers.error('message:username.phone');
       return isBlacklisted(name) ? helpers.error('message:username.refused') : name;
     })
     .empty(null)
     .required();
+
+/** RFC 5321/5322 address, of any top-level domain. */
+export const email = (): Joi.StringSchema =>
+  Joi.string()
+    .max(255)
+    .email({ tlds: { allow: false }, minDomainSegments: 1 })
+    .custom(noControls)
+    .empty(null);
+
+/** An international number; becomes E.164. Its country and whether it is free are asked of the database. */
+export const phone = (): Joi.StringSchema =>
+  custom({ type: 'string', examples: ['+33612345678'], description: 'International phone number' }, (value: unknown, helpers) => {
+    if (typeof value !== 'string') return helpers.error('message:field.string');
+    return normalisePhone(value) ?? helpers.error('message:field.phone');
+  }) as unknown as Joi.StringSchema;
+
+/** An object whose values are strings, `[]` = empty; null is no dictionary. */
+export const dictionary = (): Joi.ObjectSchema<Record<string, string>> =>
+  Joi.any()
+    .custom((value: unknown, helpers) => {
+      if (Array.isArray(value) && value.length === 0) return {};
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return helpers.error('message:field.dictionary');
+      // A value that was empty is null by now (http/body.ts): it is an empty string here.
+      const entries = Object.entries(value as Record<string, unknown>).map(([key, entry]) => [key, entry ?? ''] as const);
+      const fits = ([key, entry]: readonly [string, unknown]): boolean =>
+        typeof entry === 'string' &&
+        key.length > 0 &&
+        key.length <= 255 &&
+        entry.length <= 255 &&
+        !UNSTORABLE.test(key) &&
+        !UNSTORABLE.test(entry);
+      return entries.every(fits) ? Object.fromEntries(entries) : helpers.error('message:field.dictionary');
+    })
+    .meta({ json: { type: 'object', additionalProperties: { type: 'string', maxLength: 255 } } }) as unknown as Joi.ObjectSchema<
+    Record<string, string>
+  >;
+
+/** Exactly `YYYY-MM-DD HH:MM:SS`, a real date, UTC. */
+export const dateTime = (): Joi.DateSchema =>
+  custom({ type: 'string', examples: ['2030-12-31 23:59:59'] }, (value: unknown, helpers) => {
+    const parsed = typeof value === 'string' ? DateTime.fromFormat(value, 'yyyy-MM-dd HH:mm:ss', { zone: 'utc' }) : undefined;
+    return parsed?.isValid && parsed.year >= 1 ? parsed.toJSDate() : helpers.error('message:field.date_time');
+  }) as unknown as Joi.DateSchema;
 
 /** Any Unicode, not trimmed, hashed as UTF-8; the limit only bounds the work. */
 export const password = (): Joi.StringSchema => Joi.string().min(6).max(1024).empty(null).required();
@@ -104,39 +149,88 @@ export const pnPrid = (): Joi.StringSchema =>
 // Shapes of answers: what the documentation shows and the tests hold every answer against.
 const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();
+const account = Joi.object({
+  id: Joi.number().integer().required(),
+  username: Joi.string().required(),
+  domain: Joi.string().required(),
+  email: maybe(Joi.string()),
+  phone: maybe(Joi.string()),
+  display_name: maybe(Joi.string()),
+  dtmf_protocol: maybe(Joi.string()),
+  activated: Joi.boolean().required(),
+  blocked: Joi.boolean().required(),
+  admin: Joi.boolean().required(),
+  ip_address: Joi.string().required(),
+  user_agent: Joi.string().required(),
+  created_at: date.required(),
+  updated_at: maybe(date),
+  realm: maybe(Joi.string()),
+  confirmation_key_expires: maybe(Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)),
+  provisioning_token: maybe(Joi.string().length(13)),
+  provisioning_token_expire_at: maybe(date),
+  dictionary: Joi.object().pattern(Joi.string(), Joi.string().allow('')).required(),
+  passwords: Joi.array()
+    .items(Joi.object({ algorithm: Joi.string().required() }))
+    .required(),
+  activation_expiration: maybe(Joi.object()),
+  email_change_code: maybe(Joi.object()),
+  types: Joi.array()
+    .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required() }))
+    .required(),
+  actions: Joi.array()
+    .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required(), code: Joi.string().required() }))
+    .required(),
+});
+const pendingCode = (field: string, code: boolean): Joi.Schema =>
+  maybe(
+    Joi.object({
+      [field]: Joi.string().required(),
+      ...(code ? { code: Joi.string().required() } : {}),
+      ip: maybe(Joi.string()),
+      user_agent: maybe(Joi.string()),
+      created_at: date.required(),
+      updated_at: maybe(date),
+    }),
+  );
+const listedAccount = account.keys({ phone_change_code: pendingCode('phone', false) });
+const accountToAdmin = account.keys({ phone_change_code: pendingCode('phone', true), email_change_code: pendingCode('email', true) });
+const confirmationKey = maybe(Joi.string());
+const url = Joi.string();
+
 export const shapes = {
   empty: Joi.object({}).required(),
-  account: Joi.object({
-    id: Joi.number().integer().required(),
+  account,
+  accountToAdmin,
+  createdAccount: account.keys({ confirmation_key: confirmationKey }),
+  changedAccount: accountToAdmin.keys({ confirmation_key: confirmationKey }),
+  accountPage: Joi.object({
+    current_page: Joi.number().integer().required(),
+    data: Joi.array().items(listedAccount).required(),
+    first_page_url: url.required(),
+    from: maybe(Joi.number().integer()),
+    last_page: Joi.number().integer().required(),
+    last_page_url: url.required(),
+    links: Joi.array()
+      .items(Joi.object({ url: maybe(url), label: Joi.string().required(), active: Joi.boolean().required() }))
+      .required(),
+    next_page_url: maybe(url),
+    path: url.required(),
+    per_page: Joi.number().integer().required(),
+    prev_page_url: maybe(url),
+    to: maybe(Joi.number().integer()),
+    total: Joi.number().integer().required(),
+  }),
+  accountInfo: Joi.object({ activated: Joi.boolean().required(), realm: maybe(Joi.string()) }),
+  turn: Joi.object({
     username: Joi.string().required(),
-    domain: Joi.string().required(),
-    email: maybe(Joi.string()),
-    phone: maybe(Joi.string()),
-    display_name: maybe(Joi.string()),
-    dtmf_protocol: maybe(Joi.string()),
+    password: Joi.string().required(),
+    ttl: Joi.number().integer().required(),
+    uris: Joi.array().items(Joi.string()).required(),
+  }),
+  phoneCountry: Joi.object({
+    code: Joi.string().length(2).required(),
+    country_code: Joi.string().required(),
     activated: Joi.boolean().required(),
-    blocked: Joi.boolean().required(),
-    admin: Joi.boolean().required(),
-    ip_address: Joi.string().required(),
-    user_agent: Joi.string().required(),
-    created_at: date.required(),
-    updated_at: maybe(date),
-    realm: maybe(Joi.string()),
-    confirmation_key_expires: maybe(Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)),
-    provisioning_token: maybe(Joi.string().length(13)),
-    provisioning_token_expire_at: maybe(date),
-    dictionary: Joi.object().pattern(Joi.string(), Joi.string().allow('')).required(),
-    passwords: Joi.array()
-      .items(Joi.object({ algorithm: Joi.string().required() }))
-      .required(),
-    activation_expiration: maybe(Joi.object()),
-    email_change_code: maybe(Joi.object()),
-    types: Joi.array()
-      .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required() }))
-      .required(),
-    actions: Joi.array()
-      .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required(), code: Joi.string().required() }))
-      .required(),
   }),
   creationToken: Joi.object({
     token: Joi.string().length(13).required(),

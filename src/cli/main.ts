@@ -138,6 +138,61 @@ program
     }),
   );
 
+const clearingText = (what: string, { found, deleted }: { found: number; deleted: number }, apply: boolean): string =>
+  apply ? `${deleted} ${what} deleted.` : `${found} ${what} would be deleted; --apply deletes them.`;
+
+program
+  .command('accounts:clear-unconfirmed')
+  .description('counts, and with --apply deletes, accounts never activated')
+  .argument('<days>', 'made before so many days', wholeNumber)
+  .option('--apply', 'delete them', false)
+  .option('--and-confirmed', 'activated ones, too', false)
+  .action(
+    action(async (days: number, { apply, andConfirmed }: { apply: boolean; andConfirmed: boolean }) => {
+      databaseUrl();
+      const { clearUnconfirmed } = await import('../services/account-deletion.js');
+      const done = await clearUnconfirmed(days, { apply, confirmed: andConfirmed });
+      return { json: done, text: clearingText('accounts', done, apply) };
+    }),
+  );
+
+program
+  .command('accounts:clear-tombstones')
+  .description('counts, and with --apply deletes, tombstones of deleted accounts: their names are free again')
+  .argument('<days>', 'older than so many days', wholeNumber)
+  .option('--apply', 'delete them', false)
+  .action(
+    action(async (days: number, { apply }: { apply: boolean }) => {
+      databaseUrl();
+      const { clearTombstones } = await import('../services/account-deletion.js');
+      const done = await clearTombstones(days, apply);
+      return { json: done, text: clearingText('tombstones', done, apply) };
+    }),
+  );
+
+for (const [verb, activated] of [
+  ['activate', true],
+  ['deactivate', false],
+] as const) {
+  program
+    .command(`phone-countries:${verb}`)
+    .description(`${verb}s countries: whether their phone numbers are accepted`)
+    .argument('<code...>', 'ISO 3166 codes, or all')
+    .action(
+      action(async (codes: string[]) => {
+        databaseUrl();
+        const { listPhoneCountries, setCountriesActivated } = await import('../services/phones.js');
+        const wanted = codes.map((code) => code.toUpperCase());
+        const all = wanted.includes('ALL');
+        const known = new Set((await listPhoneCountries()).map(({ code }) => code));
+        const unknown = all ? [] : wanted.filter((code) => !known.has(code));
+        if (unknown.length > 0) throw new Refusal(`there is no country ${unknown.join(', ')}`);
+        const changed = (await setCountriesActivated(all ? null : wanted, activated)).toSorted((a, b) => a.localeCompare(b));
+        return { json: { codes: changed, activated }, text: `${changed.length} countries ${verb}d.` };
+      }),
+    );
+}
+
 program
   .command('api-keys:clear-expired')
   .description('deletes keys unused for that long')

@@ -42,6 +42,8 @@ export interface Call<Path extends string, Body, A extends Access> {
   /** The Host header without its port, in lower case: it picks the request's Space (services/spaces.ts). */
   host: string;
   headers: IncomingHttpHeaders;
+  /** The value of a query parameter, where it was given once. */
+  query: (name: string) => string | undefined;
 }
 
 /** All that a handler gives. Text is sent as text/plain, anything else as JSON. */

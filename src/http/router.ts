@@ -50,6 +50,10 @@ async function answer(row: AnyRow, request: Request, response: Response): Promis
     language: languageOf(request),
     host: hostOf(request),
     headers: request.headers,
+    query: (name) => {
+      const value = request.query[name];
+      return typeof value === 'string' ? value : undefined;
+    },
   });
 }
 

@@ -14,6 +14,8 @@ const KEYS: Record<string, MessageKey> = {
   'string.length': 'field.length',
   'string.pattern.base': 'field.pattern',
   'object.base': 'field.object',
+  'string.email': 'field.email',
+  'string.pattern.name': 'field.code',
 };
 
 function toMessage({ type, path, context = {} }: Joi.ValidationErrorItem): Message {

@@ -1,7 +1,7 @@
 // An account and what authenticates it.
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database } from '../database';
-import { accountId, BOOLEAN, DATE, dated, id, INTEGER, optional, required, SMALLINT, varchar } from './columns';
+import { accountId, BIGINT, BOOLEAN, DATE, dated, id, INTEGER, optional, required, SMALLINT, varchar } from './columns';
 
 export class Account extends Model<InferAttributes<Account>, InferCreationAttributes<Account>> {
   declare id: CreationOptional<number>;
@@ -146,3 +146,34 @@ export class NonceClearing extends Model<InferAttributes<NonceClearing>, InferCr
 }
 NonceClearing.init({ cleared_before: required(DATE) }, { sequelize: database, tableName: 'nonce_clearings' });
 NonceClearing.removeAttribute('id');
+
+/** Accounts by domain and block of a thousand ids; see migrations/0003. */
+export class AccountCount extends Model<InferAttributes<AccountCount>, InferCreationAttributes<AccountCount>> {
+  declare domain: string;
+  declare block: number;
+  declare accounts: number;
+}
+AccountCount.init(
+  {
+    domain: { ...required(varchar(64)), primaryKey: true },
+    block: { ...required(INTEGER), primaryKey: true },
+    accounts: required(INTEGER),
+  },
+  { sequelize: database, tableName: 'account_counts' },
+);
+
+export class AccountCountChange extends Model<InferAttributes<AccountCountChange>, InferCreationAttributes<AccountCountChange>> {
+  declare id: CreationOptional<number>;
+  declare domain: string;
+  declare block: number;
+  declare accounts: number;
+}
+AccountCountChange.init(
+  {
+    id: { ...required(BIGINT), primaryKey: true, autoIncrement: true },
+    domain: required(varchar(64)),
+    block: required(INTEGER),
+    accounts: required(INTEGER),
+  },
+  { sequelize: database, tableName: 'account_count_changes' },
+);

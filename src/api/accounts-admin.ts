@@ -1,0 +1,230 @@
+// Accounts, as admins manage them. Outside the caller's scope everything is 404.
+import Joi from 'joi';
+import { settings } from '../../config';
+import { forbidden, notFound, unprocessable } from '../errors';
+import { ok, route, type Call, type Caller, type Reply } from '../http/route';
+import { createAccount, createProvisioningToken, setFlag, updateAccount, type AccountFlag } from '../services/accounts';
+import { deleteAccount } from '../services/account-deletion';
+import { findAccountPage, PER_PAGE } from '../services/account-pages';
+import { findAccountView, findAccountViewByEmail, findAccountViewBySip, type AccountView } from '../services/account-views';
+import type { PasswordAlgorithm } from '../services/secrets';
+import { findRequestSpace, findSpace } from '../services/spaces';
+import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
+import { pathId, pathSip, scopeOf } from './scope';
+import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, password, phone, shapes, text, username } from './schemas';
+
+interface AccountBody {
+  username: string;
+  password: string;
+  algorithm: PasswordAlgorithm;
+  domain?: string;
+  activated?: boolean;
+  admin?: boolean;
+  display_name?: string;
+  email?: string;
+  phone?: string;
+  dtmf_protocol?: string;
+  dictionary?: Record<string, string>;
+  confirmation_key_expires?: Date;
+}
+
+const shared = { access: 'admin', group: 'Accounts, administration' } as const;
+const name = (): Joi.StringSchema => username({ allowPhone: settings.APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API });
+
+const named = { username: name(), password: password(), algorithm: algorithm(), domain: text(64) };
+const described = {
+  admin: boolean(),
+  display_name: text(),
+  email: email(),
+  phone: phone(),
+  dtmf_protocol: dtmfProtocol(),
+  dictionary: dictionary(),
+};
+
+const domainUnknown = { domain: [{ key: 'field.domain', values: { attribute: 'domain' } } as const] };
+
+/** @throws {ApiError} 404 */
+function present(view: AccountView | null, as: (view: AccountView) => Record<string, unknown> = presentAccount): Reply {
+  if (!view) throw notFound('account.not_found');
+  return ok(as(view));
+}
+
+/** Where a new account goes (api.md 1.8): an admin's own domain, or what a super admin names. */
+async function domainOfNew(caller: Caller, asked: string | undefined, host: string): Promise<string> {
+  const there = asked === undefined || (await findSpace(asked)) !== null;
+  if (!caller.super_admin) {
+    if (!there) throw unprocessable(domainUnknown);
+    return caller.domain;
+  }
+  if (!there) throw forbidden('space.unknown');
+  return asked?.toLowerCase() ?? (await findRequestSpace(host))?.domain ?? caller.domain;
+}
+
+const withKey = (view: AccountView): Record<string, unknown> => ({ ...presentAccount(view), confirmation_key: view.confirmation_key });
+const userAgentOf = ({ client }: Call<string, unknown, 'admin'>): string => client.user_agent ?? settings.APP_NAME;
+
+async function create(call: Call<string, AccountBody, 'admin'>): Promise<Reply> {
+  const { confirmation_key_expires: expires, domain: asked, ...body } = call.body;
+  const domain = await domainOfNew(call.caller, asked, call.host);
+  const id = await createAccount({ ...body, domain, expires, ip_address: call.client.ip, user_agent: userAgentOf(call) });
+  return present(await findAccountView(id), withKey);
+}
+
+async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promise<Reply> {
+  const { domain: asked, ...body } = call.body;
+  const id = pathId(call.params.id);
+  const moves = call.caller.super_admin && asked !== undefined;
+  if (moves && (await findSpace(asked)) === null) throw unprocessable(domainUnknown);
+  const domain = moves ? asked.toLowerCase() : undefined;
+  if (!(await updateAccount(id, { ...body, domain, user_agent: userAgentOf(call) }, scopeOf(call.caller))))
+    throw notFound('account.not_found');
+  return present(await findAccountView(id), (view) => ({ ...presentAccountToAdmin(view), confirmation_key: view.confirmation_key }));
+}
+
+/** Page numbers to show around the current one; null where some are left out. */
+function pageNumbers(current: number, last: number): (number | null)[] {
+  const wanted = new Set([1, 2, last - 1, last, ...Array.from({ length: 7 }, (_, n) => current - 3 + n)]);
+  const shown = [...wanted].filter((page) => page >= 1 && page <= last).toSorted((a, b) => a - b);
+  return shown.flatMap((page, index) => (index > 0 && page - (shown[index - 1] ?? 0) > 1 ? [null, page] : [page]));
+}
+
+async function list({ caller, query }: Call<string, unknown, 'admin'>): Promise<Reply> {
+  const asked = query('page') ?? '1';
+  const page = /^[1-9]\d{0,8}$/.test(asked) ? Number(asked) : 1;
+  const { total, accounts } = await findAccountPage(page, scopeOf(caller));
+  const last = Math.max(1, Math.ceil(total / PER_PAGE));
+  const path = `${settings.APP_URL}/api/accounts`;
+  const url = (number: number): string => `${path}?page=${number}`;
+  const previous = page > 1 ? url(page - 1) : null;
+  const next = page < last ? url(page + 1) : null;
+  const from = accounts.length === 0 ? null : (page - 1) * PER_PAGE + 1;
+  return ok({
+    current_page: page,
+    data: accounts.map(presentListedAccount),
+    first_page_url: url(1),
+    from,
+    last_page: last,
+    last_page_url: url(last),
+    links: [
+      { url: previous, label: '&laquo; Previous', active: false },
+      ...pageNumbers(page, last).map((number) =>
+        number === null ? { url: null, label: '...', active: false } : { url: url(number), label: String(number), active: number === page },
+      ),
+      { url: next, label: 'Next &raquo;', active: false },
+    ],
+    next_page_url: next,
+    path,
+    per_page: PER_PAGE,
+    prev_page_url: previous,
+    to: from === null ? null : from + accounts.length - 1,
+    total,
+  });
+}
+
+const flagRow = (verb: 'activate' | 'deactivate' | 'block' | 'unblock', flag: AccountFlag, value: boolean): ReturnType<typeof route> =>
+  route({
+    ...shared,
+    method: 'post',
+    path: `/accounts/:id/${verb}`,
+    summary: `${verb[0]?.toUpperCase()}${verb.slice(1)}s an account`,
+    answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
+    handler: async ({ params, caller }) => {
+      const id = pathId(params.id);
+      if (!(await setFlag(id, flag, value, scopeOf(caller)))) throw notFound('account.not_found');
+      return present(await findAccountView(id));
+    },
+  });
+
+export const accountsAdmin = [
+  route({
+    ...shared,
+    method: 'post',
+    path: '/accounts',
+    summary: 'Makes an account',
+    description: 'In the own space; a super admin may name another `domain`.',
+    body: Joi.object<AccountBody, true>({ ...named, activated: boolean(), ...described, confirmation_key_expires: dateTime() }),
+    answers: { 200: { description: 'The account', schema: shapes.createdAccount }, 403: 'The space is full, or does not exist' },
+    handler: create,
+  }),
+  route({
+    ...shared,
+    method: 'put',
+    path: '/accounts/:id',
+    summary: 'Changes an account',
+    description: 'What is absent is reset, but for `activated`, `blocked`, the domain and the dictionary.',
+    body: Joi.object<AccountBody>({ ...named, ...described }),
+    answers: {
+      200: { description: 'The account', schema: shapes.changedAccount },
+      403: 'The space it moves to is full',
+      404: 'No such account',
+    },
+    handler: update,
+  }),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts',
+    summary: 'Lists accounts, 20 a page, by id',
+    description: '`?page=N`',
+    answers: { 200: { description: 'A page', schema: shapes.accountPage } },
+    handler: list,
+  }),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts/:sip/search',
+    summary: 'Finds an account by its SIP address',
+    answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
+    handler: async ({ params, caller }) => {
+      const { username: user, domain } = pathSip(params.sip);
+      return present(await findAccountViewBySip(user, domain, scopeOf(caller)));
+    },
+  }),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts/:email/search-by-email',
+    summary: 'Finds an account by its email, letter case ignored',
+    answers: { 200: { description: 'The account, of several the one with the lowest id', schema: shapes.account }, 404: 'No such account' },
+    handler: async ({ params, caller }) => {
+      if (params.email.includes('\u0000')) throw notFound('account.not_found');
+      return present(await findAccountViewByEmail(params.email.trim(), scopeOf(caller)));
+    },
+  }),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts/:id',
+    summary: 'Shows an account, with the codes that were sent to it',
+    answers: { 200: { description: 'The account', schema: shapes.accountToAdmin }, 404: 'No such account' },
+    handler: async ({ params, caller }) => present(await findAccountView(pathId(params.id), scopeOf(caller)), presentAccountToAdmin),
+  }),
+  route({
+    ...shared,
+    method: 'delete',
+    path: '/accounts/:id',
+    summary: 'Deletes an account; its name stays taken',
+    answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account' },
+    handler: async ({ params, caller }) => {
+      if (!(await deleteAccount(pathId(params.id), scopeOf(caller)))) throw notFound('account.not_found');
+      return ok();
+    },
+  }),
+  flagRow('activate', 'activated', true),
+  flagRow('deactivate', 'activated', false),
+  flagRow('block', 'blocked', true),
+  flagRow('unblock', 'blocked', false),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts/:id/provision',
+    summary: 'Makes a fresh provisioning token for an account',
+    answers: { 200: { description: 'The account, with the token', schema: shapes.account }, 404: 'No such account' },
+    handler: async ({ params, caller, client }) => {
+      const view = await findAccountView(pathId(params.id), scopeOf(caller));
+      if (!view) throw notFound('account.not_found');
+      await createProvisioningToken(view.id, client.ip, client.user_agent);
+      return present(await findAccountView(view.id));
+    },
+  }),
+];

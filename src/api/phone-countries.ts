@@ -1,0 +1,17 @@
+// Countries whose phone numbers are accepted; under two names, as two generations of clients ask for them.
+import Joi from 'joi';
+import { ok, route } from '../http/route';
+import { listPhoneCountries } from '../services/phones';
+import { shapes } from './schemas';
+
+export const phoneCountries = (['/phone_countries', '/phones_countries'] as const).map((path) =>
+  route({
+    method: 'get',
+    path,
+    access: 'public',
+    group: 'Phone countries',
+    summary: 'Lists all countries, by code',
+    answers: { 200: { description: 'Countries', schema: Joi.array().items(shapes.phoneCountry) } },
+    handler: async () => ok(await listPhoneCountries()),
+  }),
+);

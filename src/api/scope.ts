@@ -1,0 +1,22 @@
+// What a path names, and what of it the caller may see: a forgotten `where` cannot leak another Space's rows, since every finder asks for a scope.
+import { notFound } from '../errors';
+import type { Caller } from '../http/route';
+import type { Address } from '../services/statistics';
+
+/** The domain that a caller is confined to; null for super admins (api.md 1.8). */
+export const scopeOf = ({ super_admin, domain }: Caller): string | null => (super_admin ? null : domain);
+
+/** A number in the path. @throws {ApiError} 404 where it is none that a row could have */
+export function pathId(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text) || Number(text) > 2147483647) throw notFound('route.not_found');
+  return Number(text);
+}
+
+/** `user@domain` in the path, a leading `sip:` tolerated. @throws {ApiError} 404 without `@` */
+export function pathSip(text: string): Address {
+  const address = text.trim().replace(/^sip:/i, '');
+  const at = address.lastIndexOf('@');
+  // A character that no column can hold names nothing.
+  if (at < 1 || address.includes('\u0000')) throw notFound('account.not_found');
+  return { username: address.slice(0, at), domain: address.slice(at + 1).toLowerCase() };
+}

@@ -1,0 +1,23 @@
+// Removing what somebody sent, with its devices' rows, and marking the hours whose figures change.
+
+/** Statements, in order, for the rows that `sender` names by from_username and from_domain. */
+export function statisticsDeletion(sender: string): string[] {
+  const of = (alias: string): string => sender.replace(/\b(from_\w+)/g, `${alias}.$1`);
+  return [
+    // Those of the sender's domain, and of whoever was written to or called.
+    `INSERT INTO statistics_dirty_buckets (kind, hour, domain)
+     SELECT DISTINCT 'messages', date_trunc('hour', m.sent_at, 'UTC'), p.domain
+       FROM statistics_messages m LEFT JOIN statistics_message_devices d ON d.message_id = m.id AND d.sent_at = m.sent_at
+       CROSS JOIN LATERAL (VALUES (m.from_domain), (d.to_domain)) AS p (domain) WHERE ${of('m')} AND p.domain IS NOT NULL`,
+    `INSERT INTO statistics_dirty_buckets (kind, hour, domain)
+     SELECT DISTINCT 'calls', date_trunc('hour', c.initiated_at, 'UTC'), p.domain
+       FROM statistics_calls c CROSS JOIN LATERAL (VALUES (c.from_domain), (c.to_domain)) AS p (domain) WHERE ${of('c')}`,
+    // The keys first: an event that comes now waits for them, and finds no parent (statistics.ts).
+    `DELETE FROM statistics_message_keys k USING statistics_messages m WHERE ${of('m')} AND k.id = m.id`,
+    `DELETE FROM statistics_call_keys k USING statistics_calls c WHERE ${of('c')} AND k.id = c.id`,
+    `DELETE FROM statistics_message_devices d USING statistics_messages m WHERE ${of('m')} AND d.message_id = m.id AND d.sent_at = m.sent_at`,
+    `DELETE FROM statistics_call_devices d USING statistics_calls c WHERE ${of('c')} AND d.call_id = c.id AND d.initiated_at = c.initiated_at`,
+    `DELETE FROM statistics_messages WHERE ${sender}`,
+    `DELETE FROM statistics_calls WHERE ${sender}`,
+  ];
+}
