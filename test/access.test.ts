@@ -132,6 +132,10 @@ const FOR_USERS = [
   'post /accounts/me/password',
   'get /accounts/me/provision',
   'get /accounts/me/services/turn',
+  'post /accounts/me/email/request',
+  'post /accounts/me/email',
+  'post /accounts/me/phone/request',
+  'post /accounts/me/phone',
 ];
 
 test('who may call what is said twice: here and in the rows', () => {

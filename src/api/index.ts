@@ -3,6 +3,7 @@ import type { AnyRow } from '../http/route';
 import { accountCreationTokens } from './account-creation-tokens';
 import { accounts } from './accounts';
 import { accountsAdmin } from './accounts-admin';
+import { changeCodes } from './change-codes';
 import { keys } from './keys';
 import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
@@ -16,6 +17,7 @@ export const endpoints: readonly AnyRow[] = [
   keys,
   accounts,
   accountsAdmin,
+  changeCodes,
   phoneCountries,
   statistics,
 ].flat();

@@ -78,6 +78,8 @@ export interface Row<Path extends string = string, Body = unknown, A extends Acc
    * Set where a refusal would lose data for ever: no limit by account. Strangers are limited all the same.
    */
   unlimited?: true;
+  /** What is refused before the body is validated (api.md 1.2, the exceptions). */
+  before?: (caller: Caller) => Promise<void>;
   handler: (call: Call<Path, Body, A>) => Promise<Reply>;
 }
 

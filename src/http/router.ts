@@ -41,6 +41,7 @@ async function answer(row: AnyRow, request: Request, response: Response): Promis
   const body = await readBody(request, response);
   const caller = await identify(row, request, response);
   if (row.when && !row.when(settings)) throw notFound('route.not_found');
+  if (row.before && caller) await row.before(caller);
   const params = row.params ? validate(row.params, request.params) : request.params;
   return row.handler({
     params: params as Record<string, string>,

@@ -1,0 +1,60 @@
+// Email and phone of the own account, changed by a code.
+import Joi from 'joi';
+import { notFound } from '../errors';
+import { ok, route, type AnyRow } from '../http/route';
+import { findAccountView } from '../services/account-views';
+import { confirmCode, requestCode, requireMayRequest, type Channel } from '../services/change-codes';
+import { presentAccount } from './presenters';
+import { email, phone, shapes, text } from './schemas';
+
+const WORDS = { email: 'email address', phone: 'phone number' } as const;
+const FIELDS = { email: () => email().required(), phone: () => phone().required() } as const;
+
+const rowsOf = (channel: Channel): AnyRow[] => {
+  const shared = { access: 'user', group: `Accounts, ${WORDS[channel]}`, method: 'post' } as const;
+  return [
+    route({
+      ...shared,
+      path: `/accounts/me/${channel}/request`,
+      summary: `Sends a code to a new ${WORDS[channel]}`,
+      description: 'Wants a creation token used for the account. The answer comes once the code is sent.',
+      before: ({ account_id: id }) => requireMayRequest(id),
+      body: Joi.object<Record<Channel, string>>({ [channel]: FIELDS[channel]() }),
+      answers: { 200: { description: 'Sent', schema: shapes.empty }, 403: 'Asked too often, or without a creation token', 503: 'Not sent' },
+      handler: async ({ body, caller, client, language }) => {
+        await requestCode(channel, {
+          account_id: caller.account_id,
+          recipient: body[channel],
+          language,
+          ip: client.ip,
+          user_agent: client.user_agent,
+        });
+        return ok();
+      },
+    }),
+    route({
+      ...shared,
+      path: `/accounts/me/${channel}`,
+      summary: `Confirms a new ${WORDS[channel]} with the code`,
+      body: Joi.object<{ code: string }>({
+        code: text()
+          .pattern(/^\d{4}$/, 'code')
+          .required(),
+      }),
+      answers: {
+        200: { description: 'The account', schema: shapes.account },
+        403: 'The code is wrong; the fifth time it is void',
+        404: 'No code is pending',
+        410: 'The code has expired',
+      },
+      handler: async ({ body, caller }) => {
+        await confirmCode(channel, caller.account_id, body.code);
+        const view = await findAccountView(caller.account_id);
+        if (!view) throw notFound('account.not_found');
+        return ok(presentAccount(view));
+      },
+    }),
+  ];
+};
+
+export const changeCodes = [...rowsOf('email'), ...rowsOf('phone')];
