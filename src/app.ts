@@ -18,6 +18,7 @@ import { log } from './log';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './metrics';
 import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } from './pages';
 import { reportQueues } from './queues';
+import { validationPage } from './validation-page';
 
 /** The program's version, from package.json beside `src` or, once compiled, beside `dist`. */
 export const VERSION: string = [path.join(__dirname, '..'), path.join(__dirname, '..', '..')]
@@ -130,6 +131,7 @@ export function createApp(): Express {
   );
   app.use('/api', apiRouter(endpoints));
 
+  app.use('/creation_token', validationPage());
   app.use('/queues', pagesPolicy, dashboard());
   app.use((request, response) => writeError(response, notFound('route.not_found'), languageOf(request)));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));

@@ -3,7 +3,7 @@ import type { Response } from 'express';
 import { settings } from '../config';
 import { render, type Language, type MessageKey } from './messages';
 
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 const STYLE = `
 :root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
@@ -19,31 +19,49 @@ small { opacity: .8; }`;
 export const STYLESHEET_PATH = '/assets/page.css';
 export const stylesheet = STYLE.trimStart();
 
-/** The form that asks for the API key of a super admin. */
-export function writeSignIn(response: Response, language: Language, { action, wrong }: { action: string; wrong: boolean }): void {
-  const say = (key: MessageKey): string => escape(render({ key, values: { app: settings.APP_NAME } }, language));
-  response.status(wrong ? 403 : 401);
+interface Page {
+  status: number;
+  language: Language;
+  /** HTML, as `body` is. */
+  title: string;
+  body: string;
+}
+
+export function writePage(response: Response, { status, language, title, body }: Page): void {
+  response.status(status);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('content-language', language);
   response.type('html').send(`<!doctype html>
 <html lang="${language}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>${say('page.sign_in.title')}</title>
+<meta name="robots" content="noindex">
+<title>${title}</title>
 <link rel="stylesheet" href="${STYLESHEET_PATH}">
 <main>
-<h1>${say('page.sign_in.title')}</h1>
-<p>${say('page.sign_in.lead')}</p>
+<h1>${title}</h1>
+${body}
+</main>
+</html>
+`);
+}
+
+/** The form that asks for the API key of a super admin. */
+export function writeSignIn(response: Response, language: Language, { action, wrong }: { action: string; wrong: boolean }): void {
+  const say = (key: MessageKey): string => escapeHtml(render({ key, values: { app: settings.APP_NAME } }, language));
+  writePage(response, {
+    status: wrong ? 403 : 401,
+    language,
+    title: say('page.sign_in.title'),
+    body: `<p>${say('page.sign_in.lead')}</p>
 ${wrong ? `<p class="error" role="alert">${say('page.sign_in.wrong')}</p>` : ''}
-<form method="post" action="${escape(action)}">
+<form method="post" action="${escapeHtml(action)}">
 <label for="api_key">${say('page.sign_in.key')}</label>
 <input id="api_key" name="api_key" type="password" required autofocus autocomplete="off">
 <button>${say('page.sign_in.submit')}</button>
 </form>
-<small>${say('page.sign_in.help')}</small>
-</main>
-</html>
-`);
+<small>${say('page.sign_in.help')}</small>`,
+  });
 }
 
 /** Swagger UI, from our own files. */
@@ -51,7 +69,7 @@ export const documentationPage = (): string => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>${escape(settings.APP_NAME)} API</title>
+<title>${escapeHtml(settings.APP_NAME)} API</title>
 <link rel="stylesheet" href="/assets/swagger-ui/swagger-ui.css">
 <div id="swagger-ui"></div>
 <noscript>The machine-readable document is at <a href="/api/openapi.json">/api/openapi.json</a>.</noscript>

@@ -68,9 +68,15 @@ describe('every endpoint', () => {
   let serial = 0;
   const again = async (name: string): Promise<{ rank: number; refused?: number; account: Account }> => {
     const { rank, options, refused } = made.get(name) ?? { rank: -1, options: {}, refused: undefined };
+    const account = await system.account(`matrix-${name}-${(serial += 1)}`, options);
+    // Asking for codes wants one, whatever the role.
+    await system.rows('INSERT INTO account_creation_tokens (token, used, account_id, created_at) VALUES ($1, true, $2, now())', [
+      `matrix${serial}`,
+      account.id,
+    ]);
     return {
       rank,
-      account: await system.account(`matrix-${name}-${(serial += 1)}`, options),
+      account,
       ...(refused === undefined ? {} : { refused }),
     };
   };
@@ -118,6 +124,8 @@ const OPEN = [
   'post /accounts/auth_token',
   'get /accounts/me/api_key/:auth_token',
   'post /accounts/with-account-creation-token',
+  'post /account_creation_request_tokens',
+  'post /account_creation_tokens/using-account-creation-request-token',
   'get /accounts/:sip/info',
   'post /accounts/:sip/activate/email',
   'post /accounts/:sip/activate/phone',
@@ -132,6 +140,7 @@ const FOR_USERS = [
   'post /accounts/me/password',
   'get /accounts/me/provision',
   'get /accounts/me/services/turn',
+  'post /account_creation_tokens/consume',
   'post /accounts/me/email/request',
   'post /accounts/me/email',
   'post /accounts/me/phone/request',

@@ -1,13 +1,14 @@
 // Account creation tokens: sent to a device by push, or made by an admin.
 import Joi from 'joi';
 import { settings } from '../../config';
-import { type ApiError, forbidden, unavailable } from '../errors';
+import { type ApiError, forbidden, notFound, unavailable } from '../errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
 import { pushAnswers } from '../metrics';
 import { ask, type NoAnswer, type PushProvider, type PushResult } from '../queues';
-import { createCreationToken } from '../services/creation-tokens';
-import { presentCreationToken } from './presenters';
-import { pnParam, pnPrid, pnProvider, shapes } from './schemas';
+import { consumeForAccount, createCreationToken } from '../services/creation-tokens';
+import { createRequestToken, exchangeRequestToken } from '../services/request-tokens';
+import { presentCreationToken, presentRequestToken } from './presenters';
+import { pnParam, pnPrid, pnProvider, shapes, text } from './schemas';
 
 interface PushTarget {
   pn_provider: PushProvider;
@@ -74,5 +75,49 @@ export const accountCreationTokens = [
     summary: 'Makes an account creation token',
     answers: { 201: { description: 'The token', schema: shapes.creationToken } },
     handler: async ({ client }) => created(presentCreationToken(await createCreationToken(client.ip, client.user_agent))),
+  }),
+  route({
+    method: 'post',
+    path: '/account_creation_request_tokens',
+    access: 'public',
+    group: 'Account creation tokens',
+    summary: 'Makes a request token, and the address of the page on which a person validates it',
+    answers: { 201: { description: 'The token', schema: shapes.requestToken } },
+    handler: async ({ client }) => created(presentRequestToken(await createRequestToken(client.ip, client.user_agent))),
+  }),
+  route({
+    method: 'post',
+    path: '/account_creation_tokens/using-account-creation-request-token',
+    access: 'public',
+    group: 'Account creation tokens',
+    summary: 'Exchanges a validated request token for an account creation token, once',
+    body: Joi.object<{ account_creation_request_token: string }, true>({ account_creation_request_token: text().required() }),
+    answers: { 201: { description: 'The token', schema: shapes.creationToken }, 404: 'Unknown, used, expired, or not validated' },
+    handler: async ({ body, client }) => {
+      const made = await exchangeRequestToken(body.account_creation_request_token, client.ip, client.user_agent);
+      // A real client looks for the field at fault beside the message (clients.md 8).
+      if (!made)
+        throw notFound(
+          'request_token.invalid',
+          {},
+          { errors: { account_creation_request_token: [{ key: 'request_token.invalid', values: {} }] } },
+        );
+      return created(presentCreationToken(made));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/account_creation_tokens/consume',
+    access: 'user',
+    group: 'Account creation tokens',
+    summary: 'Uses an account creation token up for the own account',
+    description: 'After that the account may ask for codes by mail and SMS.',
+    body: Joi.object<{ account_creation_token: string }, true>({ account_creation_token: text().required() }),
+    answers: { 200: { description: 'The token', schema: shapes.creationToken }, 404: 'Unknown, used, or expired' },
+    handler: async ({ body, caller, client }) => {
+      const used = await consumeForAccount(body.account_creation_token, caller.account_id, client.ip, client.user_agent);
+      if (!used) throw notFound('creation_token.invalid');
+      return ok(presentCreationToken(used));
+    },
   }),
 ];

@@ -3,6 +3,7 @@ import { settings } from '../../config';
 import type { AccountView } from '../services/account-views';
 import type { AuthTokenRow } from '../services/auth-tokens';
 import type { CreationTokenRow } from '../services/creation-tokens';
+import type { RequestToken } from '../services/request-tokens';
 import { SPACE_FLAGS, type FullSpace } from '../services/spaces';
 import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics';
 
@@ -93,6 +94,10 @@ export function presentCreationToken(row: CreationTokenRow): Record<string, unkn
     used,
     account_id,
   };
+}
+
+export function presentRequestToken({ token, validated_at }: RequestToken): Record<string, unknown> {
+  return { token, validation_url: validated_at === null ? `${settings.APP_URL}/creation_token/check/${token}` : null };
 }
 
 const presentDates = (row: { created_at: Date; updated_at: Date }): Record<string, string> => ({

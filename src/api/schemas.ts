@@ -232,6 +232,7 @@ export const shapes = {
     country_code: Joi.string().required(),
     activated: Joi.boolean().required(),
   }),
+  requestToken: Joi.object({ token: Joi.string().length(13).required(), validation_url: maybe(Joi.string().uri()) }),
   creationToken: Joi.object({
     token: Joi.string().length(13).required(),
     ip: maybe(Joi.string()),

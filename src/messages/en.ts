@@ -82,6 +82,7 @@ export const en = {
   'code.not_configured': 'Codes of this kind are not configured on this server.',
   'activation.expired': 'The time to activate this account has passed.',
   'space.full': 'This space has no room for another account.',
+  'request_token.invalid': 'This request token does not exist, has expired, was used, or was not validated yet.',
   'creation_token.invalid': 'This account creation token does not exist, has expired or was used.',
   'push.already_sent': 'A token was already sent to this device. Use it, or try again later.',
   'push.limit_reached': 'This device was sent too many tokens. Try again tomorrow.',
@@ -105,6 +106,19 @@ export const en = {
   'page.sign_in.help': 'A new key comes from the command line: bin/flexiapi accounts:create-admin',
 
   // Mails and SMS
+  'page.validation.title': 'One step to your {app} account',
+  'page.validation.lead': 'Confirm that you are a person, then go on in your app.',
+  'page.validation.submit': 'I am not a robot',
+  'page.validation.captcha': 'The check did not succeed. Please try again.',
+  'page.validation.captcha_away': 'The check does not answer. Please try again in a moment.',
+  'page.validation.done_title': 'Thank you',
+  'page.validation.done': 'You can close this page and go on in your app.',
+  'page.validation.gone_title': 'This link is no longer good',
+  'page.validation.gone': 'It was used, has expired, or never existed. Start again in your app.',
+  'page.validation.failed_title': 'Something went wrong',
+  'page.validation.failed': 'Please try again in a moment.',
+  'page.validation.too_many': 'Too many tries. Please try again in a minute.',
+
   'minutes.one': '{count} minute',
   'minutes.other': '{count} minutes',
   'mail.email_change.subject': '{app}: your code to confirm this address',

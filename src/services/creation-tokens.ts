@@ -41,6 +41,21 @@ export async function consumeCreationToken(token: string, accountId: number): Pr
   );
 }
 
+/** Uses a token up for an account that exists already. @returns null where it is not usable */
+export async function consumeForAccount(
+  token: string,
+  accountId: number,
+  ip: string,
+  userAgent: string | undefined,
+): Promise<CreationTokenRow | null> {
+  const [row] = await rows<CreationTokenRow>(
+    `UPDATE account_creation_tokens SET used = true, account_id = $3, ip = $4, user_agent = left($5, 255), updated_at = now()
+      WHERE token = $1 AND ${usable('$2::integer')} RETURNING ${COLUMNS}`,
+    [token, life(), accountId, ip, userAgent ?? null],
+  );
+  return row ?? null;
+}
+
 /** Makes a token that needs no sending. */
 export async function createCreationToken(ip: string, userAgent: string | undefined): Promise<CreationTokenRow> {
   const [row] = await rows<CreationTokenRow>(

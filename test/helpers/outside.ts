@@ -129,6 +129,19 @@ function fakeTwilio({ key, cert }: Certificate, log: Log): HttpsServer {
   });
 }
 
+function fakeHcaptcha({ key, cert }: Certificate, log: Log): HttpsServer {
+  return createHttpsServer({ key, cert }, (request, response) => {
+    void readAll(request).then((text) => {
+      const body = Object.fromEntries(new URLSearchParams(text));
+      log.push({ path: request.url ?? '', headers: request.headers, body });
+      const { mode } = log;
+      if (mode === 'hang') return;
+      response.writeHead(typeof mode === 'number' ? mode : 200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ success: body['response'] === 'a-person' && body['secret'] === 'captcha-secret' }));
+    });
+  });
+}
+
 /** Ends TLS nowhere: it passes bytes on to the fake that stands for the host, and refuses every other host. */
 function connectProxy(ports: Map<string, number>, seen: string[]): Server {
   const server = createHttpServer((_request, response) => {
@@ -166,6 +179,7 @@ export interface OutsideWorld {
   apnsDev: Log;
   fcm: Log;
   twilio: Log;
+  hcaptcha: Log;
   /** Hosts that were asked for through the proxy, `host:port`. */
   proxied: string[];
   mails: ReceivedMail[];
@@ -178,13 +192,14 @@ export interface OutsideWorld {
 export async function startOutsideWorld(): Promise<OutsideWorld> {
   const directory = mkdtempSync(path.join(tmpdir(), 'flexiapi-outside-'));
   const certificate = await makeCertificate(directory);
-  const logs = { apns: new Log(), apnsDev: new Log(), fcm: new Log(), twilio: new Log() };
+  const logs = { apns: new Log(), apnsDev: new Log(), fcm: new Log(), twilio: new Log(), hcaptcha: new Log() };
   const sessions = new Set<ServerHttp2Session>();
   const servers = [
     { host: HOSTS.apns, server: fakeApns(certificate, logs.apns, sessions) },
     { host: HOSTS.apnsDev, server: fakeApns(certificate, logs.apnsDev, sessions) },
     { host: HOSTS.fcm, server: fakeFcm(certificate, logs.fcm) },
     { host: HOSTS.twilio, server: fakeTwilio(certificate, logs.twilio) },
+    { host: HOSTS.hcaptcha, server: fakeHcaptcha(certificate, logs.hcaptcha) },
   ];
   const ports = new Map<string, number>();
   for (const { host, server } of servers) ports.set(`${host}:443`, await listen(server));

@@ -9,6 +9,7 @@ export const HOSTS = {
   fcm: 'fcm.googleapis.com',
   google: 'oauth2.googleapis.com',
   twilio: 'api.twilio.com',
+  hcaptcha: 'api.hcaptcha.com',
 } as const;
 
 export interface Certificate {
