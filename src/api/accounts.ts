@@ -40,7 +40,9 @@ async function createWithToken({ body, client, host }: Call<string, AccountWithT
   // The Space is the request's; a `domain` in the body was dropped by the schema (api.md 1.8).
   const space = await findRequestSpace(host);
   const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
-  return replyWithAccount(await createAccountWithToken({ ...account, domain, ip_address: client.ip }, token));
+  return replyWithAccount(
+    await createAccountWithToken({ ...account, domain, ip_address: client.ip, user_agent: settings.APP_NAME }, token),
+  );
 }
 
 interface PasswordBody {

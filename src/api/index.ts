@@ -3,6 +3,7 @@ import type { AnyRow } from '../http/route';
 import { accountCreationTokens } from './account-creation-tokens';
 import { accounts } from './accounts';
 import { accountsAdmin } from './accounts-admin';
+import { accountsDangerous } from './accounts-dangerous';
 import { changeCodes } from './change-codes';
 import { keys } from './keys';
 import { phoneCountries } from './phone-countries';
@@ -17,6 +18,7 @@ export const endpoints: readonly AnyRow[] = [
   keys,
   accounts,
   accountsAdmin,
+  accountsDangerous,
   changeCodes,
   phoneCountries,
   statistics,

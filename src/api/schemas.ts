@@ -203,6 +203,11 @@ export const shapes = {
   accountToAdmin,
   createdAccount: account.keys({ confirmation_key: confirmationKey }),
   changedAccount: accountToAdmin.keys({ confirmation_key: confirmationKey }),
+  recoveredAccount: account.keys({
+    passwords: Joi.array()
+      .items(Joi.object({ algorithm: Joi.string().required(), password: Joi.string().required() }))
+      .required(),
+  }),
   accountPage: Joi.object({
     current_page: Joi.number().integer().required(),
     data: Joi.array().items(listedAccount).required(),

@@ -22,6 +22,8 @@ export interface NewAccount extends AccountFields {
   domain: string;
   admin?: boolean | undefined;
   activated?: boolean | undefined;
+  /** What activates it; 13 characters where none is given. */
+  confirmation_key?: string | undefined;
   /** Until when the account can be activated; kept only where it is not yet. */
   expires?: Date | undefined;
   ip_address: string;
@@ -112,7 +114,7 @@ async function insertAccount(account: NewAccount): Promise<number> {
       account.dtmf_protocol ?? null,
       account.admin ?? false,
       account.activated ?? false,
-      account.activated ? null : newToken(),
+      account.activated ? null : (account.confirmation_key ?? newToken()),
       account.ip_address,
       account.user_agent,
     ],
@@ -207,13 +209,13 @@ export async function setFlag(id: number, flag: AccountFlag, value: boolean, sco
  * @returns the account's id
  * @throws {ApiError} 422 for a taken name or a token that is no good, 403 where the Space is full
  */
-export async function createAccountWithToken(account: Omit<NewAccount, 'user_agent'>, token: string): Promise<number> {
+export async function createAccountWithToken(account: NewAccount, token: string): Promise<number> {
   const errors = await faultsOf({ username: { name: account.username, domain: account.domain } });
   if (!(await isCreationTokenUsable(token))) errors['account_creation_token'] = [tokenInvalid];
   if (Object.keys(errors).length > 0) throw unprocessable(errors);
 
   return unique(async () => {
-    const id = await insertAccount({ ...account, user_agent: settings.APP_NAME });
+    const id = await insertAccount(account);
     if (!(await consumeCreationToken(token, id))) throw unprocessable({ account_creation_token: [tokenInvalid] });
     return id;
   });

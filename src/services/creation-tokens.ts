@@ -41,6 +41,14 @@ export async function consumeCreationToken(token: string, accountId: number): Pr
   );
 }
 
+/** Makes a token usable again that an account has used up in vain. */
+export async function releaseCreationToken(token: string, accountId: number): Promise<void> {
+  await execute(
+    'UPDATE account_creation_tokens SET used = false, account_id = NULL, updated_at = now() WHERE token = $1 AND account_id = $2',
+    [token, accountId],
+  );
+}
+
 /** Uses a token up for an account that exists already. @returns null where it is not usable */
 export async function consumeForAccount(
   token: string,

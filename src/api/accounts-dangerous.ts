@@ -1,0 +1,138 @@
+// The unsecure endpoints that older apps use; 404 unless the operator turns them on (api.md 4).
+import Joi from 'joi';
+import { settings, type Settings } from '../../config';
+import { notFound, unprocessable, type FieldErrors } from '../errors';
+import { ok, route, type Call, type Reply } from '../http/route';
+import { requireFields } from '../services/account-fields';
+import { findAccountView } from '../services/account-views';
+import { spendConfirmationKey } from '../services/activation';
+import { createPublicAccount, findAccountByPhone, findPasswordHashes, recoverByPhone } from '../services/dangerous';
+import { isCountryActivated, normalisePhone } from '../services/phones';
+import type { PasswordAlgorithm } from '../services/secrets';
+import { findRequestSpace, findSpace } from '../services/spaces';
+import { presentAccount } from './presenters';
+import { pathSip } from './scope';
+import { algorithm, email, password, phone, shapes, text, username } from './schemas';
+
+interface PublicAccount {
+  username?: string;
+  phone?: string;
+  email?: string;
+  password: string;
+  algorithm: PasswordAlgorithm;
+  domain?: string;
+  account_creation_token: string;
+}
+
+const shared = {
+  access: 'public',
+  group: 'Accounts, unsecure (deprecated)',
+  when: ({ APP_DANGEROUS_ENDPOINTS }: Settings): boolean => APP_DANGEROUS_ENDPOINTS,
+} as const;
+
+const fault = (field: string, key: 'field.required' | 'field.domain' | 'field.phone' | 'phone.country'): FieldErrors => ({
+  [field]: [{ key, values: { attribute: field } }],
+});
+
+const domainOf = async (host: string): Promise<string> => (await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN;
+
+/** username + email, username + phone, phone alone, or all of them. @throws {ApiError} 422 */
+function requireOneOf({ username: name, phone: number, email: mail }: PublicAccount): void {
+  const errors: FieldErrors = {};
+  if (name === undefined && number === undefined) Object.assign(errors, fault('username', 'field.required'));
+  if (number === undefined && (name === undefined || mail === undefined)) Object.assign(errors, fault('phone', 'field.required'));
+  if (mail === undefined && number === undefined) Object.assign(errors, fault('email', 'field.required'));
+  if (Object.keys(errors).length > 0) throw unprocessable(errors);
+}
+
+async function create({ body, client, host, language }: Call<string, PublicAccount, 'public'>): Promise<Reply> {
+  requireOneOf(body);
+  const { account_creation_token: token, domain: asked, ...rest } = body;
+  if (asked !== undefined && (await findSpace(asked)) === null) throw unprocessable(fault('domain', 'field.domain'));
+  const domain = asked?.toLowerCase() ?? (await domainOf(host));
+  const name = rest.username ?? rest.phone ?? '';
+  await requireFields({ username: { name, domain }, email: rest.email, phone: rest.phone });
+  const agent = client.user_agent ?? settings.APP_NAME;
+  const id = await createPublicAccount({ ...rest, username: name, domain, ip_address: client.ip, user_agent: agent }, token, language);
+  const view = await findAccountView(id);
+  if (!view) throw notFound('account.not_found');
+  return ok(presentAccount(view));
+}
+
+export const accountsDangerous = [
+  route({
+    ...shared,
+    method: 'post',
+    path: '/accounts/public',
+    summary: 'Makes an account whose key comes by mail or SMS',
+    description: '`username` and `email`, `username` and `phone`, `phone` alone, or all.',
+    body: Joi.object<PublicAccount>({
+      username: username({ allowPhone: true }).optional(),
+      phone: phone(),
+      email: email(),
+      password: password(),
+      algorithm: algorithm(),
+      domain: text(64),
+      account_creation_token: text().length(13).required(),
+    }),
+    answers: { 200: { description: 'The account', schema: shapes.account }, 403: 'The space is full', 404: 'Turned off' },
+    handler: create,
+  }),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts/:phone/info-by-phone',
+    summary: 'Tells whether an account has a phone number',
+    answers: {
+      200: { description: 'It has', schema: shapes.accountInfo.keys({ phone: Joi.boolean().required() }) },
+      404: 'Nobody has, or turned off',
+      422: 'Not a number of an activated country',
+    },
+    handler: async ({ params, host }) => {
+      const number = normalisePhone(params.phone.trim());
+      if (number === null) throw unprocessable(fault('phone', 'field.phone'));
+      if (!(await isCountryActivated(number))) throw unprocessable(fault('phone', 'phone.country'));
+      const found = await findAccountByPhone(number, await domainOf(host));
+      if (!found) throw notFound('account.not_found');
+      return ok({ activated: found.activated, realm: settings.ACCOUNT_REALM ?? null, phone: found.phone });
+    },
+  }),
+  route({
+    ...shared,
+    method: 'post',
+    path: '/accounts/recover-by-phone',
+    summary: 'Sends a recovery code to the phone of an account',
+    body: Joi.object<{ phone: string; account_creation_token: string }>({
+      phone: phone().required(),
+      account_creation_token: text().length(13).required(),
+    }),
+    answers: {
+      200: { description: 'Sent', schema: shapes.empty },
+      404: 'Nobody has this phone, or turned off',
+      503: 'Not sent: the token is unused again',
+    },
+    handler: async ({ body, host, language }) => {
+      if (!(await isCountryActivated(body.phone))) throw unprocessable(fault('phone', 'phone.country'));
+      await recoverByPhone(body.phone, await domainOf(host), body.account_creation_token, language);
+      return ok();
+    },
+  }),
+  route({
+    ...shared,
+    method: 'get',
+    path: '/accounts/:sip/recover/:recover_key',
+    summary: 'Gives an account, with its password hashes, for its recovery code, once',
+    answers: {
+      200: { description: 'The account', schema: shapes.recoveredAccount },
+      403: 'The time to activate it has passed',
+      404: 'Unknown, no code pending, wrong code, or turned off',
+    },
+    handler: async ({ params }) => {
+      const { username: name, domain } = pathSip(params.sip);
+      const id = await spendConfirmationKey(name, domain, params.recover_key, true);
+      const view = await findAccountView(id);
+      if (!view) throw notFound('account.not_found');
+      return ok({ ...presentAccount(view), passwords: await findPasswordHashes(id) });
+    },
+  }),
+];
