@@ -17,6 +17,7 @@ import { apiRouter } from './http/router';
 import { log } from './log';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './metrics';
 import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } from './pages';
+import { provisioning } from './provisioning';
 import { reportQueues } from './queues';
 import { validationPage } from './validation-page';
 
@@ -132,6 +133,7 @@ export function createApp(): Express {
   app.use('/api', apiRouter(endpoints));
 
   app.use('/creation_token', validationPage());
+  app.use('/provisioning', provisioning());
   app.use('/queues', pagesPolicy, dashboard());
   app.use((request, response) => writeError(response, notFound('route.not_found'), languageOf(request)));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));

@@ -35,13 +35,19 @@ export async function attachAuthToken(token: string, accountId: number): Promise
   return attached.length === 1;
 }
 
-/** Exchanges an attached token for a fresh key of its account, once. @returns null where it is unknown, too old, used or not attached */
+/** Uses an attached token up. @returns its account, null where it is unknown, too old, used or not attached */
+export async function takeAuthToken(token: string): Promise<number | null> {
+  const [row] = await rows<{ account_id: number }>(
+    `DELETE FROM auth_tokens WHERE token = $1 AND account_id IS NOT NULL AND ${ALIVE} RETURNING account_id`,
+    [token],
+  );
+  return row?.account_id ?? null;
+}
+
+/** Exchanges an attached token for a fresh key of its account, once. @returns null where takeAuthToken() gives none */
 export async function exchangeAuthToken(token: string, ip: string): Promise<string | null> {
   return inTransaction(async () => {
-    const [row] = await rows<{ account_id: number }>(
-      `DELETE FROM auth_tokens WHERE token = $1 AND account_id IS NOT NULL AND ${ALIVE} RETURNING account_id`,
-      [token],
-    );
-    return row ? issueApiKey(row.account_id, ip) : null;
+    const accountId = await takeAuthToken(token);
+    return accountId === null ? null : issueApiKey(accountId, ip);
   });
 }

@@ -76,7 +76,7 @@ export async function request(url: string, { method = 'GET', body, key, headers 
   });
   const text = await response.text();
   let json: Record<string, unknown> = {};
-  if (response.headers.get('content-type') === 'application/json') json = JSON.parse(text) as Record<string, unknown>;
+  if (text !== '' && response.headers.get('content-type') === 'application/json') json = JSON.parse(text) as Record<string, unknown>;
   return { status: response.status, headers: response.headers, text, json };
 }
 
