@@ -106,6 +106,13 @@ test('a recovery code is void after five wrong tries', async () => {
   expect((await system.api(route + code)).status).toBe(404);
 });
 
+test('recovered too late: 403', async () => {
+  const made = await create({ username: 'late.to.recover', phone: '+33600000093' });
+  await recover('+33600000093', await token());
+  await system.rows("INSERT INTO activation_expirations (account_id, expires) VALUES ($1, now() - interval '1 minute')", [made.json['id']]);
+  expect((await system.api(`/accounts/late.to.recover@${SPACE}/recover/${sms().slice(0, 4)}`)).status).toBe(403);
+});
+
 test('an SMS that cannot be sent: 503, the token is unused again; at creation the account stays', async () => {
   await create({ username: 'no.sms.for.me', phone: '+33600000098' });
   world.twilio.mode = 400;

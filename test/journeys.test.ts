@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   world.twilio.reset();
-  world.fcm.reset();
+  world.apns.reset();
   world.mails.length = 0;
   world.smtp.mode = 'accept';
 });
@@ -60,16 +60,9 @@ const codes = (table: string, id: number): Promise<Record<string, unknown>[]> =>
   system.rows(`SELECT code IS NOT NULL AS pending, send_state FROM ${table} WHERE account_id = $1 ORDER BY id`, [id]);
 
 test('registered by push, phone and email proven, found by its SIP server, gone', async () => {
-  expect(
-    (
-      await system.api('/account_creation_tokens/send-by-push', {
-        method: 'POST',
-        body: { pn_provider: 'fcm', pn_param: 'linphone-test', pn_prid: unique() },
-      })
-    ).status,
-  ).toBe(200);
-  const sent = world.fcm.received[0]?.body as { message: { android: { data: Record<string, string> } } };
-  const { token } = JSON.parse(sent.message.android.data['custom-payload'] ?? '') as { token: string };
+  const device = { pn_provider: 'apns', pn_param: 'TEAMID1234.org.linphone.phone', pn_prid: 'c0'.repeat(32) };
+  expect((await system.api('/account_creation_tokens/send-by-push', { method: 'POST', body: device })).status).toBe(200);
+  const { token } = (world.apns.received[0]?.body as { customPayload: { token: string } } | undefined)?.customPayload ?? { token: '' };
   const made = await system.api('/accounts/with-account-creation-token', {
     method: 'POST',
     body: { username: 'journey.person', password: 'une longue', algorithm: 'SHA-256', account_creation_token: token },
