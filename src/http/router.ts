@@ -76,9 +76,15 @@ export function apiRouter(rows: readonly AnyRow[]): Router {
   const router = Router({ caseSensitive: true });
   for (const row of rows) router[row.method](row.path, handle(row));
 
-  const paths = rows.map((row) => ({ matches: match(row.path, { sensitive: true, trailing: true }), method: row.method.toUpperCase() }));
+  const paths = rows.map(({ path, method }) => ({
+    path,
+    matches: match(path, { sensitive: true, trailing: true }),
+    method: method.toUpperCase(),
+  }));
   router.use((request, response) => {
-    const known = new Set(paths.filter(({ matches }) => matches(request.path) !== false).map(({ method }) => method));
+    // Of several patterns the first is the one that is meant: /accounts/me before /accounts/:id.
+    const meant = paths.find(({ matches }) => matches(request.path) !== false)?.path;
+    const known = new Set(paths.filter(({ path }) => path === meant).map(({ method }) => method));
     if (known.has('GET')) known.add('HEAD');
     const error =
       known.size === 0
