@@ -120,7 +120,7 @@ const trustProxy = (meaning: string): Setting<boolean | number | string> =>
     meaning,
   );
 
-const QUEUE_NAMES = ['push', 'sms', 'email', 'api-keys', 'statistics', 'maintenance'] as const;
+const QUEUE_NAMES = ['push', 'sms', 'email', 'messages', 'api-keys', 'statistics', 'maintenance'] as const;
 
 const queueNames = (meaning: string): Setting<string[]> =>
   setting(

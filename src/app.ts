@@ -20,6 +20,7 @@ import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } f
 import { provisioning } from './provisioning';
 import { reportQueues } from './queues';
 import { validationPage } from './validation-page';
+import { vcardTexts } from './vcard-texts';
 
 /** The program's version, from package.json beside `src` or, once compiled, beside `dist`. */
 export const VERSION: string = [path.join(__dirname, '..'), path.join(__dirname, '..', '..')]
@@ -134,6 +135,7 @@ export function createApp(): Express {
 
   app.use('/creation_token', validationPage());
   app.use('/provisioning', provisioning());
+  app.use(vcardTexts());
   app.use('/queues', pagesPolicy, dashboard());
   app.use((request, response) => writeError(response, notFound('route.not_found'), languageOf(request)));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));

@@ -102,6 +102,10 @@ export function violatedConstraint(error: unknown): string | undefined {
   return original?.code === '23505' ? original.constraint : undefined;
 }
 
+/** Whether a write named a row that was deleted in the same moment. */
+export const isForeignKeyViolation = (error: unknown): boolean =>
+  (error as { original?: { code?: string } } | undefined)?.original?.code === '23503';
+
 /** Closes the pool; queries under way end first. */
 export async function closeDatabase(): Promise<void> {
   await database.close();

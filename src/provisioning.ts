@@ -3,11 +3,10 @@ import { Router, type Request, type Response } from 'express';
 import QRCode from 'qrcode';
 import { settings } from '../config';
 import { badRequest, notFound } from './errors';
-import { authorize } from './http/access';
-import { authenticate } from './http/authentication';
 import { clientOf, languageOf } from './http/client';
+import { identifyCaller } from './http/identification';
 import { countRequest } from './http/rate-limit';
-import { writeError } from './http/reply';
+import { writeBytes, writeError } from './http/reply';
 import { takeAuthToken } from './services/auth-tokens';
 import { isProvisioningTokenGood, provisioningDocument, spendProvisioningToken } from './services/provisioning';
 
@@ -19,17 +18,8 @@ function requireHeader(request: Request): void {
   if (request.headers['x-linphone-provisioning'] === undefined) throw badRequest('provisioning.header');
 }
 
-function send(response: Response, type: string, body: string | Buffer, headers: Record<string, string> = {}): void {
-  const bytes = Buffer.from(body);
-  response.setHeader('content-type', type);
-  response.setHeader('content-length', bytes.length);
-  response.setHeader('cache-control', 'no-store');
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  response.end(response.req.method === 'HEAD' ? undefined : bytes);
-}
-
 async function sendDocument(response: Response, accountId: number | null): Promise<void> {
-  send(response, 'application/xml', await provisioningDocument(accountId));
+  writeBytes(response, 200, 'application/xml', await provisioningDocument(accountId));
 }
 
 type Work = (request: Request, response: Response) => Promise<void>;
@@ -42,9 +32,7 @@ async function general(request: Request, response: Response): Promise<void> {
 }
 
 async function own(request: Request, response: Response): Promise<void> {
-  const { identity, headers = {} } = await authenticate(request);
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  const caller = authorize(identity, 'user');
+  const caller = await identifyCaller('user', request, response);
   requireHeader(request);
   await sendDocument(response, caller.account_id);
 }
@@ -60,7 +48,7 @@ async function qrCode(request: Request, response: Response): Promise<void> {
   if (!(await isProvisioningTokenGood(token))) throw notFound('provisioning.invalid');
   const url = `${settings.APP_URL}/provisioning/${token}`;
   const image = await QRCode.toBuffer(url, { type: 'png', errorCorrectionLevel: 'H', width: QR_PIXELS });
-  send(response, 'image/png', image, { 'x-qrcode-url': url });
+  writeBytes(response, 200, 'image/png', image, { 'x-qrcode-url': url });
 }
 
 async function byToken(request: Request, response: Response): Promise<void> {
@@ -76,7 +64,7 @@ export function provisioning(): Router {
     async (request, response) => {
       response.locals['route'] = `/provisioning${path}`;
       try {
-        await countRequest(`ip:${clientOf(request).ip}`);
+        if (work !== own) await countRequest(`ip:${clientOf(request).ip}`);
         await work(request, response);
       } catch (error) {
         writeError(response, error, languageOf(request));

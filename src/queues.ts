@@ -6,7 +6,8 @@ import { settings } from '../config';
 import { context } from './context';
 import { isInTransaction } from './database';
 import { log, reasonOf } from './log';
-import { closeRedis, connectRedis, type RedisConnection } from './redis';
+import { closeRedis, connectRedis, whenReady, type RedisConnection } from './redis';
+import { within } from './within';
 
 export type PushProvider = 'apns' | 'apns.dev' | 'fcm';
 export type PushType = 'background' | 'message' | 'call';
@@ -30,6 +31,14 @@ export interface SendResult<Outcome extends string = SendOutcome> {
 }
 export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'>;
 
+/** A message's recipient and text are in its row (services/messages.ts). */
+export interface MessageJob {
+  kind: 'message';
+  id: number;
+}
+/** `id`: what the daemon calls a message that it took. */
+export type MessageResult = SendResult & { id?: string };
+
 export type SmsJob =
   | { kind: 'phone_change'; id: number }
   | { kind: 'account_creation' | 'account_recovery'; account_id: number; language: string };
@@ -42,12 +51,13 @@ export interface Contracts {
   push: { payload: PushJob; result: PushResult };
   sms: { payload: SmsJob; result: SendResult };
   email: { payload: EmailJob; result: SendResult };
+  messages: { payload: MessageJob; result: MessageResult };
   'api-keys': { payload: { task: 'clear_expired' }; result: { deleted: number } };
   statistics: { payload: { task: 'aggregate' }; result: { buckets: number } };
   maintenance: { payload: { task: 'sweep' | 'clean' | 'partitions' }; result: Record<string, number> };
 }
 export type QueueName = keyof Contracts;
-export type AskedQueue = 'push' | 'sms' | 'email';
+export type AskedQueue = 'push' | 'sms' | 'email' | 'messages';
 export type Payload<Q extends QueueName> = Contracts[Q]['payload'];
 export type Result<Q extends QueueName> = Contracts[Q]['result'];
 
@@ -62,6 +72,8 @@ export interface Envelope<Q extends QueueName = QueueName> {
 interface Definition<Q extends QueueName> {
   /** A send to a person: never run twice. Else idempotent work that a stalled worker's successor does again. */
   sends: boolean;
+  /** Jobs that a worker has under way at once; unset, WORKER_CONCURRENCY for sends and 1 for chores. */
+  concurrency?: number;
   schedules: { id: string; every: number; payload: Payload<Q> }[];
 }
 
@@ -72,6 +84,8 @@ export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
   push: { sends: true, schedules: [] },
   sms: { sends: true, schedules: [] },
   email: { sends: true, schedules: [] },
+  // linphone-daemon serves one client at a time (clients.md 7).
+  messages: { sends: true, concurrency: 1, schedules: [] },
   'api-keys': { sends: false, schedules: [{ id: 'clear-expired', every: MINUTE, payload: { task: 'clear_expired' } }] },
   statistics: { sends: false, schedules: [{ id: 'aggregate', every: 5 * SECOND, payload: { task: 'aggregate' } }] },
   maintenance: {
@@ -84,7 +98,7 @@ export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
   },
 };
 export const QUEUE_NAMES = Object.keys(queues) as QueueName[];
-const ASKED: readonly AskedQueue[] = ['push', 'sms', 'email'];
+const ASKED: readonly AskedQueue[] = ['push', 'sms', 'email', 'messages'];
 
 /** Longer than any wait, so that a result whose event was lost can still be looked up; bounded, so that Redis does not fill. */
 const KEPT: JobsOptions = {
@@ -120,15 +134,6 @@ const ADD_TIMEOUT = 1500;
 const LOOK_TIMEOUT = 200;
 /** The worker's deadline lies before the asker's, so that a result given at the last moment still arrives. */
 const RESULT_MARGIN = 400;
-
-function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: no answer within ${milliseconds} ms`)), milliseconds);
-  });
-  promise.catch(() => undefined);
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 /** A process's side of all queues: connections opened once, closed at the end. */
 class Producers {
@@ -178,7 +183,7 @@ class Producers {
     };
     const task = 'kind' in payload ? payload.kind : payload.task;
     let abandoned = false;
-    const adding = this.#ready().then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
+    const adding = whenReady(this.#producer).then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
     try {
       await within(adding, ADD_TIMEOUT, `adding to ${name}`);
     } catch (error) {
@@ -187,12 +192,6 @@ class Producers {
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
     }
-  }
-
-  /** A connection that was never up keeps add() waiting for ever; this wait is under add()'s limit. */
-  async #ready(): Promise<void> {
-    if (this.#producer.status === 'ready') return;
-    await new Promise<void>((resolve) => this.#producer.once('ready', resolve));
   }
 
   async ask<Q extends AskedQueue>(name: Q, payload: Payload<Q>, timeout: number, jobId: string): Promise<PushResult | NoAnswer> {

@@ -20,20 +20,20 @@ const retryStrategy = (attempt: number): number => Math.min(attempt * 100, 1000)
 
 /**
  * Connects to `REDIS_URL`: `redis://` or `rediss://`; several of them separated by commas are a Redis Cluster's nodes;
- * `redis+sentinel://[:password@]host:port[,host:port]/master-name` asks Sentinels for the master.
+ * `redis+sentinel://[:password@]host:port[,host:port]/master-name` asks Sentinels for the master. `name` is what the log calls it.
  */
-export function connectRedis(role: Role, url: string | undefined = settings.REDIS_URL): RedisConnection {
+export function connectRedis(role: Role, url: string | undefined = settings.REDIS_URL, name = 'Redis'): RedisConnection {
   if (url === undefined) throw new Error('REDIS_URL is not set');
   const connection = open(url, { ...OPTIONS[role], retryStrategy });
   let reported = '';
   connection.on('error', (error: Error) => {
     // One line an outage: ioredis repeats the same error at each attempt.
     const text = (error as { code?: string }).code ?? error.message;
-    if (text !== reported) log.warn({ reason: text }, 'Redis does not answer');
+    if (text !== reported) log.warn({ reason: text }, `${name} does not answer`);
     reported = text;
   });
   connection.on('ready', () => {
-    if (reported !== '') log.info('Redis answers again');
+    if (reported !== '') log.info(`${name} answers again`);
     reported = '';
   });
   return connection;
@@ -75,6 +75,22 @@ export function parseSentinel(url: string): RedisOptions {
     ...(match[1] ? { password: decodeURIComponent(match[1]) } : {}),
     ...(match[4] ? { db: Number(match[4]) } : {}),
   };
+}
+
+const readiness = new WeakMap<RedisConnection, Promise<void>>();
+
+/**
+ * A command on a producer's connection that was never up fails at once, or waits for ever: wait for it first, under a limit of the
+ * caller's. All who wait share one listener.
+ */
+export async function whenReady(connection: RedisConnection): Promise<void> {
+  if (connection.status === 'ready') return;
+  let ready = readiness.get(connection);
+  if (!ready) {
+    ready = new Promise<void>((resolve) => connection.once('ready', () => resolve())).finally(() => readiness.delete(connection));
+    readiness.set(connection, ready);
+  }
+  await ready;
 }
 
 /** Ends a connection, whatever state it is in. */

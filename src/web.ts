@@ -6,6 +6,7 @@ import { closeDatabase } from './database';
 import { log } from './log';
 import { closeQueues, openQueues } from './queues';
 import { flushUses } from './services/api-keys';
+import { closeRegistrar } from './services/devices';
 import { statisticsIdle } from './services/statistics';
 import { dieOnUncaught, onShutdown } from './shutdown';
 
@@ -49,6 +50,7 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ],
   ['statistics', statisticsIdle],
   ['api keys', flushUses],
+  ['registrar', closeRegistrar],
   ['queues', closeQueues],
   ['database', closeDatabase],
 ]);

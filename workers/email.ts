@@ -4,7 +4,7 @@ import { rows } from '../src/database';
 import type { SendResult } from '../src/queues';
 import { claimCode, settleCode } from '../src/services/codes';
 import type { Job } from './index';
-import { accountCreationMail, accountReadyMail, emailChangeMail } from './messages';
+import { accountCreationMail, accountReadyMail, emailChangeMail } from './texts';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
 import type { Mail } from './providers/smtp';

@@ -3,6 +3,7 @@ import type { Payload, QueueName, Result } from '../src/queues';
 import { clearApiKeys } from './api-keys';
 import { sendEmail } from './email';
 import { maintain } from './maintenance';
+import { sendMessage } from './messages';
 import { sendPush } from './push';
 import { sendSms } from './sms';
 import { aggregateStatistics } from './statistics';
@@ -17,6 +18,7 @@ export const handlers: { readonly [Q in QueueName]: (job: Job<Q>) => Promise<Res
   push: sendPush,
   sms: sendSms,
   email: sendEmail,
+  messages: sendMessage,
   'api-keys': clearApiKeys,
   statistics: aggregateStatistics,
   maintenance: maintain,

@@ -51,11 +51,11 @@ const connection = connectRedis('worker');
 const served = settings.WORKER_QUEUES as QueueName[];
 
 const workers = served.map((name) => {
-  const { sends } = queues[name];
+  const { sends, concurrency = sends ? settings.WORKER_CONCURRENCY : 1 } = queues[name];
   const worker = new Worker<Envelope>(name, (job) => run(name, job), {
     connection,
     prefix: queuePrefix(name),
-    concurrency: sends ? settings.WORKER_CONCURRENCY : 1,
+    concurrency,
     // A send whose worker died is not done again: nobody knows how far it came (design.md, «At most once to a person»).
     maxStalledCount: sends ? 0 : 1,
     metrics: { maxDataPoints: 60 * 24 },

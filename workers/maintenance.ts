@@ -6,6 +6,7 @@ import { rowJobId, tell } from '../src/queues';
 import { clearNonces } from '../src/services/nonces';
 import { foldAccountCounts } from '../src/services/account-pages';
 import { dueCodes, failOverdueCodes } from '../src/services/codes';
+import { forgetMessages } from '../src/services/messages';
 import { forgetOverdue } from '../src/services/creation-tokens';
 import { ensurePartitions } from '../src/services/partitions';
 import type { Job } from './index';
@@ -20,7 +21,13 @@ async function sweep(): Promise<Record<string, number>> {
     if (kind === 'email_change') await tell('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
     else await tell('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
   }
-  return { folded: await foldAccountCounts(), enqueued: due.length, forgotten: await forgetOverdue(), overdue: await failOverdueCodes() };
+  return {
+    folded: await foldAccountCounts(),
+    enqueued: due.length,
+    forgotten: await forgetOverdue(),
+    overdue: await failOverdueCodes(),
+    messages: await forgetMessages(),
+  };
 }
 
 /** Spent and expired rows that nothing asks for any more. Tombstones stay until an operator clears them (api.md 4). */

@@ -4,7 +4,7 @@ import { rows } from '../src/database';
 import type { SendResult } from '../src/queues';
 import { claimCode, settleCode } from '../src/services/codes';
 import type { Job } from './index';
-import { accountSms, phoneChangeSms } from './messages';
+import { accountSms, phoneChangeSms } from './texts';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
 

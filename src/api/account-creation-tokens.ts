@@ -1,53 +1,21 @@
 // Account creation tokens: sent to a device by push, or made by an admin.
 import Joi from 'joi';
-import { settings } from '../../config';
-import { type ApiError, forbidden, notFound, unavailable } from '../errors';
+import { notFound } from '../errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
-import { pushAnswers } from '../metrics';
-import { ask, type NoAnswer, type PushProvider, type PushResult } from '../queues';
 import { consumeForAccount, createCreationToken } from '../services/creation-tokens';
+import { sendPush } from '../services/pushes';
 import { createRequestToken, exchangeRequestToken } from '../services/request-tokens';
 import { presentCreationToken, presentRequestToken } from './presenters';
-import { pnParam, pnPrid, pnProvider, shapes, text } from './schemas';
-
-interface PushTarget {
-  pn_provider: PushProvider;
-  pn_param?: string;
-  pn_prid?: string;
-}
-
-const queueAway = (): ApiError => unavailable('server.queue', {}, { headers: { 'retry-after': '5' } });
-
-/** What each outcome but `sent` is to the caller (design.md, «Queues»). */
-const REFUSALS: Record<Exclude<(PushResult | NoAnswer)['outcome'], 'sent'>, () => ApiError> = {
-  already_sent: () => forbidden('push.already_sent'),
-  limit_reached: () => forbidden('push.limit_reached'),
-  not_configured: () => unavailable('push.not_configured'),
-  no_device: () => unavailable('push.no_device'),
-  unregistered: () => unavailable('push.unregistered'),
-  refused: () => unavailable('push.failed'),
-  failed: () => unavailable('push.failed'),
-  unknown: () => unavailable('push.failed'),
-  expired: () => unavailable('push.failed'),
-  no_answer: () => unavailable('push.failed'),
-  queue_away: queueAway,
-};
+import { deviceOf, pushTarget, text, type PushTarget } from './schemas';
+import { shapes } from './shapes';
 
 async function sendByPush({ body, client }: Call<string, PushTarget, 'public'>): Promise<Reply> {
-  const { outcome } = await ask(
-    'push',
-    {
-      kind: 'creation_token',
-      provider: body.pn_provider,
-      param: body.pn_param ?? null,
-      prid: body.pn_prid ?? null,
-      ip: client.ip,
-      user_agent: client.user_agent?.slice(0, 255) ?? null,
-    },
-    settings.PUSH_TIMEOUT_SECONDS,
-  );
-  pushAnswers.inc({ outcome });
-  if (outcome !== 'sent') throw REFUSALS[outcome]();
+  await sendPush({
+    kind: 'creation_token',
+    ...deviceOf(body),
+    ip: client.ip,
+    user_agent: client.user_agent?.slice(0, 255) ?? null,
+  });
   return ok();
 }
 
@@ -59,7 +27,7 @@ export const accountCreationTokens = [
     group: 'Account creation tokens',
     summary: 'Sends an account creation token to a device by push notification',
     description: 'The token is in the push alone, never in the answer.',
-    body: Joi.object<PushTarget, true>({ pn_provider: pnProvider(), pn_param: pnParam(), pn_prid: pnPrid() }),
+    body: Joi.object<PushTarget, true>(pushTarget),
     answers: {
       200: { description: 'The push service took the notification', schema: shapes.empty },
       403: 'The device has an unused token that was sent to it lately, or was sent too many',

@@ -11,7 +11,8 @@ import type { PasswordAlgorithm } from '../services/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces';
 import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
 import { pathId, pathSip, scopeOf } from './scope';
-import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, password, phone, shapes, text, username } from './schemas';
+import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, password, phone, text, username } from './schemas';
+import { shapes } from './shapes';
 
 interface AccountBody {
   username: string;

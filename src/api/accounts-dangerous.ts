@@ -12,7 +12,8 @@ import type { PasswordAlgorithm } from '../services/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces';
 import { presentAccount } from './presenters';
 import { pathSip } from './scope';
-import { algorithm, email, password, phone, shapes, text, username } from './schemas';
+import { algorithm, email, password, phone, text, username } from './schemas';
+import { shapes } from './shapes';
 
 interface PublicAccount {
   username?: string;

@@ -15,7 +15,8 @@ import { findRequestSpace } from '../services/spaces';
 import { turnCredentials } from '../services/turn';
 import { presentAccount } from './presenters';
 import { pathSip } from './scope';
-import { algorithm, dtmfProtocol, password, shapes, text, username } from './schemas';
+import { algorithm, dtmfProtocol, password, text, username } from './schemas';
+import { shapes } from './shapes';
 
 interface AccountWithToken {
   username: string;

@@ -5,7 +5,8 @@ import { ok, route, type AnyRow } from '../http/route';
 import { findAccountView } from '../services/account-views';
 import { confirmCode, requestCode, requireMayRequest, type Channel } from '../services/change-codes';
 import { presentAccount } from './presenters';
-import { email, phone, shapes, text } from './schemas';
+import { email, phone, text } from './schemas';
+import { shapes } from './shapes';
 
 const WORDS = { email: 'email address', phone: 'phone number' } as const;
 const FIELDS = { email: () => email().required(), phone: () => phone().required() } as const;

@@ -1,15 +1,24 @@
 // Every endpoint, in matching order.
 import type { AnyRow } from '../http/route';
+import { accountActions } from './account-actions';
 import { accountCreationTokens } from './account-creation-tokens';
+import { accountTypes } from './account-types';
 import { accounts } from './accounts';
 import { accountsAdmin } from './accounts-admin';
 import { accountsDangerous } from './accounts-dangerous';
 import { changeCodes } from './change-codes';
+import { contacts } from './contacts';
+import { contactsLists } from './contacts-lists';
+import { devices } from './devices';
+import { dictionary } from './dictionary';
 import { keys } from './keys';
+import { messages } from './messages';
 import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
+import { pushNotifications } from './push-notifications';
 import { spaces } from './spaces';
 import { statistics } from './statistics';
+import { vcardsStorage } from './vcards-storage';
 
 export const endpoints: readonly AnyRow[] = [
   ping,
@@ -20,6 +29,15 @@ export const endpoints: readonly AnyRow[] = [
   accountsAdmin,
   accountsDangerous,
   changeCodes,
+  devices,
+  contacts,
+  vcardsStorage,
+  dictionary,
+  accountActions,
+  contactsLists,
+  accountTypes,
+  messages,
+  pushNotifications,
   phoneCountries,
   statistics,
 ].flat();

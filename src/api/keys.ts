@@ -7,7 +7,7 @@ import { created, ok, route, type Client, type Reply } from '../http/route';
 import { issueApiKey } from '../services/api-keys';
 import { attachAuthToken, createAuthToken, exchangeAuthToken } from '../services/auth-tokens';
 import { presentAuthToken } from './presenters';
-import { shapes } from './schemas';
+import { shapes } from './shapes';
 
 const group = 'API keys';
 

@@ -2,7 +2,7 @@
 import Joi from 'joi';
 import { ok, route } from '../http/route';
 import { listPhoneCountries } from '../services/phones';
-import { shapes } from './schemas';
+import { shapes } from './shapes';
 
 export const phoneCountries = (['/phone_countries', '/phones_countries'] as const).map((path) =>
   route({

@@ -1,11 +1,17 @@
 // From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
 import { settings } from '../../config';
 import type { AccountView } from '../services/account-views';
+import type { AccountActionRow } from '../services/account-actions';
+import type { AccountTypeRow } from '../services/account-types';
 import type { AuthTokenRow } from '../services/auth-tokens';
+import type { ContactView } from '../services/contacts';
+import type { ContactsListRow } from '../services/contacts-lists';
 import type { CreationTokenRow } from '../services/creation-tokens';
+import type { Device } from '../services/registrar-contacts';
 import type { RequestToken } from '../services/request-tokens';
 import { SPACE_FLAGS, type FullSpace } from '../services/spaces';
 import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics';
+import type { StoredVcard } from '../services/vcards-storage';
 
 /** UTC with six decimals (api.md 1.5). */
 export const presentDate = (moment: Date | string): string => new Date(moment).toISOString().replace('Z', '000Z');
@@ -115,6 +121,39 @@ export function presentSpace(space: FullSpace): Record<string, unknown> {
   const flags = Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, space[flag]]));
   return { domain, host, ...flags, max_account, max_accounts, expire_at: orNull(expire_at), ...presentDates(space) };
 }
+
+/** What others may see of an account: no token, no code, no address. */
+export function presentContact(view: ContactView): Record<string, unknown> {
+  const { id, username, domain, activated, dtmf_protocol, display_name, types, actions, dictionary } = view;
+  return {
+    id,
+    username,
+    domain,
+    activated,
+    dtmf_protocol,
+    display_name,
+    realm: settings.ACCOUNT_REALM ?? null,
+    types,
+    actions,
+    dictionary,
+  };
+}
+
+export function presentContactsList(list: ContactsListRow): Record<string, unknown> {
+  const { id, title, description, contacts_count } = list;
+  return { id, title, description, ...presentDates(list), contacts_count };
+}
+
+export const presentAccountType = ({ id, key }: AccountTypeRow): Record<string, unknown> => ({ id, key });
+export const presentAccountAction = ({ id, key, code }: AccountActionRow): Record<string, unknown> => ({ id, key, code });
+
+export const presentVcard = (stored: StoredVcard): Record<string, unknown> => ({ vcard: stored.vcard, ...presentDates(stored) });
+
+export const presentDevice = ({ uuid, user_agent, update_time }: Device): Record<string, unknown> => ({
+  uuid,
+  user_agent,
+  update_time: presentDate(update_time),
+});
 
 export function presentMessageDevice(row: MessageDeviceRow): Record<string, unknown> {
   const { id, message_id, to_username, to_domain, device_id, last_status, received_at } = row;

@@ -1,14 +1,18 @@
-// Fields that several endpoints share (api.md 1.4), and the shapes of answers. Rules of ours fail with `message:<key>`.
+// Fields that several endpoints share (api.md 1.4). Rules of ours fail with `message:<key>`.
 import Joi from 'joi';
 import { DateTime } from 'luxon';
 import { settings } from '../../config';
-import { SPACE_FLAGS } from '../services/spaces';
+import type { PushDevice, PushProvider } from '../queues';
 import type { Address } from '../services/statistics';
 import { normalisePhone } from '../services/phones';
 import type { PasswordAlgorithm } from '../services/secrets';
+import { parseVcard, type Vcard } from '../services/vcards';
 
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const UNSTORABLE = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
+
+/** UTF-8 octets of a message's text; with its recipient it stays below the 32 KiB of a command. */
+const MESSAGE_OCTETS = 32_000;
 
 /** `json` is the field's JSON Schema in the documentation where a rule of ours hides it from Joi. */
 const custom = (json: object, rule: Joi.CustomValidator): Joi.AnySchema => Joi.any().custom(rule).empty(null).meta({ json });
@@ -133,176 +137,80 @@ export const algorithm = (): Joi.StringSchema<PasswordAlgorithm> =>
 
 export const dtmfProtocol = (): Joi.StringSchema => Joi.string().valid('sipinfo', 'sipmessage', 'rfc2833').empty(null);
 
-export const pnProvider = (): Joi.StringSchema<'apns' | 'apns.dev' | 'fcm'> =>
-  Joi.string().valid('apns.dev', 'apns', 'fcm').empty(null).required() as Joi.StringSchema<'apns' | 'apns.dev' | 'fcm'>;
-export const pnParam = (): Joi.StringSchema =>
-  Joi.string()
+/** A device as apps and the SIP proxy name it. */
+export interface PushTarget {
+  pn_provider: PushProvider;
+  pn_param?: string;
+  pn_prid?: string;
+}
+export const pushTarget = {
+  pn_provider: Joi.string().valid('apns.dev', 'apns', 'fcm').empty(null).required() as Joi.StringSchema<PushProvider>,
+  pn_param: Joi.string()
     .max(255)
     .pattern(/^[A-Za-z0-9_.-]+$/)
-    .empty(null);
-export const pnPrid = (): Joi.StringSchema =>
-  Joi.string()
+    .empty(null),
+  pn_prid: Joi.string()
     .max(255)
     .pattern(/^[A-Za-z0-9_:-]+$/)
+    .empty(null),
+};
+export const deviceOf = ({ pn_provider: provider, pn_param: param, pn_prid: prid }: PushTarget): PushDevice => ({
+  provider,
+  param: param ?? null,
+  prid: prid ?? null,
+});
+
+/** A SIP Call-ID; wider than the word it once was, since real ones are (api.md 1.4). */
+export const callId = (): Joi.StringSchema =>
+  Joi.string()
+    .max(255)
+    .pattern(/^[A-Za-z0-9_~@.-]+$/)
     .empty(null);
 
-// Shapes of answers: what the documentation shows and the tests hold every answer against.
-const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
-const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();
-const account = Joi.object({
-  id: Joi.number().integer().required(),
-  username: Joi.string().required(),
-  domain: Joi.string().required(),
-  email: maybe(Joi.string()),
-  phone: maybe(Joi.string()),
-  display_name: maybe(Joi.string()),
-  dtmf_protocol: maybe(Joi.string()),
-  activated: Joi.boolean().required(),
-  blocked: Joi.boolean().required(),
-  admin: Joi.boolean().required(),
-  ip_address: Joi.string().required(),
-  user_agent: Joi.string().required(),
-  created_at: date.required(),
-  updated_at: maybe(date),
-  realm: maybe(Joi.string()),
-  confirmation_key_expires: maybe(Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)),
-  provisioning_token: maybe(Joi.string().length(13)),
-  provisioning_token_expire_at: maybe(date),
-  dictionary: Joi.object().pattern(Joi.string(), Joi.string().allow('')).required(),
-  passwords: Joi.array()
-    .items(Joi.object({ algorithm: Joi.string().required() }))
-    .required(),
-  activation_expiration: maybe(Joi.object()),
-  email_change_code: maybe(Joi.object()),
-  types: Joi.array()
-    .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required() }))
-    .required(),
-  actions: Joi.array()
-    .items(Joi.object({ id: Joi.number().required(), key: Joi.string().required(), code: Joi.string().required() }))
-    .required(),
-});
-const pendingCode = (field: string, code: boolean): Joi.Schema =>
-  maybe(
-    Joi.object({
-      [field]: Joi.string().required(),
-      ...(code ? { code: Joi.string().required() } : {}),
-      ip: maybe(Joi.string()),
-      user_agent: maybe(Joi.string()),
-      created_at: date.required(),
-      updated_at: maybe(date),
-    }),
-  );
-const listedAccount = account.keys({ phone_change_code: pendingCode('phone', false) });
-const accountToAdmin = account.keys({ phone_change_code: pendingCode('phone', true), email_change_code: pendingCode('email', true) });
-const confirmationKey = maybe(Joi.string());
-const url = Joi.string();
+/** Text of several lines. */
+export const prose = (max: number): Joi.StringSchema =>
+  Joi.string()
+    .max(max)
+    .custom((value: string, helpers) =>
+      UNSTORABLE.test(value.replace(/[\r\n\t]/g, '')) ? helpers.error('message:field.characters') : value,
+    )
+    .empty(null);
 
-export const shapes = {
-  empty: Joi.object({}).required(),
-  account,
-  accountToAdmin,
-  createdAccount: account.keys({ confirmation_key: confirmationKey }),
-  changedAccount: accountToAdmin.keys({ confirmation_key: confirmationKey }),
-  recoveredAccount: account.keys({
-    passwords: Joi.array()
-      .items(Joi.object({ algorithm: Joi.string().required(), password: Joi.string().required() }))
-      .required(),
-  }),
-  accountPage: Joi.object({
-    current_page: Joi.number().integer().required(),
-    data: Joi.array().items(listedAccount).required(),
-    first_page_url: url.required(),
-    from: maybe(Joi.number().integer()),
-    last_page: Joi.number().integer().required(),
-    last_page_url: url.required(),
-    links: Joi.array()
-      .items(Joi.object({ url: maybe(url), label: Joi.string().required(), active: Joi.boolean().required() }))
-      .required(),
-    next_page_url: maybe(url),
-    path: url.required(),
-    per_page: Joi.number().integer().required(),
-    prev_page_url: maybe(url),
-    to: maybe(Joi.number().integer()),
-    total: Joi.number().integer().required(),
-  }),
-  accountInfo: Joi.object({ activated: Joi.boolean().required(), realm: maybe(Joi.string()) }),
-  turn: Joi.object({
-    username: Joi.string().required(),
-    password: Joi.string().required(),
-    ttl: Joi.number().integer().required(),
-    uris: Joi.array().items(Joi.string()).required(),
-  }),
-  phoneCountry: Joi.object({
-    code: Joi.string().length(2).required(),
-    country_code: Joi.string().required(),
-    activated: Joi.boolean().required(),
-  }),
-  requestToken: Joi.object({ token: Joi.string().length(13).required(), validation_url: maybe(Joi.string().uri()) }),
-  creationToken: Joi.object({
-    token: Joi.string().length(13).required(),
-    ip: maybe(Joi.string()),
-    user_agent: maybe(Joi.string()),
-    expire_at: maybe(date),
-    pn_provider: maybe(Joi.string()),
-    pn_param: maybe(Joi.string()),
-    pn_prid: maybe(Joi.string()),
-    used: Joi.boolean().required(),
-    account_id: maybe(Joi.number().integer()),
-  }),
-  authToken: Joi.object({
-    id: Joi.number().integer().required(),
-    token: Joi.string().length(32).required(),
-    account_id: maybe(Joi.number().integer()),
-    ip: maybe(Joi.string()),
-    user_agent: maybe(Joi.string()),
-    created_at: date.required(),
-    updated_at: date.required(),
-  }),
-  space: Joi.object({
-    domain: Joi.string().required(),
-    host: Joi.string().required(),
-    ...Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, Joi.boolean().required()])),
-    max_account: Joi.number().integer().required(),
-    max_accounts: Joi.number().integer().required(),
-    expire_at: maybe(date),
-    created_at: date.required(),
-    updated_at: date.required(),
-  }),
-  messageDevice: Joi.object({
-    id: Joi.number().integer().required(),
-    message_id: Joi.string().required(),
-    to_username: Joi.string().required(),
-    to_domain: Joi.string().required(),
-    device_id: Joi.string().required(),
-    last_status: Joi.number().integer().required(),
-    received_at: date.required(),
-    created_at: date.required(),
-    updated_at: date.required(),
-  }),
-  callDevice: Joi.object({
-    id: Joi.number().integer().required(),
-    call_id: Joi.string().required(),
-    device_id: Joi.string().required(),
-    rang_at: maybe(date),
-    invite_terminated_at: maybe(date),
-    invite_terminated_state: maybe(Joi.string()),
-    created_at: date.required(),
-    updated_at: date.required(),
-  }),
-  call: Joi.object({
-    id: Joi.string().required(),
-    from_username: Joi.string().required(),
-    from_domain: Joi.string().required(),
-    to_username: Joi.string().required(),
-    to_domain: Joi.string().required(),
-    initiated_at: date.required(),
-    ended_at: maybe(date),
-    conference_id: maybe(Joi.string()),
-    created_at: date.required(),
-    updated_at: date.required(),
-  }),
-  error: Joi.object({
-    message: Joi.string().required(),
-    errors: Joi.object().pattern(Joi.string(), Joi.array().items(Joi.string())),
-  }),
-};
+/** Letters and digits, no upper case; of a type's or action's key also `-` and `_`. */
+const lowerCase = (max: number, allowed: RegExp): Joi.StringSchema =>
+  Joi.string()
+    .max(max)
+    .custom((value: string, helpers) => {
+      if (/[A-Z]/.test(value)) return helpers.error('message:username.lowercase');
+      return allowed.test(value) ? value : helpers.error('string.pattern.base');
+    })
+    .empty(null)
+    .required();
+export const key = (): Joi.StringSchema => lowerCase(64, /^[a-z0-9_-]+$/);
+export const actionCode = (): Joi.StringSchema => lowerCase(255, /^[a-z0-9]+$/);
+
+/** One vCard, parsed. */
+export const vcard = (): Joi.ObjectSchema<Vcard> =>
+  custom({ type: 'string', examples: ['BEGIN:VCARD\nVERSION:4.0\nFN:Alice\nUID:1\nEND:VCARD\n'] }, (value: unknown, helpers) => {
+    if (typeof value !== 'string') return helpers.error('message:field.string');
+    const card = parseVcard(value);
+    return 'refused' in card ? helpers.error(`message:${card.refused.key}`, card.refused.values) : card;
+  }) as unknown as Joi.ObjectSchema<Vcard>;
+
+/** Whom a message goes to: `user@domain`, a leading `sip:` tolerated, nothing that ends a word of the daemon's command line. */
+export const messageRecipient = (): Joi.StringSchema =>
+  custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
+    if (typeof value !== 'string') return helpers.error('message:field.string');
+    const address = value.replace(/^sip:/i, '');
+    if (/\s/.test(address) || UNSTORABLE.test(address) || !/^[^@]+@[^@]+$/.test(address)) return helpers.error('message:field.sip_address');
+    return address.length > 255 ? helpers.error('string.max', { limit: 255 }) : address;
+  }) as unknown as Joi.StringSchema;
+
+/** A message's text: one line, each line break a space. The daemon reads a command of 32 KiB at most at once. */
+export const messageBody = (): Joi.StringSchema =>
+  custom({ type: 'string', maxLength: MESSAGE_OCTETS }, (value: unknown, helpers) => {
+    if (typeof value !== 'string') return helpers.error('message:field.string');
+    const line = value.replace(/\r\n|[\r\n\u2028\u2029\u0085]/g, ' ');
+    if (UNSTORABLE.test(line)) return helpers.error('message:field.characters');
+    return Buffer.byteLength(line) > MESSAGE_OCTETS ? helpers.error('message:field.octets', { limit: MESSAGE_OCTETS }) : line;
+  }) as unknown as Joi.StringSchema;

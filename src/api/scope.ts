@@ -1,6 +1,7 @@
 // What a path names, and what of it the caller may see: a forgotten `where` cannot leak another Space's rows, since every finder asks for a scope.
 import { notFound } from '../errors';
 import type { Caller } from '../http/route';
+import { findAccountInScope, type ScopedAccount } from '../services/accounts';
 import type { Address } from '../services/statistics';
 
 /** The domain that a caller is confined to; null for super admins (api.md 1.8). */
@@ -19,4 +20,17 @@ export function pathSip(text: string): Address {
   // A character that no column can hold names nothing.
   if (at < 1 || address.includes('\u0000')) throw notFound('account.not_found');
   return { username: address.slice(0, at), domain: address.slice(at + 1).toLowerCase() };
+}
+
+/** Text in the path that a column is compared with. @throws {ApiError} 404 for a character that no column can hold */
+export function pathText(text: string): string {
+  if (text.includes('\u0000')) throw notFound('route.not_found');
+  return text;
+}
+
+/** The account that the path names by number. @throws {ApiError} 404 outside the caller's scope */
+export async function requireAccount(id: string, caller: Caller): Promise<ScopedAccount> {
+  const account = await findAccountInScope(pathId(id), scopeOf(caller));
+  if (!account) throw notFound('account.not_found');
+  return account;
 }

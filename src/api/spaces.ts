@@ -5,7 +5,8 @@ import { created, ok, route } from '../http/route';
 import { createSpace, findSpace, listSpaces, SPACE_FLAGS, updateSpace, type SpaceFlag, type SpaceValues } from '../services/spaces';
 import { deleteSpace } from '../services/space-deletion';
 import { presentSpace } from './presenters';
-import { boolean, integer, isoDate, shapes, text } from './schemas';
+import { boolean, integer, isoDate, text } from './schemas';
+import { shapes } from './shapes';
 
 const shared = { access: 'super_admin', group: 'Spaces' } as const;
 

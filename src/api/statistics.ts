@@ -5,7 +5,8 @@ import { badRequest, notFound } from '../errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
 import { callDevices, callEnds, calls, messageDevices, messages, type Address, type Stored } from '../services/statistics';
 import { presentCall, presentCallDevice, presentMessageDevice } from './presenters';
-import { boolean, integer, isoDate, shapes, sipAddress, text } from './schemas';
+import { boolean, integer, isoDate, sipAddress, text } from './schemas';
+import { shapes } from './shapes';
 
 interface MessageBody {
   id: string;

@@ -1,19 +1,20 @@
-// The only writer of an answer under /api: exactly `application/json`, errors in the caller's language.
+// The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
 import type { Response } from 'express';
-import { ApiError, unavailable } from '../errors';
-import { isDatabaseAway } from '../database';
+import { ApiError, notFound, unavailable } from '../errors';
+import { isDatabaseAway, isForeignKeyViolation } from '../database';
 import { log, reasonOf } from '../log';
 import { render, type Language, type Message } from '../messages';
 import type { Reply } from './route';
 
 type Headers = Record<string, string | string[]>;
 
-function write(response: Response, status: number, contentType: string, body: string, headers: Headers): void {
+/** Writes a whole answer; nothing of it may be kept by a cache. */
+export function writeBytes(response: Response, status: number, contentType: string, body: string | Buffer, headers: Headers = {}): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
-  const bytes = Buffer.from(body, 'utf8');
+  const bytes = Buffer.from(body);
   response.statusCode = status;
   // Express's own json(), send() and type() append a charset, which a real client refuses (pitfalls B7.58).
   response.setHeader('content-type', contentType);
@@ -24,14 +25,15 @@ function write(response: Response, status: number, contentType: string, body: st
 }
 
 export function writeReply(response: Response, { status, body, headers = {} }: Reply): void {
-  if (typeof body === 'string') write(response, status, 'text/plain; charset=utf-8', body, headers);
-  else write(response, status, 'application/json', JSON.stringify(body), headers);
+  if (typeof body === 'string') writeBytes(response, status, 'text/plain; charset=utf-8', body, headers);
+  else writeBytes(response, status, 'application/json', JSON.stringify(body), headers);
 }
 
-/** What an error is to the caller: an ApiError is itself, a database that is away is 503, all else 500 without detail. */
+/** What an error is to the caller: an ApiError is itself, a database that is away is 503, what was deleted meanwhile 404, all else 500 without detail. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (isDatabaseAway(error)) return unavailable('server.database', {}, { cause: error, headers: { 'retry-after': '5' } });
+  if (isForeignKeyViolation(error)) return notFound('row.gone', {}, { cause: error });
   return new ApiError(500, { key: 'server.error', values: {} }, { cause: error });
 }
 
@@ -45,5 +47,5 @@ export function writeError(response: Response, error: unknown, language: Languag
   if (details.errors) {
     body.errors = Object.fromEntries(Object.entries(details.errors).map(([field, messages]) => [field, messages.map(say)]));
   }
-  write(response, status, 'application/json', JSON.stringify(body), { 'content-language': language, ...details.headers });
+  writeBytes(response, status, 'application/json', JSON.stringify(body), { 'content-language': language, ...details.headers });
 }

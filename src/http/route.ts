@@ -79,7 +79,9 @@ export interface Row<Path extends string = string, Body = unknown, A extends Acc
    */
   unlimited?: true;
   /** What is refused before the body is validated (api.md 1.2, the exceptions). */
-  before?: (caller: Caller) => Promise<void>;
+  before?: (caller: Caller, params: Record<string, string>) => Promise<void>;
+  /** The field at fault where the body is larger than the limit: 422 in validation's place, not 413. */
+  oversized?: string;
   handler: (call: Call<Path, Body, A>) => Promise<Reply>;
 }
 

@@ -2,46 +2,31 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import { match } from 'path-to-regexp';
 import { settings } from '../../config';
-import { ApiError, badRequest, notFound } from '../errors';
+import { ApiError, badRequest, notFound, unprocessable } from '../errors';
 import { observeRequest } from '../metrics';
-import { authorize } from './access';
-import { authenticate, hasCredentials } from './authentication';
 import { readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
-import { countRequest } from './rate-limit';
+import { identify } from './identification';
 import { writeError, writeReply } from './reply';
-import type { AnyRow, Caller, Reply } from './route';
+import type { AnyRow, Reply } from './route';
 import { validate } from './validation';
 
-async function identify(row: AnyRow, request: Request, response: Response): Promise<Caller | undefined> {
-  const count = async (client: string): Promise<void> => {
-    for (const [name, value] of Object.entries(await countRequest(client))) response.setHeader(name, value);
-  };
-  const byAddress = `ip:${clientOf(request).ip}`;
-  if (row.access === 'public') {
-    await count(byAddress);
-    return undefined;
-  }
-  if (!hasCredentials(request)) await count(byAddress);
-  let authenticated;
+/** Undefined: larger than the limit, where the row has a field to blame for it. */
+async function readBodyOf(row: AnyRow, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
   try {
-    authenticated = await authenticate(request);
+    return await readBody(request, response);
   } catch (error) {
-    // Wrong credentials count as a stranger's request: guessing is limited by address.
-    if (error instanceof ApiError && error.status < 500 && hasCredentials(request)) await count(byAddress);
+    if (row.oversized !== undefined && error instanceof ApiError && error.status === 413) return undefined;
     throw error;
   }
-  const { identity, headers = {} } = authenticated;
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (!row.unlimited) await count(`account:${identity.account_id}`);
-  return authorize(identity, row.access);
 }
 
 async function answer(row: AnyRow, request: Request, response: Response): Promise<Reply> {
-  const body = await readBody(request, response);
+  const body = await readBodyOf(row, request, response);
   const caller = await identify(row, request, response);
   if (row.when && !row.when(settings)) throw notFound('route.not_found');
-  if (row.before && caller) await row.before(caller);
+  if (row.before && caller) await row.before(caller, request.params as Record<string, string>);
+  if (!body) throw unprocessable({ [row.oversized ?? '']: [{ key: 'request.too_large', values: {} }] });
   const params = row.params ? validate(row.params, request.params) : request.params;
   return row.handler({
     params: params as Record<string, string>,

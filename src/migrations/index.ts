@@ -8,12 +8,14 @@ import { ensurePartitions } from '../services/partitions';
 import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
+import * as messages from './0004-messages';
 
 /** Forward only; a migration that has landed is never edited. */
 const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [
   { name: '0001-initial', up: initial.up },
   { name: '0002-nonce-clearings', up: nonceClearings.up },
   { name: '0003-account-counts', up: accountCounts.up },
+  { name: '0004-messages', up: messages.up },
 ];
 
 /** Key of the transaction-level advisory lock under which migrations run. */

@@ -52,6 +52,7 @@ AccountCreationRequestToken.belongsTo(AccountCreationToken, { as: 'creation_toke
 export * from './account';
 export * from './belongings';
 export * from './codes';
+export * from './message';
 export * from './phone-country';
 export * from './space';
 export * from './statistics';

@@ -9,7 +9,13 @@ interface PendingCode {
   updated_at: string | null;
 }
 
-export interface AccountView {
+export interface Belongings {
+  dictionary: Record<string, string>;
+  types: { id: number; key: string }[];
+  actions: { id: number; key: string; code: string }[];
+}
+
+export interface AccountView extends Belongings {
   id: number;
   username: string;
   domain: string;
@@ -25,9 +31,6 @@ export interface AccountView {
   created_at: Date;
   updated_at: Date | null;
   passwords: { algorithm: string }[];
-  dictionary: Record<string, string>;
-  types: { id: number; key: string }[];
-  actions: { id: number; key: string; code: string }[];
   activation_expiration: { id: number; account_id: number; expires: string; created_at: string; updated_at: string } | null;
   confirmation_key: string | null;
   email_change_code: (PendingCode & { email: string }) | null;
@@ -35,15 +38,19 @@ export interface AccountView {
   provisioning: { token: string; created_at: string } | null;
 }
 
-export const ACCOUNT_VIEW = `
-SELECT a.id, a.username, a.domain, a.email, a.phone, a.display_name, a.dtmf_protocol, a.activated, a.blocked, a.admin,
-       a.confirmation_key, a.ip_address, a.user_agent, a.created_at, a.updated_at,
-  coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm) ORDER BY p.id) FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords,
+/** What hangs on the account `a`, as JSON; views share it. Actions are hidden while there is no DTMF protocol (data-model.md, «Derived»). */
+export const BELONGINGS = `
   coalesce((SELECT json_object_agg(e.key, e.value ORDER BY e.id) FROM account_dictionary_entries e WHERE e.account_id = a.id), '{}') AS dictionary,
   coalesce((SELECT json_agg(json_build_object('id', t.id, 'key', t.key) ORDER BY t.id)
               FROM account_account_type l JOIN account_types t ON t.id = l.account_type_id WHERE l.account_id = a.id), '[]') AS types,
   coalesce((SELECT json_agg(json_build_object('id', c.id, 'key', c.key, 'code', c.code) ORDER BY c.id)
-              FROM account_actions c WHERE c.account_id = a.id AND a.dtmf_protocol IS NOT NULL), '[]') AS actions,
+              FROM account_actions c WHERE c.account_id = a.id AND a.dtmf_protocol IS NOT NULL), '[]') AS actions`;
+
+export const ACCOUNT_VIEW = `
+SELECT a.id, a.username, a.domain, a.email, a.phone, a.display_name, a.dtmf_protocol, a.activated, a.blocked, a.admin,
+       a.confirmation_key, a.ip_address, a.user_agent, a.created_at, a.updated_at,
+  coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm) ORDER BY p.id) FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords,
+  ${BELONGINGS},
   (SELECT json_build_object('id', x.id, 'account_id', x.account_id, 'expires', x.expires, 'created_at', x.created_at, 'updated_at', x.updated_at)
      FROM activation_expirations x WHERE x.account_id = a.id) AS activation_expiration,
   (SELECT json_build_object('email', c.email, 'code', c.code, 'ip', c.ip, 'user_agent', c.user_agent, 'created_at', c.created_at, 'updated_at', c.updated_at)

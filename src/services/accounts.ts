@@ -192,6 +192,21 @@ export async function updateAccount(id: number, account: ChangedAccount, scope: 
   });
 }
 
+export interface ScopedAccount {
+  id: number;
+  username: string;
+  domain: string;
+}
+
+/** @param scope domain to which the caller is confined; null: none */
+export async function findAccountInScope(id: number, scope: string | null): Promise<ScopedAccount | null> {
+  const [account] = await rows<ScopedAccount>(
+    'SELECT id, username, domain FROM accounts WHERE id = $1 AND ($2::text IS NULL OR domain = $2)',
+    [id, scope],
+  );
+  return account ?? null;
+}
+
 export type AccountFlag = 'activated' | 'blocked';
 
 /** Activates, blocks, or the contrary. @returns whether there is such an account in the scope */

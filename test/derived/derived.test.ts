@@ -53,7 +53,7 @@ describe('settings', () => {
       'DATABASE_URL=(hidden): must begin with postgres:// or postgresql://',
       'ACCOUNT_USERNAME_REGEX=(: must be a regular expression',
       'APP_DANGEROUS_ENDPOINTS=maybe: must be true or false',
-      'WORKER_QUEUES=push,fax: must be queue names separated by commas, of push, sms, email, api-keys, statistics, maintenance',
+      'WORKER_QUEUES=push,fax: must be queue names separated by commas, of push, sms, email, messages, api-keys, statistics, maintenance',
       'LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent',
       'APNS_KEY_ID is missing: APNS_KEY_FILE needs it',
       'APNS_TEAM_ID is missing: APNS_KEY_FILE needs it',
@@ -158,7 +158,7 @@ describe('data model', () => {
     await maintenance.query('CREATE DATABASE ten_at_once');
     const fresh = withDatabase(testServers().maintenanceUrl, 'ten_at_once');
     const applied = await Promise.all(Array.from({ length: 10 }, () => migrate(fresh)));
-    expect(applied.flat()).toEqual(['0001-initial', '0002-nonce-clearings', '0003-account-counts']);
+    expect(applied.flat()).toEqual(['0001-initial', '0002-nonce-clearings', '0003-account-counts', '0004-messages']);
     await maintenance.query('DROP DATABASE ten_at_once');
     await maintenance.end();
   });

@@ -1,0 +1,44 @@
+// Devices of an account, as the registrar knows them.
+import { notFound } from '../errors';
+import { ok, route, type AnyRow, type Caller } from '../http/route';
+import { deleteDevice, findDevices } from '../services/devices';
+import type { Address } from '../services/statistics';
+import { presentDevice } from './presenters';
+import { pathText, requireAccount } from './scope';
+import { shapes } from './shapes';
+
+/** The same two for the caller's own account and for one that is named. */
+function rowsOf(whose: 'me' | ':id'): AnyRow[] {
+  const of = whose === 'me' ? 'the own account' : 'an account';
+  const shared = { access: whose === 'me' ? 'user' : 'admin', group: 'Accounts devices' } as const;
+  const base = `/accounts/${whose}/devices` as const;
+  const accountOf = async (caller: Caller, params: Record<string, string>): Promise<Address> =>
+    whose === 'me' ? caller : requireAccount(params['id'] ?? '', caller);
+  const away = 'The registrar does not answer, or is not configured';
+  return [
+    route({
+      ...shared,
+      method: 'get',
+      path: base,
+      summary: `Lists the registered devices of ${of}`,
+      answers: { 200: { description: 'Devices by uuid', schema: shapes.devices }, 404: 'No such account', 503: away },
+      handler: async ({ caller, params }) => {
+        const devices = await findDevices(await accountOf(caller, params));
+        return ok(Object.fromEntries(devices.map((device) => [device.uuid, presentDevice(device)])));
+      },
+    }),
+    route({
+      ...shared,
+      method: 'delete',
+      path: `${base}/:uuid`,
+      summary: `Removes a device of ${of} from the registrar`,
+      answers: { 200: { description: 'Removed', schema: shapes.empty }, 404: 'No such account or device', 503: away },
+      handler: async ({ caller, params }) => {
+        if (!(await deleteDevice(await accountOf(caller, params), pathText(params.uuid)))) throw notFound('device.not_found');
+        return ok();
+      },
+    }),
+  ];
+}
+
+export const devices = [...rowsOf('me'), ...rowsOf(':id')];

@@ -1,0 +1,35 @@
+// Push notifications that the SIP proxy or an app sends through us.
+import Joi from 'joi';
+import { ok, route } from '../http/route';
+import type { PushType } from '../queues';
+import { sendPush } from '../services/pushes';
+import { callId, deviceOf, pushTarget, type PushTarget } from './schemas';
+import { shapes } from './shapes';
+
+interface Push extends PushTarget {
+  type: PushType;
+  call_id?: string;
+}
+
+export const pushNotifications = [
+  route({
+    method: 'post',
+    path: '/push_notification',
+    access: 'user',
+    group: 'Push notifications',
+    summary: 'Sends a push notification to a device',
+    body: Joi.object<Push, true>({
+      ...pushTarget,
+      type: Joi.string().valid('background', 'message', 'call').empty(null).required() as Joi.StringSchema<PushType>,
+      call_id: callId(),
+    }),
+    answers: {
+      200: { description: 'The push service took it', schema: shapes.empty },
+      503: 'Not sent: not configured, refused, device unknown, or no answer in time',
+    },
+    handler: async ({ body }) => {
+      await sendPush({ kind: 'notification', ...deviceOf(body), type: body.type, call_id: body.call_id ?? null });
+      return ok();
+    },
+  }),
+];

@@ -1,0 +1,91 @@
+// vCards that an account keeps with us: its own, or one that an admin manages.
+import Joi from 'joi';
+import { notFound, unprocessable } from '../errors';
+import { created, ok, route, type AnyRow, type Caller, type Reply } from '../http/route';
+import type { Vcard } from '../services/vcards';
+import { createVcard, deleteVcard, findVcard, findVcards, replaceVcard, type StoredVcard } from '../services/vcards-storage';
+import { presentVcard } from './presenters';
+import { pathText, requireAccount } from './scope';
+import { vcard } from './schemas';
+import { shapes } from './shapes';
+
+const body = Joi.object<{ vcard: Vcard }, true>({ vcard: vcard().required() });
+
+function present(stored: StoredVcard | null): Reply {
+  if (!stored) throw notFound('vcard.not_found');
+  return ok(presentVcard(stored));
+}
+
+/** The same five for the caller's own account and for one that is named. */
+function rowsOf(whose: 'me' | ':id'): AnyRow[] {
+  const of = whose === 'me' ? 'the own account' : 'an account';
+  const shared = { access: whose === 'me' ? 'user' : 'admin', group: 'vCards storage' } as const;
+  const base = `/accounts/${whose}/vcards-storage` as const;
+  // `id` is in the path of an admin's rows only.
+  const accountOf = async (caller: Caller, params: Record<string, string>): Promise<number> =>
+    whose === 'me' ? caller.account_id : (await requireAccount(params['id'] ?? '', caller)).id;
+  return [
+    route({
+      ...shared,
+      method: 'get',
+      path: base,
+      summary: `Lists the vCards of ${of}, by UID`,
+      answers: { 200: { description: 'vCards by UID', schema: shapes.vcards }, 404: 'No such account' },
+      handler: async ({ caller, params }) => {
+        const stored = await findVcards(await accountOf(caller, params));
+        return ok(Object.fromEntries(stored.map((row) => [row.uuid, presentVcard(row)])));
+      },
+    }),
+    route({
+      ...shared,
+      method: 'get',
+      path: `${base}/:uuid`,
+      summary: `Shows a vCard of ${of}`,
+      answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
+      handler: async ({ caller, params }) => present(await findVcard(await accountOf(caller, params), pathText(params.uuid))),
+    }),
+    route({
+      ...shared,
+      method: 'post',
+      path: base,
+      summary: `Stores a vCard for ${of}`,
+      description: 'Version 2.1, 3.0 or 4.0, with exactly one FN and one UID.',
+      body,
+      oversized: 'vcard',
+      answers: {
+        201: { description: 'The vCard', schema: shapes.vcard },
+        404: 'No such account',
+        409: 'The account has a vCard with this UID',
+      },
+      handler: async ({ caller, params, body: { vcard: card } }) =>
+        created(presentVcard(await createVcard(await accountOf(caller, params), card))),
+    }),
+    route({
+      ...shared,
+      method: 'put',
+      path: `${base}/:uuid`,
+      summary: `Replaces a vCard of ${of}`,
+      description: 'Its UID is the one in the address.',
+      body,
+      oversized: 'vcard',
+      answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
+      handler: async ({ caller, params, body: { vcard: card } }) => {
+        if (card.uid !== params.uuid) throw unprocessable({ vcard: [{ key: 'vcard.other_uid', values: { attribute: 'vcard' } }] });
+        return present(await replaceVcard(await accountOf(caller, params), card));
+      },
+    }),
+    route({
+      ...shared,
+      method: 'delete',
+      path: `${base}/:uuid`,
+      summary: `Deletes a vCard of ${of}`,
+      answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account or vCard' },
+      handler: async ({ caller, params }) => {
+        if (!(await deleteVcard(await accountOf(caller, params), pathText(params.uuid)))) throw notFound('vcard.not_found');
+        return ok();
+      },
+    }),
+  ];
+}
+
+export const vcardsStorage = [...rowsOf('me'), ...rowsOf(':id')];
