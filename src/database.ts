@@ -75,8 +75,9 @@ export async function rows<Row extends object>(sql: string, bind: unknown[] = []
 
 /** Runs a statement whose rows nobody wants; gives how many it changed. */
 export async function execute(sql: string, bind: unknown[] = []): Promise<number> {
-  const [, result] = (await database.query(sql, { bind })) as [unknown, { rowCount?: number } | undefined];
-  return result?.rowCount ?? 0;
+  // Of an INSERT Sequelize gives the number itself.
+  const [, result] = (await database.query(sql, { bind })) as [unknown, { rowCount?: number } | number | undefined];
+  return typeof result === 'number' ? result : (result?.rowCount ?? 0);
 }
 
 // Classes 08 connection, 53 resources (too many connections), 57P0x shutdown or starting up, 58 system error; 25006: a standby.

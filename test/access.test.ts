@@ -149,6 +149,16 @@ const FOR_USERS = [
   'post /accounts/me/email',
   'post /accounts/me/phone/request',
   'post /accounts/me/phone',
+  'get /accounts/me/devices',
+  'delete /accounts/me/devices/:uuid',
+  'get /accounts/me/contacts',
+  'get /accounts/me/contacts/:sip',
+  'get /accounts/me/vcards-storage',
+  'get /accounts/me/vcards-storage/:uuid',
+  'post /accounts/me/vcards-storage',
+  'put /accounts/me/vcards-storage/:uuid',
+  'delete /accounts/me/vcards-storage/:uuid',
+  'post /push_notification',
 ];
 
 test('who may call what is said twice: here and in the rows', () => {
