@@ -17,14 +17,19 @@ const VERSIONS = new Set(['2.1', '3.0', '4.0']);
 const EXACTLY_ONCE = ['VERSION', 'FN', 'UID'];
 const AT_MOST_ONCE = ['KIND', 'N', 'BDAY', 'ANNIVERSARY', 'GENDER', 'REV', 'PRODID'];
 
-/** Properties of RFC 6350, which vcard4 knows. Later ones it would refuse: they are not shown to it. */
+/** Properties and parameters of RFC 6350, which vcard4 knows. Later ones it would refuse: they are not shown to it. */
 const RFC_6350 = new Set(
   `SOURCE KIND XML FN N NICKNAME PHOTO BDAY ANNIVERSARY GENDER ADR TEL EMAIL IMPP LANG TZ GEO TITLE ROLE LOGO ORG MEMBER RELATED
    CATEGORIES NOTE PRODID REV SOUND UID CLIENTPIDMAP URL VERSION KEY FBURL CALADRURI CALURI`.split(/\s+/),
 );
 
-/** `group.NAME;PARAM=value,"value":text`; version 2.1 has parameters without a value, too. */
-const PROPERTY = /^(?:[A-Za-z0-9-]+\.)?([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+(?:=(?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)?)*):(.*)$/su;
+const RFC_6350_PARAMETERS = new Set('LANGUAGE VALUE PREF ALTID PID TYPE MEDIATYPE CALSCALE SORT-AS GEO TZ LABEL CC INDEX LEVEL'.split(' '));
+
+const VALUE = '(?:"[^"]*"|[^";:,]*)';
+/** `;NAME=value,"value"`; version 2.1 has parameters without a value, too. */
+const PARAMETER = `;([A-Za-z0-9-]+)(?:=${VALUE}(?:,${VALUE})*)?`;
+/** `group.NAME;parameters:text`. */
+const PROPERTY = new RegExp(`^((?:[A-Za-z0-9-]+\\.)?)([A-Za-z0-9-]+)((?:${PARAMETER.replace('(', '(?:')})*):(.*)$`, 'su');
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f]|\p{Surrogate}/u;
 
@@ -79,15 +84,21 @@ interface Property {
   name: string;
   value: string;
   line: string;
+  /** The line without the parameters that vcard4 does not know. */
+  shown: string;
 }
 
 function readProperty(line: string): Property {
+  const shortened = line.length > 40 ? `${line.slice(0, 40)}…` : line;
   const head = line.indexOf(':');
-  if (head > LONGEST_HEAD || (head < 0 && line.length > LONGEST_HEAD)) throw refuse('vcard.line', { line: `${line.slice(0, 40)}…` });
-  const match = PROPERTY.exec(line);
-  if (!match?.[1]) throw refuse('vcard.line', { line: line.length > 40 ? `${line.slice(0, 40)}…` : line });
-  return { name: match[1].toUpperCase(), value: match[3] ?? '', line };
+  if (head > LONGEST_HEAD || (head < 0 && line.length > LONGEST_HEAD)) throw refuse('vcard.line', { line: shortened });
+  const [whole, group = '', name = '', parameters = '', value = ''] = PROPERTY.exec(line) ?? [];
+  if (whole === undefined) throw refuse('vcard.line', { line: shortened });
+  const known = [...parameters.matchAll(new RegExp(PARAMETER, 'gu'))].filter(([, parameter = '']) => isKnownParameter(parameter));
+  return { name: name.toUpperCase(), value, line, shown: `${group}${name}${known.map(([text]) => text).join('')}:${value}` };
 }
+
+const isKnownParameter = (name: string): boolean => RFC_6350_PARAMETERS.has(name.toUpperCase());
 
 const unescapeText = (text: string): string =>
   text.replace(/\\([\\,;nN])/g, (_, character: string) => (character.toLowerCase() === 'n' ? '\n' : character));
@@ -110,7 +121,7 @@ function readVcard(text: string): Vcard {
   if (uid === '') throw refuse('vcard.uid');
   if (uid.length > LONGEST_UID) throw refuse('vcard.uid_long', { limit: LONGEST_UID });
   if (version === '4.0') {
-    const known = properties.filter(({ name }) => RFC_6350.has(name)).map(({ line }) => line);
+    const known = properties.filter(({ name }) => RFC_6350.has(name)).map(({ shown }) => shown);
     try {
       parse(['BEGIN:VCARD', ...known, 'END:VCARD', ''].join('\r\n'));
     } catch (error) {
