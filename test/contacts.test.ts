@@ -242,7 +242,7 @@ describe('account types', () => {
     expect((await ask('GET', `/accounts/${person.id}`, admin.key)).json['types']).toEqual([]);
   });
 
-  test.each([[{}], [{ key: 'Upper' }], [{ key: 'é' }], [{ key: 'a b' }], [{ key: 'k'.repeat(65) }], [{ key: 'k\n' + 'x' }], [{ key: 5 }]])(
+  test.each([[{}], [{ key: 'Upper' }], [{ key: 'é' }], [{ key: 'a b' }], [{ key: 'k'.repeat(65) }], [{ key: 'k\nx' }], [{ key: 5 }]])(
     '%j is refused by its field',
     async (body) => {
       for (const [method, route] of [

@@ -173,7 +173,7 @@ describe('vCards storage', () => {
       ['PUT', '/u'],
     ] as const) {
       const { status, json } = await system.api(`/accounts/me/vcards-storage${route}`, { method, key: alice.key, body: { vcard } });
-      expect([status, Object.keys((json['errors'] ?? {}) as object), typeof json['message']]).toEqual([422, ['vcard'], 'string']);
+      expect([status, Object.keys(json['errors'] ?? {}), typeof json['message']]).toEqual([422, ['vcard'], 'string']);
     }
   });
 
