@@ -192,7 +192,7 @@ export const table = {
   FLEXISIP_REDIS_URL: address(['redis', 'rediss'], "the Redis of Flexisip's registrar, where devices are read"),
   APP_KEY: optionalText('secret from which the DIGEST opaque and cookies are derived; npm start makes one and keeps it', secret),
   APP_NAME: text('FlexiAPI', 'name of the service in messages'),
-  APP_URL: optionalText('the public address, used in links; http://localhost:$PORT where unset'),
+  APP_URL: optionalText('the public address, used in links; http://localhost:$PORT where unset, https where web serves TLS'),
   APP_SIP_DOMAIN: text('sip.example.org', "the default space's domain"),
   ACCOUNT_REALM: optionalText("DIGEST realm; the account's domain where unset"),
   TRUST_PROXY: trustProxy('from which hops X-Forwarded-For is believed: a number of hops, or addresses and networks'),
@@ -254,7 +254,7 @@ export const table = {
   PUSH_TIMEOUT_SECONDS: integer(4, "how long a request waits for its push's result before it answers 503", { min: 1, max: 60 }),
   SMS_TIMEOUT_SECONDS: integer(10, 'the same for an SMS', { min: 1, max: 60 }),
   EMAIL_TIMEOUT_SECONDS: integer(10, 'the same for an email', { min: 1, max: 60 }),
-  TLS_CERT_FILE: optionalText('certificate; with TLS_KEY_FILE set, web serves TLS itself'),
+  TLS_CERT_FILE: optionalText('certificate with its chain, PEM; with TLS_KEY_FILE set, web serves TLS itself, HTTP/2 and HTTP/1.1, and takes a renewed one without a restart'),
   TLS_KEY_FILE: optionalText('key of that certificate'),
   WORKER_QUEUES: queueNames('queues that a worker serves'),
   WORKER_CONCURRENCY: integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),
@@ -329,7 +329,8 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
     }
   }
   if (faults.length > 0) throw new SettingsError(faults);
-  const appUrl = (values['APP_URL'] as string | undefined) ?? `http://localhost:${String(values['PORT'])}`;
+  const scheme = values['TLS_CERT_FILE'] === undefined ? 'http' : 'https';
+  const appUrl = (values['APP_URL'] as string | undefined) ?? `${scheme}://localhost:${String(values['PORT'])}`;
   values['APP_URL'] = appUrl.replace(/\/+$/, '');
   return Object.freeze(values) as Settings;
 }

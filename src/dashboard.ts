@@ -5,6 +5,7 @@ import { ExpressAdapter } from '@bull-board/express';
 import { serialize as serializeCookie } from 'cookie';
 import express, { Router, type NextFunction, type Request, type Response } from 'express';
 import { settings } from '../config';
+import { overBothVersions } from './both-versions';
 import { forbidden } from './errors';
 import { authorize } from './http/access';
 import { authenticate } from './http/authentication';
@@ -101,7 +102,7 @@ export function dashboard(): Router {
   });
   const router = Router();
   router.post('/sign-in', express.urlencoded({ extended: false, limit: '4kb' }), signIn);
-  router.use(guard, server.getRouter() as express.RequestHandler);
+  router.use(guard, overBothVersions(server.getRouter() as express.Express));
   // bull-board's own failures, Redis away among them.
   router.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
     writeError(response, error, languageOf(request)),

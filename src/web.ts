@@ -1,53 +1,46 @@
 // The process `web`: the API. Stateless; any number of them may run.
-import { createServer } from 'node:http';
 import { settings } from '../config';
 import { createApp } from './app';
+import { overBothVersions } from './both-versions';
 import { closeDatabase } from './database';
 import { log } from './log';
 import { closeQueues, openQueues } from './queues';
+import { createListener, type Listener } from './server';
 import { flushUses } from './services/api-keys';
 import { closeRegistrar } from './services/devices';
 import { statisticsIdle } from './services/statistics';
 import { dieOnUncaught, onShutdown } from './shutdown';
 
 dieOnUncaught();
-openQueues();
 
-const server = createServer(createApp());
-// Longer than a client (50 s) or a balancer keeps an idle connection: who closes first loses no request.
-server.keepAliveTimeout = 75_000;
-server.headersTimeout = 80_000;
-
-const IDLE_LOOK_MS = 50;
-let stopping = false;
-server.prependListener('request', (_request, response) => {
-  if (stopping) response.setHeader('connection', 'close');
-});
-server.on('error', (error: NodeJS.ErrnoException) => {
-  const reason =
-    error.code === 'EADDRINUSE' ? `PORT ${settings.PORT} of ${settings.HOST} is in use: stop what uses it, or set PORT` : error.message;
+function die(reason: string): never {
   process.stderr.write(`${reason}\n`);
   process.exit(1);
-});
+}
+
+function open(): Listener {
+  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, SHUTDOWN_GRACE_SECONDS: grace } = settings;
+  const tls = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined;
+  const handler = overBothVersions(createApp());
+  try {
+    return createListener(handler, tls, grace);
+  } catch (error) {
+    return die(`TLS_CERT_FILE=${certFile} and TLS_KEY_FILE=${keyFile} cannot be used: ${error instanceof Error ? error.message : ''}`);
+  }
+}
+
+openQueues();
+const { server, drain } = open();
+server.on('error', (error: NodeJS.ErrnoException) =>
+  die(error.code === 'EADDRINUSE' ? `PORT ${settings.PORT} of ${settings.HOST} is in use: stop what uses it, or set PORT` : error.message),
+);
 server.listen(settings.PORT, settings.HOST, () => {
-  log.info({ host: settings.HOST, port: settings.PORT }, 'web listens');
+  log.info({ host: settings.HOST, port: settings.PORT, tls: settings.TLS_CERT_FILE !== undefined }, 'web listens');
   process.send?.('ready');
 });
 
 onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
-  [
-    'http',
-    () =>
-      new Promise<void>((resolve) => {
-        stopping = true;
-        // A connection whose last answer was under way at close() stays open until it is idle: look again until none is left.
-        const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS);
-        server.close(() => {
-          clearInterval(idle);
-          resolve();
-        });
-      }),
-  ],
+  ['http', drain],
   ['statistics', statisticsIdle],
   ['api keys', flushUses],
   ['registrar', closeRegistrar],

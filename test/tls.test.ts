@@ -1,0 +1,224 @@
+// TLS by web itself: HTTP/2 for Flexisip, which speaks nothing else, and HTTP/1.1 for all others, the whole API alike over both.
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { request as httpsRequest } from 'node:https';
+import path from 'node:path';
+import { connect as tlsConnect } from 'node:tls';
+import { promisify } from 'node:util';
+import { Http2Client, type Http2Answer } from './helpers/http2';
+import { makeCertificate, type Certificate } from './helpers/pki';
+import { testServers } from './setup/servers';
+import { eventually, SPACE, startProcess, startSystem, type Account, type System } from './helpers/system';
+
+const run = promisify(execFile);
+const directory = mkdtempSync(path.join(testServers().directory, 'tls-'));
+const certFile = path.join(directory, 'cert.pem');
+const keyFile = path.join(directory, 'key.pem');
+let certificate: Certificate;
+let system: System;
+let reporter: Account;
+let client: Http2Client;
+
+function install(made: Certificate): void {
+  writeFileSync(certFile, made.cert);
+  writeFileSync(keyFile, made.key);
+}
+const portOf = (index: number): string => new URL(system.urls[index] ?? '').port;
+const urlOf = (index: number): string => `https://localhost:${portOf(index)}`;
+const open = (index = 0): Http2Client => new Http2Client(urlOf(index), certificate.cert);
+
+/** The same request over HTTP/1.1. */
+function overHttp1(method: string, route: string, headers: Record<string, string>, body?: string): Promise<Http2Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      {
+        port: portOf(0),
+        host: 'localhost',
+        ca: certificate.cert,
+        method,
+        path: route,
+        headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+      },
+    );
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+beforeAll(async () => {
+  certificate = await makeCertificate(directory);
+  install(certificate);
+  system = await startSystem({ webs: 1, workers: 1, environment: { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } });
+  reporter = await system.account('flexisip', { admin: true });
+  await system.rows("INSERT INTO passwords (account_id, password, algorithm) VALUES ($1, 'x', 'MD5'), ($1, 'y', 'SHA-256')", [reporter.id]);
+  client = open();
+});
+afterAll(async () => {
+  client.close();
+  await system.stop();
+});
+
+const message = (): Record<string, unknown> => ({
+  id: randomUUID(),
+  from: `alice@${SPACE}`,
+  sent_at: '2026-03-01T10:15:00Z',
+  encrypted: false,
+  conference_id: null,
+});
+
+describe('the same over HTTP/2 and HTTP/1.1', () => {
+  const json = JSON.stringify;
+  test.each<[string, string, string, Record<string, string>, string | undefined]>([
+    ['text', 'GET', '/api/ping', {}, undefined],
+    ['JSON', 'GET', '/api/accounts/me', { 'x-api-key': 'KEY' }, undefined],
+    ['HEAD', 'HEAD', '/api/accounts/me', { 'x-api-key': 'KEY' }, undefined],
+    ['nobody', 'GET', '/api/accounts/me', {}, undefined],
+    ['nothing there', 'GET', '/api/nowhere', {}, undefined],
+    ['wrong method', 'PATCH', '/api/ping', {}, undefined],
+    ['not JSON', 'POST', '/api/statistics/messages', { 'x-api-key': 'KEY' }, '{'],
+    ['fields', 'POST', '/api/statistics/messages', { 'x-api-key': 'KEY', 'accept-language': 'fr' }, '{}'],
+    ['content type', 'POST', '/api/accounts/auth_token', { 'content-type': 'text/plain' }, 'x'],
+    ['accept', 'GET', '/api/ping', { accept: 'text/css' }, undefined],
+    ['too large', 'POST', '/api/accounts/auth_token', {}, json({ x: 'x'.repeat(1_100_000) })],
+    ['a page', 'GET', '/creation_token/check/none', {}, undefined],
+    ['the documentation', 'GET', '/api', {}, undefined],
+    ['a file', 'GET', '/assets/swagger-ui/swagger-ui.css', {}, undefined],
+    ['the dashboard, signed out', 'GET', '/queues', { accept: 'text/html' }, undefined],
+    ['the dashboard', 'GET', '/queues/', { 'x-api-key': 'KEY', accept: 'text/html' }, undefined],
+    ['what the dashboard shows', 'GET', '/queues/api/queues', { 'x-api-key': 'KEY', accept: '*/*' }, undefined],
+    ['contacts as text', 'GET', '/contacts/vcard', { 'x-api-key': 'KEY' }, undefined],
+    ['provisioning', 'GET', '/provisioning', { 'x-linphone-provisioning': '1' }, undefined],
+    ['health', 'GET', '/health/ready', {}, undefined],
+  ])('%s', async (_name, method, route, given, body) => {
+    const headers = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value === 'KEY' ? reporter.key : value]));
+    const [two, one] = [await client.request(method, route, headers, body), await overHttp1(method, route, headers, body)];
+    expect(two.status).toBe(one.status);
+    const changing =
+      /("(timestamp|processedOn|finishedOn|uptime|ts|progress|used_memory|memory|delay|every|count|completed|jobs|counts|active)":|\d{10,})/;
+    if (!changing.test(one.text)) expect(two.text).toBe(one.text);
+    for (const name of ['content-type', 'cache-control', 'content-security-policy', 'allow', 'content-language', 'www-authenticate'])
+      expect([name, two.headers[name]]).toEqual([name, one.headers[name]]);
+    expect(two.headers['x-request-id']).toMatch(/./);
+  });
+
+  test('challenges: a header line an algorithm; the host picks the Space; the cookie is Secure', async () => {
+    const challenged = await client.request('GET', '/api/accounts/me', { from: `sip:flexisip@${SPACE}` });
+    expect(challenged.status).toBe(401);
+    expect(String(challenged.headers['www-authenticate']).match(/Digest realm/g)).toHaveLength(2);
+    await system.space('gone.example.org', { expireAt: new Date(Date.now() - 1000) });
+    const user = await system.account('some-user');
+    const at = (authority: string): Promise<Http2Answer> =>
+      client.request('GET', '/api/accounts/me', { ':authority': authority, 'x-api-key': user.key });
+    expect([(await at('gone.example.org:8443')).status, (await at(SPACE)).status]).toEqual([403, 200]);
+    const key = await client.request('GET', '/api/accounts/me/api_key', { 'x-api-key': user.key });
+    expect(String(key.headers['set-cookie'])).toContain('Secure');
+  });
+
+  test('a body whose length nobody announces; an empty DATA frame; no body at all', async () => {
+    const headers = { 'x-api-key': reporter.key };
+    expect((await client.request('POST', '/api/statistics/messages', headers, JSON.stringify(message()), { length: false })).status).toBe(
+      200,
+    );
+    // Flexisip says content-type and content-length: 0 on GET, too, and ends the stream with an empty DATA frame.
+    expect((await client.request('GET', '/api/spaces', { ...headers, accept: 'application/json' }, '')).status).toBe(200);
+    expect((await client.request('POST', '/api/account_creation_tokens', headers)).status).toBe(201);
+  });
+});
+
+test('curl --http2 and --http1.1', async () => {
+  const curl = async (version: string): Promise<string> =>
+    (
+      await run('curl', [
+        version,
+        '-sS',
+        '--cacert',
+        certificate.file,
+        '-o',
+        '/dev/null',
+        '-w',
+        '%{http_version} %{http_code} %{content_type}',
+        '-H',
+        `x-api-key: ${reporter.key}`,
+        `${urlOf(0)}/api/accounts/me`,
+      ])
+    ).stdout;
+  expect(await curl('--http2')).toBe('2 200 application/json');
+  expect(await curl('--http1.1')).toBe('1.1 200 application/json');
+});
+
+test('200 streams at once on one connection, as Flexisip sends them, each answered for itself', async () => {
+  const headers = { 'x-api-key': reporter.key, accept: 'application/json' };
+  const sent = Array.from({ length: 200 }, () => message());
+  const posted = await Promise.all(sent.map((each) => client.request('POST', '/api/statistics/messages', headers, JSON.stringify(each))));
+  expect(posted.map(({ status, text }) => `${status} ${text}`)).toEqual(sent.map(() => '200 {}'));
+  const patched = await Promise.all(
+    sent.map(({ id }, n) =>
+      client.request(
+        'PATCH',
+        // The device's quotes and brackets are not escaped on the wire.
+        `/api/statistics/messages/${n % 2 === 0 ? String(id) : 'unknown'}/to/bob@other.org/devices/"<urn:uuid:${n}>"`,
+        headers,
+        JSON.stringify({ last_status: 200, received_at: '2026-03-01T10:15:01Z' }),
+      ),
+    ),
+  );
+  expect(patched.map(({ status }) => status)).toEqual(sent.map((_, n) => (n % 2 === 0 ? 201 : 400)));
+  expect(client.goaways).toBe(0);
+  const [count] = await system.rows("SELECT count(*)::int AS n FROM statistics_message_devices WHERE device_id LIKE '\"<urn:uuid:%'");
+  expect(count).toEqual({ n: 100 });
+});
+
+test('SIGTERM with 200 streams under way: all are answered and stored, then GOAWAY, then the end', async () => {
+  const web = await system.startWeb();
+  const other = open(system.urls.length - 1);
+  const headers = { 'x-api-key': reporter.key };
+  await other.request('GET', '/api/accounts/me', headers);
+  const sent = Array.from({ length: 200 }, () => message());
+  const answers = Promise.all(sent.map((each) => other.request('POST', '/api/statistics/messages', headers, JSON.stringify(each))));
+  // Under way at the server, not only on the wire.
+  await eventually(
+    () => system.rows('SELECT 1 FROM statistics_messages WHERE id = ANY ($1)', [sent.map(({ id }) => id)]),
+    (rows) => rows.length > 0,
+  );
+  const ended = web.end('SIGTERM');
+  expect((await answers).map(({ status }) => status)).toEqual(sent.map(() => 200));
+  expect(await ended).toBe(0);
+  expect(other.goaways).toBeGreaterThan(0);
+  const stored = await system.rows('SELECT 1 FROM statistics_messages WHERE id = ANY ($1)', [sent.map(({ id }) => id)]);
+  expect(stored).toHaveLength(200);
+  system.urls.pop();
+});
+
+test('a renewed certificate is taken without a restart; a broken one is not', async () => {
+  const fingerprint = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = tlsConnect({ port: Number(portOf(0)), host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] }, () => {
+        resolve(socket.getPeerCertificate().fingerprint256);
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+  const before = await fingerprint();
+  writeFileSync(certFile, 'not a certificate');
+  await eventually(
+    () => Promise.resolve(system.webs[0]?.output() ?? ''),
+    (output) => output.includes('cannot be used'),
+  );
+  expect(await fingerprint()).toBe(before);
+  install(await makeCertificate(mkdtempSync(path.join(directory, 'renewed-'))));
+  await eventually(fingerprint, (now) => now !== before);
+  // The connection from before is the same still.
+  expect((await client.request('GET', '/api/ping')).text).toBe('pong');
+});
+
+test('a certificate that cannot be used stops the start with its name', async () => {
+  const failed = startProcess('src/web.js', { ...system.environment, TLS_CERT_FILE: '/nowhere.pem' }, /web listens/);
+  await expect(failed).rejects.toThrow(/TLS_CERT_FILE=\/nowhere\.pem and TLS_KEY_FILE=.* cannot be used/);
+});
