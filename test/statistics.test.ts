@@ -1,6 +1,7 @@
 // Job 2: Flexisip reports statistics.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
+import { BIN_STARTS } from '../src/services/histogram';
 import { SPACE, eventually, startSystem, type Account, type Answer, type System } from './helpers/system';
 
 let system: System;
@@ -24,13 +25,17 @@ const call = (change: object = {}): Record<string, unknown> => ({
   ...change,
 });
 const rollup = (kind: 'message' | 'call'): Promise<Record<string, unknown>[]> =>
-  system.rows(`SELECT *, hour::text AS hour FROM statistics_${kind}_rollups AS r ORDER BY r.hour, domain, direction`);
+  system.rows(`SELECT *, hour::text AS hour FROM statistics_${kind}_rollups AS r WHERE domain <> '' ORDER BY r.hour, domain, direction`);
 
 beforeAll(async () => {
   system = await startSystem({ webs: 2, workers: 1, environment: { TZ: 'Asia/Kolkata' } });
   reporter = await system.account('flexisip', { admin: true });
 });
 afterAll(() => system.stop());
+
+/** One duration, in seconds, as counted in bins. */
+const counted = (seconds: number): number[] =>
+  BIN_STARTS.map((start, bin) => (start <= seconds && seconds < (BIN_STARTS[bin + 1] ?? Infinity) ? 1 : 0));
 
 test('a message from its sending to the rollup, as Flexisip reports it', async () => {
   const sent = message({ id: 'a'.repeat(64), to: { 'bob@other.org': { '"<urn:uuid:1>"': null } }, sent_at: '2026-01-01T12:30:00+02:00' });
@@ -67,8 +72,12 @@ test('a message from its sending to the rollup, as Flexisip reports it', async (
       encrypted: 0,
       devices: 1,
       delivered: 1,
+      delays: counted(60),
     },
-    { domain: SPACE, direction: 'from', hour: rows[0]?.['hour'], messages: 1, encrypted: 0, devices: 1, delivered: 1 },
+    { domain: SPACE, direction: 'from', hour: rows[0]?.['hour'], messages: 1, encrypted: 0, devices: 1, delivered: 1, delays: counted(60) },
+  ]);
+  expect(await system.rows("SELECT messages, delays FROM statistics_message_rollups WHERE domain = ''")).toEqual([
+    { messages: 1, delays: counted(60) },
   ]);
   expect(await system.rows("SELECT hour = '2026-01-01T10:00:00Z' AS utc FROM statistics_message_rollups LIMIT 1")).toEqual([{ utc: true }]);
 });
@@ -135,6 +144,8 @@ test('a call: ringing and its end come apart, and neither blanks the other', asy
     () => rollup('call'),
     (rows) => rows.length === 2 && rows.every((row) => row['answered'] === 1 && Number(row['seconds']) === 65),
   );
+  const [row] = await rollup('call');
+  expect(row).toMatchObject({ calls: 1, missed: 0, ended: 1, durations: counted(65), rings: counted(3) });
 });
 
 test('what has no parent is an error for its sender only', async () => {

@@ -50,7 +50,8 @@ export const sipAddress = (): Joi.ObjectSchema<Address> =>
     if (typeof value !== 'string') return helpers.error('message:field.string');
     const address = value.trim().replace(/^sip:/i, '');
     const at = address.lastIndexOf('@');
-    const [username, domain] = [address.slice(0, at), address.slice(at + 1)];
+    // A domain's letter case means nothing (RFC 3261 19.1.4); kept, it would split its figures.
+    const [username, domain] = [address.slice(0, at), address.slice(at + 1).toLowerCase()];
     if (at < 1 || domain === '' || UNSTORABLE.test(address)) return helpers.error('message:field.sip_address');
     if (username.length > 256 || domain.length > 256) return helpers.error('message:field.max', { limit: 256 });
     return { username, domain } satisfies Address;

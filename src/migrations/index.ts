@@ -9,6 +9,7 @@ import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
 import * as messages from './0004-messages';
+import * as statisticsReading from './0005-statistics-reading';
 
 /** Forward only; a migration that has landed is never edited. */
 const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [
@@ -16,6 +17,7 @@ const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<
   { name: '0002-nonce-clearings', up: nonceClearings.up },
   { name: '0003-account-counts', up: accountCounts.up },
   { name: '0004-messages', up: messages.up },
+  { name: '0005-statistics-reading', up: statisticsReading.up },
 ];
 
 /** Key of the transaction-level advisory lock under which migrations run. */

@@ -13,6 +13,7 @@ export const varchar = (length: number): ModelAttributeColumnOptions['type'] => 
 export const DATE = DataTypes.DATE;
 export const BOOLEAN = DataTypes.BOOLEAN;
 export const INTEGER = DataTypes.INTEGER;
+export const INTEGERS = DataTypes.ARRAY(DataTypes.INTEGER);
 export const SMALLINT = DataTypes.SMALLINT;
 export const BIGINT = DataTypes.BIGINT;
 export const TEXT = DataTypes.TEXT;

@@ -1,7 +1,7 @@
 // Raw statistics events, the keys that keep their ids unique, and their rollups by hour.
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database } from '../database';
-import { BIGINT, BOOLEAN, DATE, dated, INTEGER, optional, required, TEXT, varchar } from './columns';
+import { BIGINT, BOOLEAN, DATE, dated, INTEGER, INTEGERS, optional, required, TEXT, varchar } from './columns';
 
 export class StatisticsMessageKey extends Model<InferAttributes<StatisticsMessageKey>, InferCreationAttributes<StatisticsMessageKey>> {
   declare id: string;
@@ -173,6 +173,7 @@ export class StatisticsMessageRollup extends Model<
   declare encrypted: number;
   declare devices: number;
   declare delivered: number;
+  declare delays: number[];
 }
 StatisticsMessageRollup.init(
   {
@@ -183,6 +184,7 @@ StatisticsMessageRollup.init(
     encrypted: required(INTEGER),
     devices: required(INTEGER),
     delivered: required(INTEGER),
+    delays: required(INTEGERS),
   },
   { sequelize: database, tableName: 'statistics_message_rollups' },
 );
@@ -193,8 +195,11 @@ export class StatisticsCallRollup extends Model<InferAttributes<StatisticsCallRo
   declare hour: Date;
   declare calls: number;
   declare answered: number;
+  declare missed: number;
   declare ended: number;
   declare seconds: number;
+  declare durations: number[];
+  declare rings: number[];
 }
 StatisticsCallRollup.init(
   {
@@ -203,8 +208,24 @@ StatisticsCallRollup.init(
     hour: { ...required(DATE), primaryKey: true },
     calls: required(INTEGER),
     answered: required(INTEGER),
+    missed: required(INTEGER),
     ended: required(INTEGER),
     seconds: required(BIGINT),
+    durations: required(INTEGERS),
+    rings: required(INTEGERS),
   },
   { sequelize: database, tableName: 'statistics_call_rollups' },
+);
+
+/** One row at most: hours before `raw_since` have no raw events any more, only rollups. */
+export class StatisticsRetention extends Model<InferAttributes<StatisticsRetention>, InferCreationAttributes<StatisticsRetention>> {
+  declare id: CreationOptional<number>;
+  declare raw_since: Date;
+}
+StatisticsRetention.init(
+  {
+    id: { ...required(INTEGER, 1), primaryKey: true },
+    raw_since: required(DATE),
+  },
+  { sequelize: database, tableName: 'statistics_retention' },
 );
