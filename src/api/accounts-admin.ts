@@ -11,7 +11,7 @@ import type { PasswordAlgorithm } from '../services/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces';
 import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
 import { pathId, pathSip, scopeOf } from './scope';
-import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, password, phone, text, username } from './schemas';
+import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, pageNumber, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
 
 interface AccountBody {
@@ -89,9 +89,7 @@ function pageNumbers(current: number, last: number): (number | null)[] {
   return shown.flatMap((page, index) => (index > 0 && page - (shown[index - 1] ?? 0) > 1 ? [null, page] : [page]));
 }
 
-async function list({ caller, query }: Call<string, unknown, 'admin'>): Promise<Reply> {
-  const asked = query('page') ?? '1';
-  const page = /^[1-9]\d{0,8}$/.test(asked) ? Number(asked) : 1;
+async function list({ caller, query: { page } }: Call<string, unknown, 'admin', { page: number }>): Promise<Reply> {
   const { total, accounts } = await findAccountPage(page, scopeOf(caller));
   const last = Math.max(1, Math.ceil(total / PER_PAGE));
   const path = `${settings.APP_URL}/api/accounts`;
@@ -166,7 +164,7 @@ export const accountsAdmin = [
     method: 'get',
     path: '/accounts',
     summary: 'Lists accounts, 20 a page, by id',
-    description: '`?page=N`',
+    query: Joi.object<{ page: number }, true>({ page: pageNumber() }),
     answers: { 200: { description: 'A page', schema: shapes.accountPage } },
     handler: list,
   }),

@@ -18,6 +18,7 @@ import { ping } from './ping';
 import { pushNotifications } from './push-notifications';
 import { spaces } from './spaces';
 import { statistics } from './statistics';
+import { statisticsReading } from './statistics-reading';
 import { vcardsStorage } from './vcards-storage';
 
 export const endpoints: readonly AnyRow[] = [
@@ -40,4 +41,5 @@ export const endpoints: readonly AnyRow[] = [
   pushNotifications,
   phoneCountries,
   statistics,
+  statisticsReading,
 ].flat();

@@ -1,6 +1,6 @@
 // Fields that several endpoints share (api.md 1.4). Rules of ours fail with `message:<key>`.
 import Joi from 'joi';
-import { DateTime } from 'luxon';
+import { DateTime, IANAZone } from 'luxon';
 import { settings } from '../../config';
 import type { PushDevice, PushProvider } from '../queues';
 import type { Address } from '../services/statistics';
@@ -37,12 +37,34 @@ export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema =
   }) as unknown as Joi.NumberSchema;
 
 /** ISO 8601 date or date-time; no zone = UTC. Years 1 to 9999: others have no ISO form that everybody reads. */
+function parseIso(value: unknown): DateTime | null {
+  if (typeof value !== 'string' || !/^\d{4}/.test(value)) return null;
+  const parsed = DateTime.fromISO(value, { zone: 'utc' });
+  return parsed.isValid && parsed.year >= 1 && parsed.year <= 9999 ? parsed : null;
+}
 export const isoDate = (): Joi.DateSchema =>
   custom({ type: 'string', format: 'date-time', description: 'ISO 8601 date or date-time; no zone = UTC' }, (value: unknown, helpers) => {
-    if (typeof value !== 'string' || !/^\d{4}/.test(value)) return helpers.error('message:field.date');
-    const parsed = DateTime.fromISO(value, { zone: 'utc' });
-    return parsed.isValid && parsed.year >= 1 && parsed.year <= 9999 ? parsed.toJSDate() : helpers.error('message:field.date');
+    return parseIso(value)?.toJSDate() ?? helpers.error('message:field.date');
   }) as unknown as Joi.DateSchema;
+
+/** The same as the text it came as, where what «no zone» means is said by another field. In a query a `+` arrives as a space. */
+export const isoText = (): Joi.StringSchema =>
+  custom({ type: 'string', format: 'date-time' }, (value: unknown, helpers) => {
+    const moment = typeof value === 'string' ? value.trim().replace(/ (?=\d\d:?\d\d$)/, '+') : value;
+    return parseIso(moment) ? moment : helpers.error('message:field.date');
+  }) as unknown as Joi.StringSchema;
+
+/** An IANA time zone. */
+export const timeZone = (): Joi.StringSchema =>
+  custom({ type: 'string', examples: ['Europe/Paris'] }, (value: unknown, helpers) =>
+    typeof value === 'string' && IANAZone.isValidZone(value) ? value : helpers.error('message:field.time_zone'),
+  ) as unknown as Joi.StringSchema;
+
+/** The number of a page; what is none is the first (api.md 1.5). */
+export const pageNumber = (): Joi.NumberSchema =>
+  custom({ type: 'integer', minimum: 1 }, (value: unknown) =>
+    typeof value === 'string' && /^[1-9]\d{0,8}$/.test(value) ? Number(value) : 1,
+  ).default(1) as unknown as Joi.NumberSchema;
 
 /** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part ≤ 256. */
 export const sipAddress = (): Joi.ObjectSchema<Address> =>

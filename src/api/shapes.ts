@@ -194,6 +194,20 @@ export const shapes = {
     Joi.object({ uuid: Joi.string().required(), user_agent: Joi.string().allow('').required(), update_time: date.required() }),
   ),
   message: Joi.object({ id: Joi.string().allow('').required() }),
+  reading: (figures: readonly string[]): Joi.Schema => {
+    const values = Object.fromEntries(figures.map((figure) => [figure, maybe(Joi.number())]));
+    const period = { period: Joi.string().required(), from: date.required(), to: date.required(), ...values };
+    return Joi.object({
+      from: date.required(),
+      to: date.required(),
+      by: Joi.string().required(),
+      timezone: Joi.string().required(),
+      domain: maybe(Joi.string()),
+      direction: Joi.string().required(),
+      total: Joi.object(values).required(),
+      periods: Joi.array().items(Joi.object(period)).required(),
+    });
+  },
   error: Joi.object({
     message: Joi.string().required(),
     errors: Joi.object().pattern(Joi.string(), Joi.array().items(Joi.string())),

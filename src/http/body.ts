@@ -2,30 +2,35 @@
 import Negotiator from 'negotiator';
 import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../errors';
+import type { Format } from './route';
 
 const LIMIT = 1024 * 1024;
 const MAX_DEPTH = 32;
+const JSON_ALONE: readonly Format[] = ['application/json'];
 /** Typed by people as they are: never trimmed (api.md 1.1). */
 const VERBATIM = new Set(['password', 'old_password']);
 
 const readRaw = express.raw({ type: () => true, limit: LIMIT });
 
-const refuse = (status: number, key: 'request.too_large' | 'request.content_type' | 'request.accept'): ApiError =>
-  new ApiError(status, { key, values: {} });
+const refuse = (
+  status: number,
+  key: 'request.too_large' | 'request.content_type' | 'request.accept',
+  values: Record<string, string> = {},
+): ApiError => new ApiError(status, { key, values });
 
 function hasBody(request: Request): boolean {
   const length = request.headers['content-length'];
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-/** A parameter of the type (`application/json; charset=utf-8`) is no other type. */
-function admitsJson(accept: string | undefined): boolean {
-  if (accept === undefined || accept.trim() === '') return true;
+/** The format that the client prefers; undefined where it admits none. A parameter of the type (`application/json; charset=utf-8`) is no other type. */
+export function formatOf({ headers: { accept } }: Request, formats = JSON_ALONE): Format | undefined {
+  if (accept === undefined || accept.trim() === '') return formats[0];
   const plain = accept.replace(/;\s*charset=[^;,]*/gi, '');
-  return new Negotiator({ headers: { accept: plain } }).mediaType(['application/json']) !== undefined;
+  return new Negotiator({ headers: { accept: plain } }).mediaType([...formats]) as Format | undefined;
 }
 
-function checkHeaders(request: Request): void {
+function checkHeaders(request: Request, formats = JSON_ALONE): void {
   if (Number(request.headers['content-length'] ?? 0) > LIMIT) throw refuse(413, 'request.too_large');
   const type = request.headers['content-type'];
   if (type !== undefined && hasBody(request)) {
@@ -38,7 +43,7 @@ function checkHeaders(request: Request): void {
       throw refuse(415, 'request.content_type');
     }
   }
-  if (!admitsJson(request.headers.accept)) throw refuse(406, 'request.accept');
+  if (!formatOf(request, formats)) throw refuse(406, 'request.accept', { types: formats.join(', ') });
 }
 
 function readBytes(request: Request, response: Response): Promise<Buffer> {
@@ -58,8 +63,8 @@ function readBytes(request: Request, response: Response): Promise<Buffer> {
 }
 
 /** Reads one JSON object. An empty body and `[]` are `{}`. @throws {ApiError} 413, 415, 406, 400 */
-export async function readBody(request: Request, response: Response): Promise<Record<string, unknown>> {
-  checkHeaders(request);
+export async function readBody(request: Request, response: Response, formats?: readonly Format[]): Promise<Record<string, unknown>> {
+  checkHeaders(request, formats);
   if (!hasBody(request)) return {};
   const bytes = await readBytes(request, response);
   let value: unknown;

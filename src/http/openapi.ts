@@ -43,14 +43,14 @@ const ERRORS: Record<number, string> = {
   503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
 };
 
-function statusesOf({ access, params, body, unlimited }: AnyRow): number[] {
+function statusesOf({ access, params, body, query, unlimited }: AnyRow): number[] {
   return [
     400,
     ...(access === 'public' ? [] : [401, 403]),
     406,
     413,
     415,
-    ...(params || body ? [422] : []),
+    ...(params || body || query ? [422] : []),
     ...(unlimited ? [] : [429]),
     503,
   ];
@@ -66,7 +66,11 @@ function responsesOf(row: AnyRow): Json {
       continue;
     }
     const json = jsonSchema(schema, 'output');
-    responses[status] = { description, content: { [json['type'] === 'string' ? 'text/plain' : 'application/json']: { schema: json } } };
+    const type = json['type'] === 'string' ? 'text/plain' : 'application/json';
+    const others = (row.formats ?? [])
+      .filter((format) => format !== type)
+      .map((format) => [format, { schema: { type: 'string' } }] as const);
+    responses[status] = { description, content: { [type]: { schema: json }, ...Object.fromEntries(others) } };
   }
   return responses;
 }
@@ -76,14 +80,21 @@ const errorResponse = (description: string): Json => ({
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
 });
 
-function parametersOf(row: AnyRow): Json[] {
-  const properties = row.params ? (jsonSchema(row.params)['properties'] as Record<string, Json>) : {};
-  return [...row.path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
-    name,
-    in: 'path',
-    required: true,
-    schema: properties[name] ?? { type: 'string' },
-  }));
+function parametersOf({ path, params, query }: AnyRow): Json[] {
+  const inPath = params ? (jsonSchema(params)['properties'] as Record<string, Json>) : {};
+  const inQuery = query ? (jsonSchema(query)['properties'] as Record<string, Json>) : {};
+  return [
+    ...[...path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: inPath[name] ?? { type: 'string' },
+    })),
+    ...Object.entries(inQuery).map(([name, schema]) => {
+      const flags: { description?: string } | undefined = query?.extract(name).describe().flags;
+      return { name, in: 'query', ...(flags?.description === undefined ? {} : { description: flags.description }), schema };
+    }),
+  ];
 }
 
 function operationOf(row: AnyRow): Json {

@@ -24,8 +24,8 @@ export function writeBytes(response: Response, status: number, contentType: stri
   response.end(response.req.method === 'HEAD' ? undefined : bytes);
 }
 
-export function writeReply(response: Response, { status, body, headers = {} }: Reply): void {
-  if (typeof body === 'string') writeBytes(response, status, 'text/plain; charset=utf-8', body, headers);
+export function writeReply(response: Response, { status, body, type = 'text/plain; charset=utf-8', headers = {} }: Reply): void {
+  if (typeof body === 'string') writeBytes(response, status, type, body, headers);
   else writeBytes(response, status, 'application/json', JSON.stringify(body), headers);
 }
 

@@ -32,8 +32,11 @@ type ParamNames<Path extends string> = Path extends `${string}:${infer Name}/${i
     ? Name
     : never;
 
+/** What an endpoint may answer with; the first of its list where the client has no wish. */
+export type Format = 'application/json' | 'text/csv';
+
 /** All that a handler gets; it never sees the request or the response. */
-export interface Call<Path extends string, Body, A extends Access> {
+export interface Call<Path extends string, Body, A extends Access, Query = unknown> {
   params: { [Name in ParamNames<Path>]: string };
   body: Body;
   caller: A extends 'public' ? undefined : Caller;
@@ -42,14 +45,16 @@ export interface Call<Path extends string, Body, A extends Access> {
   /** The Host header without its port, in lower case: it picks the request's Space (services/spaces.ts). */
   host: string;
   headers: IncomingHttpHeaders;
-  /** The value of a query parameter, where it was given once. */
-  query: (name: string) => string | undefined;
+  query: Query;
+  /** The one of the row's formats that the client prefers. */
+  format: Format;
 }
 
-/** All that a handler gives. Text is sent as text/plain, anything else as JSON. */
+/** All that a handler gives. Text is sent as text/plain where it names no other type, anything else as JSON. */
 export interface Reply {
   status: number;
   body: unknown;
+  type?: string;
   headers?: Record<string, string>;
 }
 
@@ -59,7 +64,7 @@ export interface Answer {
   schema?: Joi.Schema;
 }
 
-export interface Row<Path extends string = string, Body = unknown, A extends Access = Access> {
+export interface Row<Path extends string = string, Body = unknown, A extends Access = Access, Query = unknown> {
   method: Method;
   /** Under /api, in Express's notation. */
   path: Path;
@@ -71,6 +76,10 @@ export interface Row<Path extends string = string, Body = unknown, A extends Acc
   /** Checked as a body is: 422 names the parameter. */
   params?: Joi.ObjectSchema;
   body?: Joi.ObjectSchema<Body>;
+  /** Parameters after the `?`; unknown ones are ignored, empty ones are none. */
+  query?: Joi.ObjectSchema<Query>;
+  /** JSON alone where unset. */
+  formats?: readonly Format[];
   answers: Record<number, string | Answer>;
   /** Where false the endpoint is switched off: 404, after the role was checked (api.md 1.2, 8). */
   when?: (settings: Settings) => boolean;
@@ -82,14 +91,14 @@ export interface Row<Path extends string = string, Body = unknown, A extends Acc
   before?: (caller: Caller, params: Record<string, string>) => Promise<void>;
   /** The field at fault where the body is larger than the limit: 422 in validation's place, not 413. */
   oversized?: string;
-  handler: (call: Call<Path, Body, A>) => Promise<Reply>;
+  handler: (call: Call<Path, Body, A, Query>) => Promise<Reply>;
 }
 
 /** Any row, its own types forgotten. */
 export type AnyRow = Row;
 
 /** Declares an endpoint. A row without `access` does not compile. */
-export function route<const Path extends string, Body, const A extends Access>(row: Row<Path, Body, A>): AnyRow {
+export function route<const Path extends string, Body, const A extends Access, Query = unknown>(row: Row<Path, Body, A, Query>): AnyRow {
   return row as unknown as AnyRow;
 }
 

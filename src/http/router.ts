@@ -4,7 +4,7 @@ import { match } from 'path-to-regexp';
 import { settings } from '../../config';
 import { ApiError, badRequest, notFound, unprocessable } from '../errors';
 import { observeRequest } from '../metrics';
-import { readBody } from './body';
+import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { identify } from './identification';
 import { writeError, writeReply } from './reply';
@@ -14,7 +14,7 @@ import { validate } from './validation';
 /** Undefined: larger than the limit, where the row has a field to blame for it. */
 async function readBodyOf(row: AnyRow, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
   try {
-    return await readBody(request, response);
+    return await readBody(request, response, row.formats);
   } catch (error) {
     if (row.oversized !== undefined && error instanceof ApiError && error.status === 413) return undefined;
     throw error;
@@ -36,10 +36,8 @@ async function answer(row: AnyRow, request: Request, response: Response): Promis
     language: languageOf(request),
     host: hostOf(request),
     headers: request.headers,
-    query: (name) => {
-      const value = request.query[name];
-      return typeof value === 'string' ? value : undefined;
-    },
+    query: row.query ? validate(row.query, Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== ''))) : {},
+    format: formatOf(request, row.formats) ?? 'application/json',
   });
 }
 

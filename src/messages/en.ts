@@ -5,7 +5,7 @@ export const en = {
   'route.method_not_allowed': 'This address does not know the method {method}.',
   'request.too_large': 'The body is larger than 1 MiB.',
   'request.content_type': 'The content-type must be application/json.',
-  'request.accept': 'The answer is application/json, which the accept header does not admit.',
+  'request.accept': 'The answer is {types}, which the accept header does not admit.',
   'request.path': 'The address has a percent sign that begins no valid escape.',
   'request.aborted': 'The body ended before its announced length.',
   'json.invalid': 'Invalid JSON',
@@ -55,6 +55,8 @@ export const en = {
   'field.dictionary': 'The {attribute} field must be an object whose values are strings of at most 255 characters.',
   'field.date_time': 'The {attribute} field must be a date like 2030-12-31 23:59:59.',
   'field.domain': 'There is no space with this {attribute}.',
+  'field.after': 'The {attribute} field must be after {other}.',
+  'field.time_zone': 'The {attribute} field must be a time zone such as Europe/Paris.',
   'field.code': 'The {attribute} field must be exactly 4 digits.',
   'field.same': 'The {attribute} field is the current one.',
   'phone.country': 'Phone numbers of this country are not accepted.',
@@ -130,6 +132,7 @@ export const en = {
   'field.octets': 'The {attribute} field must not be larger than {limit} bytes.',
 
   // Statistics
+  'statistics.too_many_periods': 'The {attribute} field makes more than {limit} periods: choose a longer one, or less time.',
   'statistics.message_exists': 'A message with this id was already reported.',
   'statistics.message_unknown': 'No message with this id was reported.',
   'statistics.call_exists': 'A call with this id was already reported.',

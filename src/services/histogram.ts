@@ -5,7 +5,7 @@ const R10 = [1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8, 10];
 
 /** Where each bin begins, in seconds; the last, from 29 days on, has no end. */
 export const BIN_STARTS: readonly number[] = [
-  ...Array.from({ length: 11 }, (_, second) => second),
+  ...Array.from({ length: 12 }, (_, second) => second),
   ...[10, 100, 1000, 10_000, 100_000].flatMap((decade) => R10.map((step) => Math.round(step * decade * 10) / 10)),
   ...R10.slice(0, 4).map((step) => step * 1_000_000),
 ];

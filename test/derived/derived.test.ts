@@ -159,7 +159,13 @@ describe('data model', () => {
     await maintenance.query('CREATE DATABASE ten_at_once');
     const fresh = withDatabase(testServers().maintenanceUrl, 'ten_at_once');
     const applied = await Promise.all(Array.from({ length: 10 }, () => migrate(fresh)));
-    expect(applied.flat()).toEqual(['0001-initial', '0002-nonce-clearings', '0003-account-counts', '0004-messages', '0005-statistics-reading']);
+    expect(applied.flat()).toEqual([
+      '0001-initial',
+      '0002-nonce-clearings',
+      '0003-account-counts',
+      '0004-messages',
+      '0005-statistics-reading',
+    ]);
     await maintenance.query('DROP DATABASE ten_at_once');
     await maintenance.end();
   });
