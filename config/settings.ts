@@ -45,6 +45,17 @@ const integer = (fallback: number, meaning: string, { min = 0, max = 2147483647 
     meaning,
   );
 
+const optionalInteger = (meaning: string, { min = 0 } = {}): Setting<number | undefined> =>
+  setting(
+    Joi.number()
+      .integer()
+      .min(min)
+      .max(2147483647)
+      .messages({ '*': `must be a whole number from ${min}` }),
+    '',
+    meaning,
+  );
+
 const flag = (fallback: boolean, meaning: string): Setting<boolean> =>
   setting(
     Joi.boolean().truthy('1', 'on', 'yes').falsy('0', 'off', 'no').default(fallback).messages({ 'boolean.base': 'must be true or false' }),
@@ -254,8 +265,14 @@ export const table = {
   PUSH_TIMEOUT_SECONDS: integer(4, "how long a request waits for its push's result before it answers 503", { min: 1, max: 60 }),
   SMS_TIMEOUT_SECONDS: integer(10, 'the same for an SMS', { min: 1, max: 60 }),
   EMAIL_TIMEOUT_SECONDS: integer(10, 'the same for an email', { min: 1, max: 60 }),
-  TLS_CERT_FILE: optionalText('certificate with its chain, PEM; with TLS_KEY_FILE set, web serves TLS itself, HTTP/2 and HTTP/1.1, and takes a renewed one without a restart'),
+  TLS_CERT_FILE: optionalText(
+    'certificate with its chain, PEM; with TLS_KEY_FILE set, web serves TLS itself, HTTP/2 and HTTP/1.1, and takes a renewed one without a restart',
+  ),
   TLS_KEY_FILE: optionalText('key of that certificate'),
+  STATISTICS_RETENTION_MONTHS: optionalInteger(
+    'whole months for which raw statistics events are kept beside the current one; figures by hour are kept for ever; unset, all is kept',
+    { min: 1 },
+  ),
   WORKER_QUEUES: queueNames('queues that a worker serves'),
   WORKER_CONCURRENCY: integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),
   SHUTDOWN_GRACE_SECONDS: integer(25, 'how long SIGTERM waits for what is under way', { max: 3600 }),

@@ -19,7 +19,7 @@ import { closeRedis, connectRedis } from '../src/redis';
 import { dieOnUncaught, onShutdown } from '../src/shutdown';
 import { handlers, type Job } from './index';
 import { closeProviders } from './providers';
-import { closeStatisticsDatabase } from './statistics';
+import { closePatientDatabase } from './patient-database';
 
 dieOnUncaught();
 
@@ -99,5 +99,5 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['providers', closeProviders],
   ['queues', closeQueues],
   ['redis', () => closeRedis(connection)],
-  ['database', () => Promise.all([closeDatabase(), closeStatisticsDatabase()])],
+  ['database', () => Promise.all([closeDatabase(), closePatientDatabase()])],
 ]);

@@ -8,7 +8,8 @@ import { foldAccountCounts } from '../src/services/account-pages';
 import { dueCodes, failOverdueCodes } from '../src/services/codes';
 import { forgetMessages } from '../src/services/messages';
 import { forgetOverdue } from '../src/services/creation-tokens';
-import { ensurePartitions } from '../src/services/partitions';
+import { dropPartitions, ensurePartitions } from '../src/services/partitions';
+import { patientDatabase } from './patient-database';
 import type { Job } from './index';
 
 /**
@@ -61,6 +62,15 @@ async function clean(): Promise<Record<string, number>> {
   return done;
 }
 
+/** Months ahead are made, and those over the retention are dropped. */
+async function partitions(): Promise<Record<string, number>> {
+  const made = await ensurePartitions(database);
+  const months = settings.STATISTICS_RETENTION_MONTHS;
+  const dropped = months === undefined ? [] : await dropPartitions(patientDatabase(), months);
+  if (dropped.length > 0) log.info({ dropped }, 'old months of statistics were dropped; their figures stay');
+  return { made: made.length, dropped: dropped.length };
+}
+
 export async function maintain({ payload }: Job<'maintenance'>): Promise<Record<string, number>> {
   switch (payload.task) {
     case 'sweep':
@@ -68,6 +78,6 @@ export async function maintain({ payload }: Job<'maintenance'>): Promise<Record<
     case 'clean':
       return clean();
     case 'partitions':
-      return { made: (await ensurePartitions(database)).length };
+      return partitions();
   }
 }
