@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { DateTime } from 'luxon';
 import { BIN_STARTS, percentile } from '../src/services/histogram';
 import { periodsOf } from '../src/services/statistics-reading';
-import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
+import { noMarks } from './helpers/statistics';
+import { SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 
 describe('percentiles', () => {
   const binsOf = (values: number[]): number[] =>
@@ -144,10 +145,7 @@ describe('over HTTP', () => {
     await send('PATCH', '/calls/c2/devices/d', { invite_terminated: { at: '2026-03-01T11:00:20Z', state: 'declined' } });
     await call('c3', `alice@${TENANT}`, `bob@${SPACE}`, '2026-03-01T12:00:00Z');
     await send('PATCH', '/calls/c3/devices/d', { rang_at: '2026-03-01T12:00:01Z' });
-    await eventually(
-      () => system.rows('SELECT 1 FROM statistics_dirty_buckets'),
-      (rows) => rows.length === 0,
-    );
+    await noMarks(system);
   });
   afterAll(() => system.stop());
 
