@@ -19,6 +19,7 @@ import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './metr
 import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } from './pages';
 import { provisioning } from './provisioning';
 import { reportQueues } from './queues';
+import { statisticsAssets, statisticsPage } from './statistics-page';
 import { validationPage } from './validation-page';
 import { vcardTexts } from './vcard-texts';
 
@@ -137,6 +138,8 @@ export function createApp(): Express {
   app.use('/provisioning', provisioning());
   app.use(vcardTexts());
   app.use('/queues', pagesPolicy, dashboard());
+  app.use('/assets', statisticsAssets());
+  app.use('/statistics', pagesPolicy, statisticsPage());
   app.use((request, response) => writeError(response, notFound('route.not_found'), languageOf(request)));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));
   return app;

@@ -1,7 +1,7 @@
 // The few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
 import type { Response } from 'express';
 import { settings } from '../config';
-import { render, type Language, type MessageKey } from './messages';
+import type { Language } from './messages';
 
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
@@ -25,9 +25,13 @@ interface Page {
   /** HTML, as `body` is. */
   title: string;
   body: string;
+  /** Stylesheets instead of the one for short pages, and scripts: addresses of our own. */
+  styles?: string[];
+  /** Modules, in their order. */
+  scripts?: string[];
 }
 
-export function writePage(response: Response, { status, language, title, body }: Page): void {
+export function writePage(response: Response, { status, language, title, body, styles = [STYLESHEET_PATH], scripts = [] }: Page): void {
   response.status(status);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('content-language', language);
@@ -37,31 +41,13 @@ export function writePage(response: Response, { status, language, title, body }:
 <meta name="viewport" content="width=device-width">
 <meta name="robots" content="noindex">
 <title>${title}</title>
-<link rel="stylesheet" href="${STYLESHEET_PATH}">
+${styles.map((style) => `<link rel="stylesheet" href="${style}">`).join('\n')}
+${scripts.map((script) => `<script type="module" src="${script}"></script>`).join('\n')}
 <main>
-<h1>${title}</h1>
 ${body}
 </main>
 </html>
 `);
-}
-
-/** The form that asks for the API key of a super admin. */
-export function writeSignIn(response: Response, language: Language, { action, wrong }: { action: string; wrong: boolean }): void {
-  const say = (key: MessageKey): string => escapeHtml(render({ key, values: { app: settings.APP_NAME } }, language));
-  writePage(response, {
-    status: wrong ? 403 : 401,
-    language,
-    title: say('page.sign_in.title'),
-    body: `<p>${say('page.sign_in.lead')}</p>
-${wrong ? `<p class="error" role="alert">${say('page.sign_in.wrong')}</p>` : ''}
-<form method="post" action="${escapeHtml(action)}">
-<label for="api_key">${say('page.sign_in.key')}</label>
-<input id="api_key" name="api_key" type="password" required autofocus autocomplete="off">
-<button>${say('page.sign_in.submit')}</button>
-</form>
-<small>${say('page.sign_in.help')}</small>`,
-  });
 }
 
 /** Swagger UI, from our own files. */

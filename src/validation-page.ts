@@ -52,7 +52,7 @@ ${captcha}
     status,
     language,
     title: say(title),
-    body: `<p>${say(lead)}</p>\n${error ? `<p class="error" role="alert">${say(error)}</p>` : ''}\n${form}`,
+    body: `<h1>${say(title)}</h1>\n<p>${say(lead)}</p>\n${error ? `<p class="error" role="alert">${say(error)}</p>` : ''}\n${form}`,
   });
 }
 
