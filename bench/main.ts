@@ -3,10 +3,11 @@ import { closeDatabase } from '../src/database';
 import { benchAccountPages } from './account-pages';
 import { benchSpaceDeletion } from './space-deletion';
 import { benchStatistics } from './statistics';
+import { benchStatisticsReading } from './statistics-reading';
 
 async function main(): Promise<void> {
   try {
-    for (const bench of [benchStatistics, benchSpaceDeletion, benchAccountPages])
+    for (const bench of [benchStatistics, benchStatisticsReading, benchSpaceDeletion, benchAccountPages])
       for (const line of await bench()) process.stdout.write(`${line}\n`);
   } finally {
     await closeDatabase();

@@ -18,7 +18,7 @@ button, select, input, output { font: inherit; color: inherit; padding: .4rem .6
 button { cursor: pointer; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 #controls { margin: 1rem 0 .5rem; }
-.field { display: grid; gap: .2rem; flex: 0 1 auto; min-width: 0; }
+.field { display: grid; grid-template-columns: minmax(0, 1fr); gap: .2rem; flex: 0 1 auto; min-width: 0; }
 .field[hidden] { display: none; }
 .field > * { max-width: 100%; }
 label, dt { font-size: .85rem; color: var(--muted); }

@@ -36,11 +36,12 @@ async function introduce(admin: NewAdmin | null, say: (line: string) => void): P
   const url = settings.APP_URL;
   const lines = [
     `API and documentation  ${url}/api`,
+    `Statistics             ${url}/statistics`,
     `Queues                 ${url}/queues`,
     '',
     ...(admin
       ? [
-          'Super admin, shown this once; the key signs in to the queues, too:',
+          'Super admin, shown this once; the key signs in to the pages, too:',
           `  SIP address  sip:${admin.username}@${admin.domain}`,
           `  Password     ${admin.password}`,
           `  API key      ${admin.api_key}`,

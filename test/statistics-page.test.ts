@@ -175,10 +175,12 @@ withBrowser('in a browser', () => {
       const light = await background();
       await page.emulateMedia({ colorScheme: 'dark' });
       expect(await background()).not.toBe(light);
-      for (const width of [360, 320, 1280]) {
-        await page.setViewportSize({ width, height: 700 });
-        expect([width, await page.evaluate('document.documentElement.scrollWidth <= innerWidth')]).toEqual([width, true]);
-      }
+      for (const range of ['days', 'custom'])
+        for (const width of [360, 320, 1280]) {
+          await page.getByLabel('Période').selectOption(range);
+          await page.setViewportSize({ width, height: 700 });
+          expect([range, width, await page.evaluate('document.documentElement.scrollWidth <= innerWidth')]).toEqual([range, width, true]);
+        }
       expect(faults).toEqual([]);
     });
 

@@ -295,7 +295,7 @@ function complain(error: unknown): void {
 }
 
 function draw(kind: Kind, reading: Reading): HTMLElement {
-  const button = element('button', { type: 'button' }, `${say('csv')}: ${say(kind.name)}`);
+  const button = element('button', { type: 'button' }, say('csv').replace('{kind}', say(kind.name)));
   button.addEventListener('click', () => void download(kind.name).catch(complain));
   const section = element(
     'section',

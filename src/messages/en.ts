@@ -179,7 +179,7 @@ export const en = {
   'page.statistics.loading': 'Loading …',
   'page.statistics.shown': '{from} to {to}, time zone {zone}. Figures are some seconds old.',
   'page.statistics.failed': 'The figures could not be read. Try again in a moment.',
-  'page.statistics.csv': 'Download CSV',
+  'page.statistics.csv': 'Download CSV: {kind}',
   'page.statistics.table': 'The figures of this chart',
   'page.statistics.period': 'Period',
   'page.statistics.empty_messages':

@@ -171,7 +171,7 @@ export const fr: Record<keyof typeof en, string> = {
   'page.statistics.loading': 'Chargement …',
   'page.statistics.shown': 'Du {from} au {to}, fuseau {zone}. Les chiffres ont quelques secondes.',
   'page.statistics.failed': 'Les chiffres n’ont pas pu être lus. Réessayez dans un instant.',
-  'page.statistics.csv': 'Télécharger en CSV',
+  'page.statistics.csv': 'Télécharger en CSV : {kind}',
   'page.statistics.table': 'Les chiffres de ce graphique',
   'page.statistics.period': 'Période',
   'page.statistics.empty_messages':

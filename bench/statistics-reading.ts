@@ -1,0 +1,55 @@
+// Reading a year by month, over ten million messages and over ten thousand. Rollups of the year 2001 are written as the worker would have
+// counted them, since reading looks at nothing else; and removed.
+import { DateTime } from 'luxon';
+import { execute } from '../src/database';
+import { BINS } from '../src/services/histogram';
+import { periodsOf, readMessages } from '../src/services/statistics-reading';
+
+const HOURS = 365 * 24;
+const ROUNDS = 30;
+const CASES = { 'bench-many.invalid': 10_000_000, 'bench-few.invalid': 10_000 } as const;
+type Domain = keyof typeof CASES;
+
+/** An hour's row where the hour had a message; its delays fill as many bins as there are messages, forty at most. */
+async function write(domain: Domain): Promise<void> {
+  const anHour = CASES[domain] / HOURS;
+  await execute(
+    `INSERT INTO statistics_message_rollups (domain, direction, hour, messages, encrypted, devices, delivered, delays)
+     SELECT $1, 'from', timestamptz '2001-01-01 00:00Z' + h * interval '1 hour', n, n / 2, n, n,
+            ARRAY(SELECT CASE WHEN bin <= least(40, n) THEN greatest(1, n / 40) ELSE 0 END FROM generate_series(1, ${BINS}) AS bin)
+       FROM generate_series(0, ${HOURS - 1}) AS h,
+            LATERAL (SELECT (CASE WHEN $2::float8 >= 2 THEN $2 WHEN random() < 0.68 THEN ceil($2) ELSE 0 END)::integer AS n) AS counted
+      WHERE n > 0`,
+    [domain, anHour],
+  );
+}
+
+/** Milliseconds, the median of some reads. */
+async function time(domain: Domain, by: 'month' | 'day'): Promise<number> {
+  const [from, to] = ['2001-01-01', '2002-01-01'].map((day) => DateTime.fromISO(day, { zone: 'Europe/Paris' }));
+  const periods = periodsOf({ from, to, by, timezone: 'Europe/Paris' }) ?? [];
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const started = performance.now();
+    await readMessages(domain, 'sent', periods);
+    times.push(performance.now() - started);
+  }
+  return times.toSorted((a, b) => a - b)[ROUNDS >> 1] ?? 0;
+}
+
+/** @returns lines to print */
+export async function benchStatisticsReading(): Promise<string[]> {
+  const domains = Object.keys(CASES) as Domain[];
+  try {
+    for (const domain of domains) await write(domain);
+    await execute('ANALYZE statistics_message_rollups');
+    const lines: string[] = [];
+    for (const by of ['month', 'day'] as const) {
+      const [many, few] = [await time('bench-many.invalid', by), await time('bench-few.invalid', by)];
+      lines.push(`a year by ${by}: 10,000,000 messages / 10,000: ${(many / few).toFixed(1)} (${many.toFixed(0)} ms)`);
+    }
+    return lines;
+  } finally {
+    await execute('DELETE FROM statistics_message_rollups WHERE domain = ANY ($1)', [domains]);
+  }
+}
