@@ -14,6 +14,10 @@ export async function up(database: Sequelize): Promise<void> {
     INSERT INTO statistics_dirty_buckets (kind, hour, domain) SELECT DISTINCT 'messages', hour, domain FROM statistics_message_rollups;
     INSERT INTO statistics_dirty_buckets (kind, hour, domain) SELECT DISTINCT 'calls', hour, domain FROM statistics_call_rollups;
 
+    -- Counting an hour of a sender's domain reads the devices' rows of that hour, not of the month.
+    CREATE INDEX statistics_message_devices_sent_at_idx ON statistics_message_devices (sent_at);
+    CREATE INDEX statistics_call_devices_initiated_at_idx ON statistics_call_devices (initiated_at);
+
     -- One row at most: hours before it have no raw events any more.
     CREATE TABLE statistics_retention (
       id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
