@@ -1,6 +1,6 @@
 // Types of accounts, and which account has which.
 import Joi from 'joi';
-import { forbidden, notFound } from '../errors';
+import { notFound } from '../errors';
 import { created, ok, route, type Reply } from '../http/route';
 import {
   createAccountType,
@@ -10,9 +10,9 @@ import {
   updateAccountType,
   type AccountTypeRow,
 } from '../services/account-types';
-import { addLink, removeLink } from '../services/links';
+import { linkRows } from './links';
 import { presentAccountType } from './presenters';
-import { pathId, scopeOf } from './scope';
+import { pathId } from './scope';
 import { key } from './schemas';
 import { shapes } from './shapes';
 
@@ -70,30 +70,12 @@ export const accountTypes = [
       return ok();
     },
   }),
-  route({
-    ...shared,
-    method: 'post',
+  ...linkRows({
+    kind: 'account_type',
+    group: shared.group,
     path: '/accounts/:id/types/:type_id',
-    summary: 'Gives a type to an account',
-    answers: { 200: { description: 'Given', schema: shapes.empty }, 403: 'The account has it already', 404: 'No such account or type' },
-    handler: async ({ caller, params }) => {
-      const outcome = await addLink('account_type', pathId(params.id), pathId(params.type_id), scopeOf(caller));
-      if (outcome === 'already') throw forbidden('type.given');
-      if (outcome !== 'added') throw notFound(outcome === 'one_missing' ? 'account.not_found' : 'type.not_found');
-      return ok();
-    },
-  }),
-  route({
-    ...shared,
-    method: 'delete',
-    path: '/accounts/:id/types/:type_id',
-    summary: 'Takes a type from an account',
-    answers: { 200: { description: 'Taken', schema: shapes.empty }, 403: 'The account does not have it', 404: 'No such account' },
-    handler: async ({ caller, params }) => {
-      const outcome = await removeLink('account_type', pathId(params.id), pathId(params.type_id), scopeOf(caller));
-      if (outcome === 'one_missing') throw notFound('account.not_found');
-      if (outcome === 'absent') throw forbidden('type.not_given');
-      return ok();
-    },
+    add: { summary: 'Gives a type to an account', already: 'type.given' },
+    remove: { summary: 'Takes a type from an account', absent: 'type.not_given' },
+    missing: ['account.not_found', 'type.not_found'],
   }),
 ];

@@ -1,7 +1,7 @@
 // Contacts lists: made by admins, filled with accounts, given to accounts.
 import Joi from 'joi';
 import { settings } from '../../config';
-import { forbidden, notFound } from '../errors';
+import { notFound } from '../errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
 import {
   createContactsList,
@@ -12,8 +12,8 @@ import {
   type ContactsListRow,
   type ContactsListValues,
 } from '../services/contacts-lists';
-import { addLink, removeLink } from '../services/links';
 import { findRequestSpace } from '../services/spaces';
+import { linkRows } from './links';
 import { presentContactsList } from './presenters';
 import { pathId, scopeOf } from './scope';
 import { prose, text } from './schemas';
@@ -81,56 +81,20 @@ export const contactsLists = [
       return ok();
     },
   }),
-  route({
-    ...shared,
-    method: 'post',
+  ...linkRows({
+    kind: 'contact_of_list',
+    group: shared.group,
     path: '/contacts_lists/:contacts_list_id/contacts/:contact_id',
-    summary: 'Puts an account on a contacts list',
-    answers: { 200: { description: 'Added', schema: shapes.empty }, 403: 'It is on it already', 404: 'No such list or account' },
-    handler: async ({ caller, params }) => {
-      const outcome = await addLink('contact_of_list', pathId(params.contacts_list_id), pathId(params.contact_id), scopeOf(caller));
-      if (outcome === 'already') throw forbidden('contact.exists');
-      if (outcome !== 'added') throw notFound(outcome === 'one_missing' ? 'list.not_found' : 'account.not_found');
-      return ok();
-    },
+    add: { summary: 'Puts an account on a contacts list', already: 'contact.exists' },
+    remove: { summary: 'Takes an account off a contacts list', absent: 'contact.absent' },
+    missing: ['list.not_found', 'account.not_found'],
   }),
-  route({
-    ...shared,
-    method: 'delete',
-    path: '/contacts_lists/:contacts_list_id/contacts/:contact_id',
-    summary: 'Takes an account off a contacts list',
-    answers: { 200: { description: 'Removed', schema: shapes.empty }, 403: 'It is not on it', 404: 'No such list' },
-    handler: async ({ caller, params }) => {
-      const outcome = await removeLink('contact_of_list', pathId(params.contacts_list_id), pathId(params.contact_id), scopeOf(caller));
-      if (outcome === 'one_missing') throw notFound('list.not_found');
-      if (outcome === 'absent') throw forbidden('contact.absent');
-      return ok();
-    },
-  }),
-  route({
-    ...shared,
-    method: 'post',
+  ...linkRows({
+    kind: 'list_of_account',
+    group: shared.group,
     path: '/accounts/:id/contacts_lists/:contacts_list_id',
-    summary: 'Gives a contacts list to an account: its contacts become the account’s',
-    answers: { 200: { description: 'Given', schema: shapes.empty }, 403: 'The account has it already', 404: 'No such account or list' },
-    handler: async ({ caller, params }) => {
-      const outcome = await addLink('list_of_account', pathId(params.id), pathId(params.contacts_list_id), scopeOf(caller));
-      if (outcome === 'already') throw forbidden('list.given');
-      if (outcome !== 'added') throw notFound(outcome === 'one_missing' ? 'account.not_found' : 'list.not_found');
-      return ok();
-    },
-  }),
-  route({
-    ...shared,
-    method: 'delete',
-    path: '/accounts/:id/contacts_lists/:contacts_list_id',
-    summary: 'Takes a contacts list from an account',
-    answers: { 200: { description: 'Taken', schema: shapes.empty }, 403: 'The account does not have it', 404: 'No such account' },
-    handler: async ({ caller, params }) => {
-      const outcome = await removeLink('list_of_account', pathId(params.id), pathId(params.contacts_list_id), scopeOf(caller));
-      if (outcome === 'one_missing') throw notFound('account.not_found');
-      if (outcome === 'absent') throw forbidden('list.not_given');
-      return ok();
-    },
+    add: { summary: 'Gives a contacts list to an account: its contacts become the account’s', already: 'list.given' },
+    remove: { summary: 'Takes a contacts list from an account', absent: 'list.not_given' },
+    missing: ['account.not_found', 'list.not_found'],
   }),
 ];

@@ -1,10 +1,10 @@
 // Contacts: those of the caller, and those that admins give to accounts.
-import { forbidden, notFound } from '../errors';
+import { notFound } from '../errors';
 import { ok, route, type Reply } from '../http/route';
 import { findContact, findContacts, findOwnContact, findOwnContacts } from '../services/contacts';
-import { addLink, removeLink } from '../services/links';
+import { linkRows } from './links';
 import { presentContact } from './presenters';
-import { pathId, pathSip, requireAccount, scopeOf } from './scope';
+import { pathId, pathSip, requireAccount } from './scope';
 import { shapes } from './shapes';
 
 const own = { access: 'user', group: 'Account contacts' } as const;
@@ -57,30 +57,12 @@ export const contacts = [
       return present(await findOwnContact(account.id, pathId(params.contact_id)));
     },
   }),
-  route({
-    ...managed,
-    method: 'post',
+  ...linkRows({
+    kind: 'contact',
+    group: managed.group,
     path: '/accounts/:id/contacts/:contact_id',
-    summary: 'Makes an account a contact of another; not the other way round',
-    answers: { 200: { description: 'Added', schema: shapes.empty }, 403: 'It is one already', 404: 'No such account, one or the other' },
-    handler: async ({ caller, params }) => {
-      const outcome = await addLink('contact', pathId(params.id), pathId(params.contact_id), scopeOf(caller));
-      if (outcome === 'already') throw forbidden('contact.exists');
-      if (outcome !== 'added') throw notFound('account.not_found');
-      return ok();
-    },
-  }),
-  route({
-    ...managed,
-    method: 'delete',
-    path: '/accounts/:id/contacts/:contact_id',
-    summary: 'Takes a contact from an account',
-    answers: { 200: { description: 'Removed', schema: shapes.empty }, 403: 'It is none', 404: 'No such account' },
-    handler: async ({ caller, params }) => {
-      const outcome = await removeLink('contact', pathId(params.id), pathId(params.contact_id), scopeOf(caller));
-      if (outcome === 'one_missing') throw notFound('account.not_found');
-      if (outcome === 'absent') throw forbidden('contact.absent');
-      return ok();
-    },
+    add: { summary: 'Makes an account a contact of another; not the other way round', already: 'contact.exists' },
+    remove: { summary: 'Takes a contact from an account', absent: 'contact.absent' },
+    missing: ['account.not_found', 'account.not_found'],
   }),
 ];
