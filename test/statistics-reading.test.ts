@@ -56,8 +56,20 @@ describe('periods', () => {
       '2026-01-01 2025-12-31T19 2026-01-01T19',
       '2026-01-02 2026-01-01T19 2026-01-02T19',
     ]);
-    // A clock put back: an hour comes twice.
-    expect(of('2026-10-25T01:00', '2026-10-25T04:00', 'hour', 'Europe/Paris')).toHaveLength(4);
+    // A clock put back: an hour comes twice. From its second coming, and half an hour back.
+    expect(of('2026-10-25T01:00', '2026-10-25T04:00', 'hour', 'Europe/Paris')).toEqual([
+      '2026-10-25 01:00 2026-10-24T23 2026-10-25T00',
+      '2026-10-25 02:00 2026-10-25T00 2026-10-25T01',
+      '2026-10-25 02:00 2026-10-25T01 2026-10-25T02',
+      '2026-10-25 03:00 2026-10-25T02 2026-10-25T03',
+    ]);
+    for (const zone of ['Europe/Paris', 'Australia/Lord_Howe', 'America/St_Johns', 'America/Havana', 'Africa/Casablanca'])
+      for (const by of ['hour', 'day', 'week', 'month', 'year'] as const)
+        for (let hour = 0; hour < 366 * 24; hour += 11) {
+          const from = DateTime.utc(2025, 10, 1).plus({ hours: hour });
+          const periods = periodsOf({ from, to: from.plus({ hours: 13 }), by, timezone: zone }) ?? [];
+          expect([zone, by, from.toISO(), periods.at(-1)?.to]).toEqual([zone, by, from.toISO(), from.plus({ hours: 13 }).toJSDate()]);
+        }
   });
 
   test('whatever is asked: they follow one another without gap, cover it, and are whole hours', () => {

@@ -19,7 +19,7 @@ const USUAL: Record<Grouping, [count: number, unit: Grouping]> = {
   year: [10, 'year'],
 };
 const LABELS: Record<Grouping, string> = {
-  hour: 'yyyy-MM-dd HH:00',
+  hour: 'yyyy-MM-dd HH:mm',
   day: 'yyyy-MM-dd',
   week: "kkkk-'W'WW",
   month: 'yyyy-MM',
@@ -64,13 +64,16 @@ export function periodsOf({ from: asked, to: askedEnd, by, timezone }: Range, no
   // Who asks from the beginning of a period means that one, not the last minutes of the one before.
   const start = from.equals(from.startOf(by)) ? ceilToHour(from) : from.toUTC().startOf('hour');
   const periods: Period[] = [];
-  for (let local = from.startOf(by); ;) {
+  // Hours are those of UTC: where a clock is put back a local one comes twice, and the second would begin with the first.
+  const zone = by === 'hour' ? 'utc' : timezone;
+  for (let local = start.setZone(zone).startOf(by); ;) {
     const next = local.plus({ [by]: 1 }).startOf(by);
+    if (next <= local) throw new Error(`a ${by} in ${zone} does not end: ${local.toISO()}`);
     const [begins, ends] = [DateTime.max(ceilToHour(local), start), DateTime.min(ceilToHour(next), end)];
     if (begins >= end) return periods;
     if (periods.length === MOST_PERIODS) return null;
-    // Where a clock is put forward by half an hour a local hour may hold no whole one of UTC.
-    if (begins < ends) periods.push({ label: local.toFormat(LABELS[by]), from: begins.toJSDate(), to: ends.toJSDate() });
+    const named = by === 'hour' ? begins.setZone(timezone) : local;
+    periods.push({ label: named.toFormat(LABELS[by]), from: begins.toJSDate(), to: ends.toJSDate() });
     local = next;
   }
 }
