@@ -18,7 +18,8 @@ async function write(domain: Domain): Promise<void> {
      SELECT $1, 'from', timestamptz '2001-01-01 00:00Z' + h * interval '1 hour', n, n / 2, n, n,
             ARRAY(SELECT CASE WHEN bin <= least(40, n) THEN greatest(1, n / 40) ELSE 0 END FROM generate_series(1, ${BINS}) AS bin)
        FROM generate_series(0, ${HOURS - 1}) AS h,
-            LATERAL (SELECT (CASE WHEN $2::float8 >= 2 THEN $2 WHEN random() < 0.68 THEN ceil($2) ELSE 0 END)::integer AS n) AS counted
+            -- Names h: else one throw of the dice would stand for all hours.
+            LATERAL (SELECT (CASE WHEN $2::float8 >= 2 THEN $2 WHEN random() + 0 * h < 0.68 THEN ceil($2) ELSE 0 END)::integer AS n) AS counted
       WHERE n > 0`,
     [domain, anHour],
   );
