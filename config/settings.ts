@@ -194,6 +194,10 @@ export const table = {
   PORT: integer(8000, 'port on which web listens', { max: 65535 }),
   HOST: text('0.0.0.0', 'address on which web listens'),
   DATABASE_URL: address(['postgres', 'postgresql'], 'PostgreSQL; unset, npm start brings its own'),
+  DATABASE_READ_URL: address(
+    ['postgres', 'postgresql'],
+    'a read replica, which is asked for figures of statistics; DATABASE_URL where unset',
+  ),
   DATABASE_POOL_SIZE: integer(10, 'PostgreSQL connections of one process', { min: 1, max: 1000 }),
   REDIS_URL: address(
     ['redis', 'rediss', 'redis+sentinel'],

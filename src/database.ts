@@ -54,6 +54,9 @@ export function openDatabase({ url, poolSize = settings.DATABASE_POOL_SIZE, quer
 /** The process's database. Every process but the embedded start has `DATABASE_URL`; without it the first query says so. */
 export const database: Sequelize = openDatabase({ url: settings.DATABASE_URL ?? 'postgres://database-url-is-not-set/' });
 
+/** Where figures are read that may be some seconds old: a replica, or where none is named, the database itself. */
+const replica: Sequelize = settings.DATABASE_READ_URL === undefined ? database : openDatabase({ url: settings.DATABASE_READ_URL });
+
 /**
  * Runs `work` in one transaction (READ COMMITTED): committed when it returns, rolled back when it throws.
  * Queries inside join it without being told; two of them must not overlap. Inside another transaction it is part of that.
@@ -71,6 +74,11 @@ export function isInTransaction(): boolean {
 /** Rows of a SELECT, or of a statement with RETURNING. `$1…` are bound. */
 export async function rows<Row extends object>(sql: string, bind: unknown[] = []): Promise<Row[]> {
   return database.query<Row>(sql, { bind, type: QueryTypes.SELECT });
+}
+
+/** The same from the replica; outside of any transaction. */
+export async function replicaRows<Row extends object>(sql: string, bind: unknown[] = []): Promise<Row[]> {
+  return replica.query<Row>(sql, { bind, type: QueryTypes.SELECT, transaction: null });
 }
 
 /** Runs a statement whose rows nobody wants; gives how many it changed. */
@@ -110,4 +118,5 @@ export const isForeignKeyViolation = (error: unknown): boolean =>
 /** Closes the pool; queries under way end first. */
 export async function closeDatabase(): Promise<void> {
   await database.close();
+  if (replica !== database) await replica.close();
 }

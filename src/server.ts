@@ -23,6 +23,8 @@ const IDLE_LOOK = 20;
 const MOST_STREAMS = 1000;
 /** Megabytes of one connection: the default of 10 would refuse streams whose bodies are large. */
 const SESSION_MEMORY = 256;
+/** A peer that is gone without a word is found by TCP: an idle HTTP/2 connection has no end of its own, and needs none while the peer is there. */
+const PROBED = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** A client that never pauses gets GOAWAY when this part of the grace time is over; what is under way then is still answered. */
 const PATIENCE = 0.6;
 const CERTIFICATE_LOOK = 5_000;
@@ -70,8 +72,9 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
 
 /** @throws where the certificate or its key cannot be read or do not fit */
 function createServer(handler: RequestListener, tls: Tls | undefined): Server | Http2SecureServer {
-  if (!tls) return createHttpServer(handler);
+  if (!tls) return createHttpServer(PROBED, handler);
   const options = {
+    ...PROBED,
     allowHTTP1: true,
     cert: readFileSync(tls.certFile),
     key: readFileSync(tls.keyFile),

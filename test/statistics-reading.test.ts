@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { DateTime } from 'luxon';
 import { BIN_STARTS, percentile } from '../src/services/histogram';
 import { periodsOf } from '../src/services/statistics-reading';
+import { TEMPLATE, testServers, withDatabase } from './setup/servers';
 import { noMarks } from './helpers/statistics';
 import { SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 
@@ -255,6 +256,20 @@ describe('over HTTP', () => {
     expect((await read('/calls', admin.key, 'text/html')).status).toBe(406);
     // Where there is no CSV it is not admitted.
     expect((await system.api('/accounts', { key: admin.key, headers: { accept: 'text/csv' } })).status).toBe(406);
+  });
+
+  test('from a replica, where one is named; one that is away is 503 for figures alone', async () => {
+    const ask = async (replica: string, path: string): Promise<[number, unknown]> => {
+      await system.startWeb({ DATABASE_READ_URL: replica });
+      const answer = await fetch(`${system.urls.pop() ?? ''}/api${path}`, { headers: { 'x-api-key': admin.key } });
+      return [answer.status, await answer.json()];
+    };
+    // A database of the same tables without a message in them tells which of the two was asked.
+    const empty = withDatabase(testServers().maintenanceUrl, TEMPLATE);
+    expect(await ask(empty, `/statistics/messages?${RANGE}`)).toMatchObject([200, { domain: TENANT, total: { messages: 0 } }]);
+    const away = 'postgres://nobody@127.0.0.1:1/away';
+    expect((await ask(away, `/statistics/messages?${RANGE}`))[0]).toBe(503);
+    expect((await ask(away, '/accounts/me'))[0]).toBe(200);
   });
 
   test.each([

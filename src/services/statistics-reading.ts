@@ -1,7 +1,7 @@
 // Statistics as people read them: periods of any length out of hourly rollups. Raw events are never looked at, so what an answer costs
 // follows the number of hours, not of events.
 import { DateTime } from 'luxon';
-import { rows } from '../database';
+import { replicaRows } from '../database';
 import { addBins, percentile, sumBins } from './histogram';
 import { ALL_DOMAINS } from './rollups';
 
@@ -114,7 +114,7 @@ const CALLS: Source<CallSums> = {
 async function sumsOf<Sums>(source: Source<Sums>, domain: string | null, direction: Direction, periods: Period[]): Promise<Sums[]> {
   const { table, counts, bins } = source;
   const [side, name] = domain === null ? ['from', ALL_DOMAINS] : [direction === 'sent' ? 'from' : 'to', domain.toLowerCase()];
-  const found = await rows<Record<string, unknown> & { period: number }>(
+  const found = await replicaRows<Record<string, unknown> & { period: number }>(
     `SELECT width_bucket(hour, $3::timestamptz[]) AS period,
             ${counts.map((column) => `sum(${column})::bigint AS ${column}`).join(', ')}, ${bins.map((column) => `${sumBins(column)} AS ${column}`).join(', ')}
        FROM ${table} WHERE domain = $1 AND direction = $2 AND hour >= ($3::timestamptz[])[1] AND hour < $4 GROUP BY 1`,
