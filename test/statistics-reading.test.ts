@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { DateTime } from 'luxon';
 import { BIN_STARTS, percentile } from '../src/services/histogram';
 import { periodsOf } from '../src/services/statistics-reading';
-import { TEMPLATE, testServers, withDatabase } from './setup/servers';
 import { noMarks } from './helpers/statistics';
 import { SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 
@@ -265,11 +264,15 @@ describe('over HTTP', () => {
       return [answer.status, await answer.json()];
     };
     // A database of the same tables without a message in them tells which of the two was asked.
-    const empty = withDatabase(testServers().maintenanceUrl, TEMPLATE);
-    expect(await ask(empty, `/statistics/messages?${RANGE}`)).toMatchObject([200, { domain: TENANT, total: { messages: 0 } }]);
+    const empty = await startSystem({ webs: 0, workers: 0 });
+    expect(await ask(empty.environment['DATABASE_URL'] ?? '', `/statistics/messages?${RANGE}`)).toMatchObject([
+      200,
+      { domain: TENANT, total: { messages: 0 } },
+    ]);
     const away = 'postgres://nobody@127.0.0.1:1/away';
     expect((await ask(away, `/statistics/messages?${RANGE}`))[0]).toBe(503);
     expect((await ask(away, '/accounts/me'))[0]).toBe(200);
+    await empty.stop();
   });
 
   test.each([
