@@ -13,7 +13,8 @@ import { catalogues, render, type MessageKey } from '../../src/messages';
 import { migrate } from '../../src/migrations';
 import * as models from '../../src/models';
 import { parseSentinel } from '../../src/redis';
-import { TEMPLATE, testServers, withDatabase } from '../setup/servers';
+import { startSystem, type System } from '../helpers/system';
+import { testServers, withDatabase } from '../setup/servers';
 
 const root = path.join(__dirname, '..', '..');
 
@@ -103,13 +104,14 @@ test('both catalogues have the same keys, and the same values to fill in', () =>
 });
 
 describe('data model', () => {
-  const url = (): string => withDatabase(testServers().maintenanceUrl, TEMPLATE);
-  let db: pg.Client;
+  // A copy: no other suite can copy the template while somebody is connected to it.
+  let system: System;
+  let db: pg.Pool;
   beforeAll(async () => {
-    db = new pg.Client({ connectionString: url() });
-    await db.connect();
+    system = await startSystem({ webs: 0, workers: 0 });
+    ({ db } = system);
   });
-  afterAll(() => db.end());
+  afterAll(() => system.stop());
 
   test('every model is its table: columns, types, null', async () => {
     const { rows } = await db.query<{ table_name: string; column_name: string; udt_name: string; is_nullable: string }>(
