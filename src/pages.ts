@@ -1,9 +1,8 @@
 // The few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
 import type { Response } from 'express';
 import { settings } from '../config';
+import { escapeHtml } from './html';
 import type { Language } from './messages';
-
-export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 const STYLE = `
 :root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }

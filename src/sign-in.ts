@@ -2,6 +2,7 @@
 import { serialize as serializeCookie } from 'cookie';
 import express, { Router, type NextFunction, type Request, type Response } from 'express';
 import { settings } from '../config';
+import { escapeHtml } from './html';
 import { forbidden } from './errors';
 import { authorize } from './http/access';
 import { authenticate } from './http/authentication';
@@ -10,7 +11,7 @@ import { countRequest } from './http/rate-limit';
 import { toApiError, writeError } from './http/reply';
 import type { Access, Caller } from './http/route';
 import { render, type MessageKey } from './messages';
-import { escapeHtml, writePage } from './pages';
+import { writePage } from './pages';
 
 export interface ProtectedPage {
   /** Where the page is mounted. */

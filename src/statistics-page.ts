@@ -1,12 +1,13 @@
 // /statistics: charts for admins over the endpoints of the same name. The page is made here, its figures by src/browser/statistics.ts.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import express, { Router, type Request, type Response } from 'express';
+import { Router, type Request, type Response } from 'express';
 import { settings } from '../config';
+import { escapeHtml } from './html';
 import { languageOf } from './http/client';
 import type { Caller } from './http/route';
 import { catalogues, render, type Language, type MessageKey } from './messages';
-import { escapeHtml, writePage } from './pages';
+import { writePage } from './pages';
 import { listSpaces } from './services/spaces';
 import { protect } from './sign-in';
 import { statisticsStyle } from './statistics-style';
@@ -90,9 +91,7 @@ export function statisticsAssets(): Router {
 /** To be mounted at /statistics. */
 export function statisticsPage(): Router {
   const router = Router();
-  router.use(
-    protect({ base: BASE, access: 'admin', title: `${TEXTS}title`, lead: `${TEXTS}lead`, wrong: `${TEXTS}wrong` }),
-    express.Router().get('/', show),
-  );
+  router.use(protect({ base: BASE, access: 'admin', title: `${TEXTS}title`, lead: `${TEXTS}lead`, wrong: `${TEXTS}wrong` }));
+  router.get('/', show);
   return router;
 }

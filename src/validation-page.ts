@@ -2,12 +2,13 @@
 import express, { Router, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../config';
+import { escapeHtml } from './html';
 import { clientOf, languageOf } from './http/client';
 import { countRequest } from './http/rate-limit';
 import { toApiError } from './http/reply';
 import { log, reasonOf } from './log';
 import { render, type MessageKey } from './messages';
-import { escapeHtml, writePage } from './pages';
+import { writePage } from './pages';
 import { isHcaptchaOn, verifyHcaptcha } from './services/hcaptcha';
 import { findRequestToken, validateRequestToken } from './services/request-tokens';
 

@@ -1,10 +1,10 @@
 // The texts of mails and SMS, in the language of whoever asked for them.
 import { settings } from '../config';
+import { escapeHtml } from '../src/html';
 import { LANGUAGES, render, type Language, type MessageKey } from '../src/messages';
 import type { Mail } from './providers/smtp';
 
 const languageOf = (tag: string): Language => LANGUAGES.find((language) => language === tag) ?? 'en';
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 class Writer {
   constructor(readonly language: Language) {}
@@ -23,7 +23,9 @@ class Writer {
 function mail(to: string, language: Language, subject: string, paragraphs: (string | { code: string })[]): Mail {
   const text = paragraphs.map((part) => (typeof part === 'string' ? part : part.code)).join('\n\n');
   const html = paragraphs
-    .map((part) => (typeof part === 'string' ? `<p>${escape(part)}</p>` : `<p style="font:600 1.75em monospace">${escape(part.code)}</p>`))
+    .map((part) =>
+      typeof part === 'string' ? `<p>${escapeHtml(part)}</p>` : `<p style="font:600 1.75em monospace">${escapeHtml(part.code)}</p>`,
+    )
     .join('\n');
   return {
     to,

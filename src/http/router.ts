@@ -37,7 +37,8 @@ async function answer(row: AnyRow, request: Request, response: Response): Promis
     host: hostOf(request),
     headers: request.headers,
     query: row.query ? validate(row.query, Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== ''))) : {},
-    format: formatOf(request, row.formats) ?? 'application/json',
+    // Where there is JSON alone the header was looked at with the body.
+    format: (row.formats && formatOf(request, row.formats)) ?? 'application/json',
   });
 }
 

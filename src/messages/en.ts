@@ -15,7 +15,6 @@ export const en = {
   'server.error': 'Server Error',
   'server.database': 'The database does not answer. Try again in a moment.',
   'server.queue': 'The queues do not answer. Try again in a moment.',
-  'server.shutting_down': 'The server is restarting. Try again in a moment.',
   'server.overloaded': 'The server is overloaded. Try again in a moment.',
 
   // Who may do what
@@ -75,7 +74,6 @@ export const en = {
   'space.domain_taken': 'There is already a space with this {attribute}.',
   'space.max_accounts_low': 'The {attribute} field must not be less than the {count} accounts of the space.',
   'field.not_before_today': 'The {attribute} field must not be before today.',
-  'field.present': 'The {attribute} field must be present.',
   'code.no_token': 'Codes are sent only to accounts for which an account creation token was used.',
   'code.none': 'No code is pending. Ask for one first.',
   'code.expired': 'The code has expired. Ask for a new one.',

@@ -16,7 +16,6 @@ export const fr: Record<keyof typeof en, string> = {
   'server.error': 'Server Error',
   'server.database': 'La base de données ne répond pas. Réessayez dans un instant.',
   'server.queue': 'Les files d’attente ne répondent pas. Réessayez dans un instant.',
-  'server.shutting_down': 'Le serveur redémarre. Réessayez dans un instant.',
   'server.overloaded': 'Le serveur est surchargé. Réessayez dans un instant.',
 
   'auth.required': 'Non authentifié.',
@@ -73,7 +72,6 @@ export const fr: Record<keyof typeof en, string> = {
   'space.domain_taken': 'Il existe déjà un espace avec ce {attribute}.',
   'space.max_accounts_low': 'Le champ {attribute} ne doit pas être inférieur aux {count} comptes de l’espace.',
   'field.not_before_today': 'Le champ {attribute} ne doit pas être avant aujourd’hui.',
-  'field.present': 'Le champ {attribute} doit être présent.',
   'code.no_token': 'Les codes ne sont envoyés qu’aux comptes pour lesquels un jeton de création de compte a servi.',
   'code.none': 'Aucun code n’est en attente. Demandez-en un d’abord.',
   'code.expired': 'Le code a expiré. Demandez-en un nouveau.',

@@ -1,20 +1,15 @@
 // Types of accounts: one vocabulary for the installation, not for a Space.
-import { execute, rows, violatedConstraint } from '../database';
-import { unprocessable } from '../errors';
+import { execute, rows } from '../database';
+import { uniqueField } from './unique-field';
 
 export interface AccountTypeRow {
   id: number;
   key: string;
 }
 
-async function unique(write: () => Promise<AccountTypeRow[]>): Promise<AccountTypeRow | null> {
-  try {
-    return (await write())[0] ?? null;
-  } catch (error) {
-    if (violatedConstraint(error) !== 'account_types_key_key') throw error;
-    throw unprocessable({ key: [{ key: 'field.taken', values: { attribute: 'key' } }] });
-  }
-}
+/** The row that a write gives; null where it gives none. */
+const unique = async (write: () => Promise<AccountTypeRow[]>): Promise<AccountTypeRow | null> =>
+  (await uniqueField('account_types_key_key', 'key', write))[0] ?? null;
 
 export async function findAccountTypes(): Promise<AccountTypeRow[]> {
   return rows<AccountTypeRow>('SELECT id, key FROM account_types ORDER BY id');

@@ -1,6 +1,6 @@
 // Lists of contacts that admins give to accounts. Each belongs to one Space.
-import { execute, rows, violatedConstraint } from '../database';
-import { unprocessable } from '../errors';
+import { execute, rows } from '../database';
+import { uniqueField } from './unique-field';
 
 export interface ContactsListRow {
   id: number;
@@ -20,14 +20,7 @@ const COLUMNS = `id, title, description, created_at, updated_at,
 /** `$1`: domain to which the caller is confined; null: all lists. */
 const VISIBLE = '($1::text IS NULL OR space_id = (SELECT id FROM spaces WHERE domain = $1))';
 
-async function unique<T>(write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    if (violatedConstraint(error) !== 'contacts_lists_space_title_key') throw error;
-    throw unprocessable({ title: [{ key: 'field.taken', values: { attribute: 'title' } }] });
-  }
-}
+const unique = <T>(write: () => Promise<T>): Promise<T> => uniqueField('contacts_lists_space_title_key', 'title', write);
 
 export async function findContactsLists(scope: string | null): Promise<ContactsListRow[]> {
   return rows<ContactsListRow>(`SELECT ${COLUMNS} FROM contacts_lists WHERE ${VISIBLE} ORDER BY id`, [scope]);

@@ -5,6 +5,7 @@ import { log, reasonOf } from '../log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../redis';
 import { within } from '../within';
 import { parseRegistrarContact, type Device } from './registrar-contacts';
+import type { Address } from './statistics';
 
 /** Milliseconds for all that one request asks of it. */
 const LIMIT = 2000;
@@ -27,10 +28,6 @@ async function ask<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> 
   }
 }
 
-interface Address {
-  username: string;
-  domain: string;
-}
 const aorOf = ({ username, domain }: Address): string => `${username}@${domain}`;
 
 /** What cannot be read, or has no instance, is left out. @throws {ApiError} 503 */

@@ -1,0 +1,3 @@
+// Text inside HTML.
+
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
