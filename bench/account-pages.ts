@@ -1,9 +1,9 @@
 // Finding accounts among many: page 1, page 40,000 and both searches, a million accounts against ten thousand.
-import { execute } from '../src/database';
-import { findAccountPage, foldAccountCounts } from '../src/services/account-pages';
-import { findAccountViewByEmail, findAccountViewBySip } from '../src/services/account-views';
-import { deleteSpace } from '../src/services/space-deletion';
-import { createOrUpdateSpace } from '../src/services/spaces';
+import { execute } from '../src/infra/sequelize';
+import { findAccountPage, foldAccountCounts } from '../src/services/accounts/pages';
+import { findAccountViewByEmail, findAccountViewBySip } from '../src/services/accounts/views';
+import { deleteSpace } from '../src/services/spaces/deletion';
+import { createOrUpdateSpace } from '../src/services/spaces/spaces';
 
 const DOMAIN = 'bench.invalid';
 const SMALL = 10_000;

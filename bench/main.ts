@@ -1,5 +1,5 @@
 // npm run bench: ratios within one run, since machines are noisy. Needs DATABASE_URL, or an npm start in this folder.
-import { closeDatabase } from '../src/database';
+import { closeDatabase } from '../src/infra/database';
 import { benchAccountPages } from './account-pages';
 import { benchSpaceDeletion } from './space-deletion';
 import { benchStatistics } from './statistics';

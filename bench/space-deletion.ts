@@ -1,7 +1,7 @@
 // Deleting a Space: its time must grow with what is deleted, not faster. Makes and deletes the Space bench.invalid.
-import { execute, rows } from '../src/database';
-import { deleteSpace } from '../src/services/space-deletion';
-import { createOrUpdateSpace } from '../src/services/spaces';
+import { execute, select } from '../src/infra/sequelize';
+import { deleteSpace } from '../src/services/spaces/deletion';
+import { createOrUpdateSpace } from '../src/services/spaces/spaces';
 
 const DOMAIN = 'bench.invalid';
 const SMALL = 10_000;
@@ -13,7 +13,7 @@ const CHUNK = 5000;
 async function fill(accounts: number): Promise<void> {
   await createOrUpdateSpace(DOMAIN, { isSuper: false });
   for (let from = 0; from < accounts; from += CHUNK) {
-    const made = await rows<{ id: number }>(
+    const made = await select<{ id: number }>(
       `INSERT INTO accounts (username, domain, ip_address, user_agent, created_at)
        SELECT 'bench' || n, $1, '192.0.2.1', 'bench', now() FROM generate_series($2::integer, $3::integer) n RETURNING id`,
       [DOMAIN, from, from + CHUNK - 1],

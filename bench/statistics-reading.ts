@@ -1,9 +1,9 @@
 // Reading a year by month, over ten million messages and over ten thousand. Rollups of the year 2001 are written as the worker would have
 // counted them, since reading looks at nothing else; and removed.
 import { DateTime } from 'luxon';
-import { execute } from '../src/database';
-import { BINS } from '../src/services/histogram';
-import { periodsOf, readMessages } from '../src/services/statistics-reading';
+import { execute } from '../src/infra/sequelize';
+import { BINS } from '../src/services/statistics/histogram';
+import { periodsOf, readMessages } from '../src/services/statistics/reading';
 
 const HOURS = 365 * 24;
 const ROUNDS = 30;

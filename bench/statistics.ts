@@ -1,8 +1,8 @@
 // What sharing statements is worth to statistics. Writes events of the year 2001 from bench.invalid, and removes them.
 import { randomUUID } from 'node:crypto';
-import { execute } from '../src/database';
-import { Batcher } from '../src/services/batcher';
-import { messages, type MessageEvent } from '../src/services/statistics';
+import { execute } from '../src/infra/sequelize';
+import { Batcher } from '../src/services/statistics/batcher';
+import { messages, type MessageEvent } from '../src/services/statistics/events';
 
 const DOMAIN = 'bench.invalid';
 const ROUNDS = 5;

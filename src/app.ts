@@ -6,22 +6,22 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import helmet from 'helmet';
 import { settings } from '../config';
 import { endpoints } from './api';
-import { context } from './context';
-import { dashboard } from './dashboard';
-import { notFound } from './errors';
-import { checkReadiness } from './health';
+import { context } from './infra/context';
+import { dashboard } from './pages/queues';
+import { notFound } from './infra/errors';
+import { checkReadiness } from './services/operations/readiness';
 import { clientOf, languageOf } from './http/client';
 import { openApiDocument } from './http/openapi';
 import { writeError, writeReply } from './http/reply';
 import { apiRouter } from './http/router';
-import { log } from './log';
-import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './metrics';
-import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } from './pages';
-import { provisioning } from './provisioning';
-import { reportQueues } from './queues';
-import { statisticsAssets, statisticsPage } from './statistics-page';
-import { validationPage } from './validation-page';
-import { vcardTexts } from './vcard-texts';
+import { log } from './infra/log';
+import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './infra/metrics';
+import { documentationPage, documentationScript, STYLESHEET_PATH, stylesheet } from './pages/layout';
+import { provisioning } from './pages/provisioning';
+import { reportQueues } from './queues/report';
+import { statisticsAssets, statisticsPage } from './pages/statistics';
+import { validationPage } from './pages/validation';
+import { vcardTexts } from './pages/vcard-texts';
 
 /** The program's version, from package.json beside `src` or, once compiled, beside `dist`. */
 export const VERSION: string = [path.join(__dirname, '..'), path.join(__dirname, '..', '..')]

@@ -1,15 +1,15 @@
 // The process `web`: the API. Stateless; any number of them may run.
 import { settings } from '../config';
 import { createApp } from './app';
-import { overBothVersions } from './both-versions';
-import { closeDatabase } from './database';
-import { log } from './log';
-import { closeQueues, openQueues } from './queues';
-import { createListener, type Listener } from './server';
-import { flushUses } from './services/api-keys';
-import { closeRegistrar } from './services/devices';
-import { statisticsIdle } from './services/statistics';
-import { dieOnUncaught, onShutdown } from './shutdown';
+import { overBothVersions } from './http/http2';
+import { closeDatabase } from './infra/database';
+import { log } from './infra/log';
+import { closeQueues, openQueues } from './queues/producer';
+import { createListener, type Listener } from './http/server';
+import { flushUses } from './services/credentials/api-keys';
+import { closeRegistrar } from './services/devices/devices';
+import { statisticsIdle } from './services/statistics/events';
+import { dieOnUncaught, onShutdown } from './infra/shutdown';
 
 dieOnUncaught();
 

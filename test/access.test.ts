@@ -1,7 +1,7 @@
 // API keys (api.md 2.2), and the access of every endpoint, derived from the rows: it fails where one forgets its rule.
 import { request as httpRequest } from 'node:http';
 import { endpoints } from '../src/api';
-import { hashApiKey } from '../src/services/secrets';
+import { hashApiKey } from '../src/services/credentials/secrets';
 import type { Access } from '../src/http/route';
 import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 

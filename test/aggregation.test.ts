@@ -1,9 +1,9 @@
 // Rollups against a plain count of the raw rows: whatever the order of events, the number of workers, and whoever is killed in between.
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { openDatabase } from '../src/database';
-import { BIN_STARTS } from '../src/services/histogram';
-import { aggregate, ROLLUP_LOCK } from '../src/services/rollups';
+import { openDatabase } from '../src/infra/sequelize';
+import { BIN_STARTS } from '../src/services/statistics/histogram';
+import { aggregate, ROLLUP_LOCK } from '../src/services/statistics/rollups';
 import { noMarks } from './helpers/statistics';
 import { startSystem, type Account, type System } from './helpers/system';
 

@@ -2,9 +2,9 @@
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { startRedis } from '../src/embedded/redis';
-import type { EmbeddedServer } from '../src/embedded/postgres';
-import { parseRegistrarContact } from '../src/services/registrar-contacts';
+import { startRedis } from '../src/start/redis';
+import type { EmbeddedServer } from '../src/start/postgres';
+import { parseRegistrarContact } from '../src/services/devices/registrar-contacts';
 import { testServers } from './setup/servers';
 import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 

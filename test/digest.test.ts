@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { digestResponse, parseDirectives } from '../src/http/schemes/digest';
 import { parseSipUri } from '../src/http/sip-uri';
-import { hashPassword } from '../src/services/secrets';
+import { hashPassword } from '../src/services/credentials/secrets';
 import { SPACE, startSystem, type Answer, type System } from './helpers/system';
 
 let system: System;

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
-import { hashPassword } from '../src/services/secrets';
+import { hashPassword } from '../src/services/credentials/secrets';
 import { request, SPACE, startSystem, type System } from './helpers/system';
 
 let system: System;

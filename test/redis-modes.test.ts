@@ -3,7 +3,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Redis } from 'ioredis';
-import { freePort } from '../src/embedded/ports';
+import { freePort } from '../src/start/ports';
 import { eventually, startSystem } from './helpers/system';
 import { testServers } from './setup/servers';
 

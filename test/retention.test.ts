@@ -1,8 +1,8 @@
 // Raw statistics by month: dropped after STATISTICS_RETENTION_MONTHS, what they were counted to kept.
 import { Queue } from 'bullmq';
-import { openDatabase } from '../src/database';
-import { dropPartitions, ensurePartitions } from '../src/services/partitions';
-import { aggregate } from '../src/services/rollups';
+import { openDatabase } from '../src/infra/sequelize';
+import { dropPartitions, ensurePartitions } from '../src/services/statistics/partitions';
+import { aggregate } from '../src/services/statistics/rollups';
 import { noMarks } from './helpers/statistics';
 import { eventually, SPACE, startSystem, type Account, type System } from './helpers/system';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { table } from '../config/settings';
-import { freePort } from '../src/embedded/ports';
+import { freePort } from '../src/start/ports';
 import { eventually, request } from './helpers/system';
 
 const run = promisify(execFile);
@@ -22,9 +22,9 @@ interface Started {
   ended: Promise<number | null>;
 }
 
-/** Runs start.js in the folder; resolves once it says that it runs, or has ended. */
+/** Runs `npm start` in the folder; resolves once it says that it runs, or has ended. */
 async function start(): Promise<Started> {
-  const child = spawn(process.execPath, [path.join(root, 'dist', 'src', 'start.js')], { cwd: folder, env: environment });
+  const child = spawn(process.execPath, [path.join(root, 'dist', 'src', 'start', 'main.js')], { cwd: folder, env: environment });
   let output = '';
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   await Promise.race([

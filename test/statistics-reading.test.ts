@@ -1,8 +1,8 @@
 // Reading statistics: periods out of hourly rollups, as JSON and CSV.
 import fc from 'fast-check';
 import { DateTime } from 'luxon';
-import { BIN_STARTS, percentile } from '../src/services/histogram';
-import { periodsOf } from '../src/services/statistics-reading';
+import { BIN_STARTS, percentile } from '../src/services/statistics/histogram';
+import { periodsOf } from '../src/services/statistics/reading';
 import { noMarks } from './helpers/statistics';
 import { SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 

@@ -1,7 +1,7 @@
 // Job 2: Flexisip reports statistics.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
-import { BIN_STARTS } from '../src/services/histogram';
+import { BIN_STARTS } from '../src/services/statistics/histogram';
 import { SPACE, eventually, startSystem, type Account, type Answer, type System } from './helpers/system';
 
 let system: System;
@@ -265,8 +265,8 @@ test('an admin of any Space reports, a user does not', async () => {
 });
 
 test('events that wait for their month move into it when it is made', async () => {
-  const { ensurePartitions } = await import('../src/services/partitions.js');
-  const { openDatabase } = await import('../src/database.js');
+  const { ensurePartitions } = await import('../src/services/statistics/partitions.js');
+  const { openDatabase } = await import('../src/infra/sequelize.js');
   const sent = message({ sent_at: '2099-06-15T00:00:00Z' });
   await send('POST', '/messages', sent);
   await send('PATCH', `/messages/${sent['id'] as string}/to/a@b/devices/d`, { last_status: 200, received_at: '2099-06-15' });

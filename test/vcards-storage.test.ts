@@ -1,5 +1,5 @@
 // vCards that people store: what is taken, what is refused, and the form in which it comes back.
-import { parseVcard } from '../src/services/vcards';
+import { parseVcard } from '../src/services/address-book/vcards';
 import { SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 
 const card = (lines: string[], version = '4.0'): string => ['BEGIN:VCARD', `VERSION:${version}`, ...lines, 'END:VCARD'].join('\r\n');

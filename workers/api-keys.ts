@@ -1,6 +1,6 @@
 // The queue `api-keys`: deletes keys that were unused for too long. Their use is written by the web process that saw it.
 import { settings } from '../config';
-import { clearExpiredApiKeys } from '../src/services/api-keys';
+import { clearExpiredApiKeys } from '../src/services/credentials/api-keys';
 
 export async function clearApiKeys(): Promise<{ deleted: number }> {
   const minutes = settings.APP_API_KEY_EXPIRATION_MINUTES;

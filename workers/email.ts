@@ -1,9 +1,9 @@
 // The queue `email`.
 import { settings } from '../config';
-import { rows } from '../src/database';
-import type { SendResult } from '../src/queues';
-import { claimCode, settleCode } from '../src/services/codes';
-import type { Job } from './index';
+import { select } from '../src/infra/sequelize';
+import type { SendResult } from '../src/queues/contracts';
+import { claimCode, settleCode } from '../src/services/accounts/code-sending';
+import type { Job } from '.';
 import { accountCreationMail, accountReadyMail, emailChangeMail } from './texts';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
@@ -39,7 +39,7 @@ export async function sendEmail({ payload, timeLeft }: Job<'email'>): Promise<Se
     return result;
   }
   if (!configured) return missing;
-  const [account] = await rows<Recipient>(
+  const [account] = await select<Recipient>(
     'SELECT username, domain, email, confirmation_key FROM accounts WHERE id = $1 AND email IS NOT NULL',
     [payload.account_id],
   );

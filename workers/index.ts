@@ -1,5 +1,5 @@
 // Which handler does which queue's jobs; the compiler finds a missing one.
-import type { Payload, QueueName, Result } from '../src/queues';
+import type { Payload, QueueName, Result } from '../src/queues/contracts';
 import { clearApiKeys } from './api-keys';
 import { sendEmail } from './email';
 import { maintain } from './maintenance';

@@ -1,23 +1,14 @@
 // The process `worker`: does the jobs of the queues it serves (WORKER_QUEUES), and keeps their schedules.
 import { UnrecoverableError, Worker, type Job as BullJob } from 'bullmq';
 import { settings } from '../config';
-import { context } from '../src/context';
-import { closeDatabase } from '../src/database';
-import { log, reasonOf } from '../src/log';
-import {
-  closeQueues,
-  failureText,
-  jobOptions,
-  queueOf,
-  queuePrefix,
-  queues,
-  type Envelope,
-  type QueueName,
-  type SendResult,
-} from '../src/queues';
-import { closeRedis, connectRedis } from '../src/redis';
-import { dieOnUncaught, onShutdown } from '../src/shutdown';
-import { handlers, type Job } from './index';
+import { context } from '../src/infra/context';
+import { closeDatabase } from '../src/infra/database';
+import { log, reasonOf } from '../src/infra/log';
+import { failureText, jobOptions, queuePrefix, queues, type Envelope, type QueueName, type SendResult } from '../src/queues/contracts';
+import { closeQueues, queueOf } from '../src/queues/producer';
+import { closeRedis, connectRedis } from '../src/infra/redis';
+import { dieOnUncaught, onShutdown } from '../src/infra/shutdown';
+import { handlers, type Job } from '.';
 import { closeProviders } from './providers';
 import { closePatientDatabase } from './patient-database';
 

@@ -1,16 +1,16 @@
 // The queue `maintenance`: what time alone makes due.
 import { settings } from '../config';
-import { database, execute } from '../src/database';
-import { log } from '../src/log';
-import { rowJobId, tell } from '../src/queues';
-import { clearNonces } from '../src/services/nonces';
-import { foldAccountCounts } from '../src/services/account-pages';
-import { dueCodes, failOverdueCodes } from '../src/services/codes';
-import { forgetMessages } from '../src/services/messages';
-import { forgetOverdue } from '../src/services/creation-tokens';
-import { dropPartitions, ensurePartitions } from '../src/services/partitions';
+import { database, execute } from '../src/infra/sequelize';
+import { log } from '../src/infra/log';
+import { rowJobId, enqueue } from '../src/queues/producer';
+import { clearNonces } from '../src/services/credentials/nonces';
+import { foldAccountCounts } from '../src/services/accounts/pages';
+import { dueCodes, failOverdueCodes } from '../src/services/accounts/code-sending';
+import { forgetMessages } from '../src/services/messaging/sip-messages';
+import { forgetOverdue } from '../src/services/tokens/creation-tokens';
+import { dropPartitions, ensurePartitions } from '../src/services/statistics/partitions';
 import { patientDatabase } from './patient-database';
-import type { Job } from './index';
+import type { Job } from '.';
 
 /**
  * Rows whose process died between its commit and adding the job get their job now; rows whose worker died in the send are
@@ -19,8 +19,8 @@ import type { Job } from './index';
 async function sweep(): Promise<Record<string, number>> {
   const due = await dueCodes();
   for (const { kind, id, deadline } of due) {
-    if (kind === 'email_change') await tell('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
-    else await tell('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
+    if (kind === 'email_change') await enqueue('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
+    else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
   }
   return {
     folded: await foldAccountCounts(),

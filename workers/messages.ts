@@ -1,8 +1,8 @@
 // The queue `messages`: hands messages to linphone-daemon. Runs where its socket is.
 import { settings } from '../config';
-import type { MessageResult } from '../src/queues';
-import { takeMessage } from '../src/services/messages';
-import type { Job } from './index';
+import type { MessageResult } from '../src/queues/contracts';
+import { takeMessage } from '../src/services/messaging/sip-messages';
+import type { Job } from '.';
 import { sendToDaemon } from './providers/linphone-daemon';
 
 /** What must be left for the result's way back. */

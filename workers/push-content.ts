@@ -1,6 +1,6 @@
 // What a push holds, laid out as Flexisip's own pusher does it: apps read the token and the Call-ID out of it (api.md 8, clients.md 4).
 import { randomUUID } from 'node:crypto';
-import type { PushDevice, PushType } from '../src/queues';
+import type { PushDevice, PushType } from '../src/queues/contracts';
 import type { ApnsPush } from './providers/apns';
 import type { FcmPush } from './providers/fcm';
 

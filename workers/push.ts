@@ -1,8 +1,8 @@
 // The queue `push`: whether a device may be sent a token is decided here, and what is sent is sent from here.
 import { settings } from '../config';
-import type { PushDevice, PushResult } from '../src/queues';
-import { decideOnDevice, forgetUnsent, markSent } from '../src/services/creation-tokens';
-import type { Job } from './index';
+import type { PushDevice, PushResult } from '../src/queues/contracts';
+import { decideOnDevice, forgetUnsent, markSent } from '../src/services/tokens/creation-tokens';
+import type { Job } from '.';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
 import { apnsPush, apnsTopic, fcmPush, type PushContent } from './push-content';

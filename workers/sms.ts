@@ -1,9 +1,9 @@
 // The queue `sms`.
 import { settings } from '../config';
-import { rows } from '../src/database';
-import type { SendResult } from '../src/queues';
-import { claimCode, settleCode } from '../src/services/codes';
-import type { Job } from './index';
+import { select } from '../src/infra/sequelize';
+import type { SendResult } from '../src/queues/contracts';
+import { claimCode, settleCode } from '../src/services/accounts/code-sending';
+import type { Job } from '.';
 import { accountSms, phoneChangeSms } from './texts';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
@@ -27,7 +27,7 @@ export async function sendSms({ payload, timeLeft }: Job<'sms'>): Promise<SendRe
     return result;
   }
   if (!configured) return missing;
-  const [account] = await rows<{ phone: string; confirmation_key: string }>(
+  const [account] = await select<{ phone: string; confirmation_key: string }>(
     'SELECT phone, confirmation_key FROM accounts WHERE id = $1 AND phone IS NOT NULL AND confirmation_key IS NOT NULL',
     [payload.account_id],
   );

@@ -1,7 +1,7 @@
 // The texts of mails and SMS, in the language of whoever asked for them.
 import { settings } from '../config';
-import { escapeHtml } from '../src/html';
-import { LANGUAGES, render, type Language, type MessageKey } from '../src/messages';
+import { escapeHtml } from '../src/infra/html';
+import { LANGUAGES, render, type Language, type MessageKey } from '../src/i18n';
 import type { Mail } from './providers/smtp';
 
 const languageOf = (tag: string): Language => LANGUAGES.find((language) => language === tag) ?? 'en';

@@ -1,6 +1,6 @@
 // Actions of an account. Without a DTMF protocol all of them are refused, before the body is looked at (api.md 1.2).
 import Joi from 'joi';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route, type Caller, type Reply } from '../http/route';
 import {
   createAction,
@@ -11,9 +11,9 @@ import {
   updateAction,
   type AccountActionRow,
   type AccountActionValues,
-} from '../services/account-actions';
+} from '../services/address-book/account-actions';
 import { presentAccountAction } from './presenters';
-import { pathId, scopeOf } from './scope';
+import { pathId, scopeOf } from './parameters';
 import { actionCode, key } from './schemas';
 import { shapes } from './shapes';
 

@@ -1,10 +1,10 @@
 // Account creation tokens: sent to a device by push, or made by an admin.
 import Joi from 'joi';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
-import { consumeForAccount, createCreationToken } from '../services/creation-tokens';
-import { sendPush } from '../services/pushes';
-import { createRequestToken, exchangeRequestToken } from '../services/request-tokens';
+import { consumeForAccount, createCreationToken } from '../services/tokens/creation-tokens';
+import { sendPush } from '../services/messaging/pushes';
+import { createRequestToken, exchangeRequestToken } from '../services/tokens/request-tokens';
 import { presentCreationToken, presentRequestToken } from './presenters';
 import { deviceOf, pushTarget, text, type PushTarget } from './schemas';
 import { shapes } from './shapes';

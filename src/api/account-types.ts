@@ -1,6 +1,6 @@
 // Types of accounts, and which account has which.
 import Joi from 'joi';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route, type Reply } from '../http/route';
 import {
   createAccountType,
@@ -9,10 +9,10 @@ import {
   findAccountTypes,
   updateAccountType,
   type AccountTypeRow,
-} from '../services/account-types';
+} from '../services/address-book/account-types';
 import { linkRows } from './links';
 import { presentAccountType } from './presenters';
-import { pathId } from './scope';
+import { pathId } from './parameters';
 import { key } from './schemas';
 import { shapes } from './shapes';
 

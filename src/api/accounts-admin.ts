@@ -1,16 +1,16 @@
 // Accounts, as admins manage them. Outside the caller's scope everything is 404.
 import Joi from 'joi';
 import { settings } from '../../config';
-import { forbidden, notFound, unprocessable } from '../errors';
+import { forbidden, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type Call, type Caller, type Reply } from '../http/route';
-import { createAccount, createProvisioningToken, setFlag, updateAccount, type AccountFlag } from '../services/accounts';
-import { deleteAccount } from '../services/account-deletion';
-import { findAccountPage, PER_PAGE } from '../services/account-pages';
-import { findAccountView, findAccountViewByEmail, findAccountViewBySip, type AccountView } from '../services/account-views';
-import type { PasswordAlgorithm } from '../services/secrets';
-import { findRequestSpace, findSpace } from '../services/spaces';
+import { createAccount, createProvisioningToken, setFlag, updateAccount, type AccountFlag } from '../services/accounts/accounts';
+import { deleteAccount } from '../services/accounts/deletion';
+import { findAccountPage, PER_PAGE } from '../services/accounts/pages';
+import { findAccountView, findAccountViewByEmail, findAccountViewBySip, type AccountView } from '../services/accounts/views';
+import type { PasswordAlgorithm } from '../services/credentials/secrets';
+import { findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
-import { pathId, pathSip, scopeOf } from './scope';
+import { pathId, pathSip, scopeOf } from './parameters';
 import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, pageNumber, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
 

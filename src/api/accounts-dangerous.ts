@@ -1,17 +1,17 @@
 // The unsecure endpoints that older apps use; 404 unless the operator turns them on (api.md 4).
 import Joi from 'joi';
 import { settings, type Settings } from '../../config';
-import { notFound, unprocessable, type FieldErrors } from '../errors';
+import { notFound, unprocessable, type FieldErrors } from '../infra/errors';
 import { ok, route, type Call, type Reply } from '../http/route';
-import { requireFields } from '../services/account-fields';
-import { findAccountView } from '../services/account-views';
-import { spendConfirmationKey } from '../services/activation';
-import { createPublicAccount, findAccountByPhone, findPasswordHashes, recoverByPhone } from '../services/dangerous';
-import { isCountryActivated, normalisePhone } from '../services/phones';
-import type { PasswordAlgorithm } from '../services/secrets';
-import { findRequestSpace, findSpace } from '../services/spaces';
+import { requireFields } from '../services/accounts/fields';
+import { findAccountView } from '../services/accounts/views';
+import { spendConfirmationKey } from '../services/accounts/activation';
+import { createPublicAccount, findAccountByPhone, findPasswordHashes, recoverByPhone } from '../services/accounts/recovery';
+import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
+import type { PasswordAlgorithm } from '../services/credentials/secrets';
+import { findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
-import { pathSip } from './scope';
+import { pathSip } from './parameters';
 import { algorithm, email, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
 

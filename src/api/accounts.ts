@@ -1,20 +1,20 @@
 // Accounts, as apps make and see them.
 import Joi from 'joi';
 import { settings } from '../../config';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { ok, route, type Call, type Reply } from '../http/route';
-import { log, reasonOf } from '../log';
-import { tell } from '../queues';
-import { createAccountWithToken, createProvisioningToken } from '../services/accounts';
-import { deleteAccount } from '../services/account-deletion';
-import { findAccountView } from '../services/account-views';
-import { findAccountInfo, spendConfirmationKey } from '../services/activation';
-import { changePassword } from '../services/passwords';
-import type { PasswordAlgorithm } from '../services/secrets';
-import { findRequestSpace } from '../services/spaces';
-import { turnCredentials } from '../services/turn';
+import { log, reasonOf } from '../infra/log';
+import { enqueue } from '../queues/producer';
+import { createAccountWithToken, createProvisioningToken } from '../services/accounts/accounts';
+import { deleteAccount } from '../services/accounts/deletion';
+import { findAccountView } from '../services/accounts/views';
+import { findAccountInfo, spendConfirmationKey } from '../services/accounts/activation';
+import { changePassword } from '../services/accounts/passwords';
+import type { PasswordAlgorithm } from '../services/credentials/secrets';
+import { findRequestSpace } from '../services/spaces/spaces';
+import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
-import { pathSip } from './scope';
+import { pathSip } from './parameters';
 import { algorithm, dtmfProtocol, password, text, username } from './schemas';
 import { shapes } from './shapes';
 
@@ -56,7 +56,7 @@ async function setPassword({ body, caller, language }: Call<string, PasswordBody
   const { first, email } = await changePassword(caller.account_id, body.algorithm, body.password, body.old_password);
   if (first && email !== null) {
     // Nobody waits for it: the password is changed whether a mail can be sent or not.
-    await tell('email', { kind: 'account_ready', account_id: caller.account_id, language }).catch((error: unknown) => {
+    await enqueue('email', { kind: 'account_ready', account_id: caller.account_id, language }).catch((error: unknown) => {
       log.warn({ reason: reasonOf(error) }, 'the mail about a first password could not be queued');
     });
   }

@@ -1,9 +1,9 @@
 // Email and phone of the own account, changed by a code.
 import Joi from 'joi';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { ok, route, type AnyRow } from '../http/route';
-import { findAccountView } from '../services/account-views';
-import { confirmCode, requestCode, requireMayRequest, type Channel } from '../services/change-codes';
+import { findAccountView } from '../services/accounts/views';
+import { confirmCode, requestCode, requireMayRequest, type Channel } from '../services/accounts/change-codes';
 import { presentAccount } from './presenters';
 import { email, phone, text } from './schemas';
 import { shapes } from './shapes';

@@ -1,7 +1,7 @@
 // Contacts lists: made by admins, filled with accounts, given to accounts.
 import Joi from 'joi';
 import { settings } from '../../config';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
 import {
   createContactsList,
@@ -11,11 +11,11 @@ import {
   updateContactsList,
   type ContactsListRow,
   type ContactsListValues,
-} from '../services/contacts-lists';
-import { findRequestSpace } from '../services/spaces';
+} from '../services/address-book/contacts-lists';
+import { findRequestSpace } from '../services/spaces/spaces';
 import { linkRows } from './links';
 import { presentContactsList } from './presenters';
-import { pathId, scopeOf } from './scope';
+import { pathId, scopeOf } from './parameters';
 import { prose, text } from './schemas';
 import { shapes } from './shapes';
 

@@ -1,10 +1,10 @@
 // Contacts: those of the caller, and those that admins give to accounts.
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { ok, route, type Reply } from '../http/route';
-import { findContact, findContacts, findOwnContact, findOwnContacts } from '../services/contacts';
+import { findContact, findContacts, findOwnContact, findOwnContacts } from '../services/address-book/contacts';
 import { linkRows } from './links';
 import { presentContact } from './presenters';
-import { pathId, pathSip, requireAccount } from './scope';
+import { pathId, pathSip, requireAccount } from './parameters';
 import { shapes } from './shapes';
 
 const own = { access: 'user', group: 'Account contacts' } as const;

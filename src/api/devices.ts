@@ -1,10 +1,10 @@
 // Devices of an account, as the registrar knows them.
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { ok, route, type AnyRow, type Caller } from '../http/route';
-import { deleteDevice, findDevices } from '../services/devices';
-import type { Address } from '../services/statistics';
+import { deleteDevice, findDevices } from '../services/devices/devices';
+import type { Address } from '../services/statistics/events';
 import { presentDevice } from './presenters';
-import { pathText, requireAccount } from './scope';
+import { pathText, requireAccount } from './parameters';
 import { shapes } from './shapes';
 
 /** The same two for the caller's own account and for one that is named. */

@@ -1,9 +1,9 @@
 // The dictionary of an account, key by key. PUT /accounts/{id} replaces it whole.
 import Joi from 'joi';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route } from '../http/route';
-import { deleteEntry, findDictionary, findEntry, setEntry } from '../services/dictionary';
-import { pathId, pathText, scopeOf } from './scope';
+import { deleteEntry, findDictionary, findEntry, setEntry } from '../services/address-book/dictionary';
+import { pathId, pathText, scopeOf } from './parameters';
 import { text } from './schemas';
 import { shapes } from './shapes';
 

@@ -2,10 +2,10 @@
 import { serialize as serializeCookie } from 'cookie';
 import Joi from 'joi';
 import { settings } from '../../config';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route, type Client, type Reply } from '../http/route';
-import { issueApiKey } from '../services/api-keys';
-import { attachAuthToken, createAuthToken, exchangeAuthToken } from '../services/auth-tokens';
+import { issueApiKey } from '../services/credentials/api-keys';
+import { attachAuthToken, createAuthToken, exchangeAuthToken } from '../services/credentials/auth-tokens';
 import { presentAuthToken } from './presenters';
 import { shapes } from './shapes';
 

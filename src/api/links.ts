@@ -1,10 +1,10 @@
 // The two rows of things that belong together: POST links them, DELETE takes the link away. What is wrong is told in this order: the first
 // is missing (404), the link is there already or is not (403), the second is missing (404).
-import { forbidden, notFound } from '../errors';
+import { forbidden, notFound } from '../infra/errors';
 import { ok, route, type AnyRow } from '../http/route';
-import type { MessageKey } from '../messages';
-import { addLink, removeLink, type LinkKind } from '../services/links';
-import { pathId, scopeOf } from './scope';
+import type { MessageKey } from '../i18n';
+import { addLink, removeLink, type LinkKind } from '../services/address-book/links';
+import { pathId, scopeOf } from './parameters';
 import { shapes } from './shapes';
 
 interface LinkRows {

@@ -1,7 +1,7 @@
 // Messages that admins send through linphone-daemon.
 import Joi from 'joi';
 import { ok, route } from '../http/route';
-import { sendMessage } from '../services/messages';
+import { sendMessage } from '../services/messaging/sip-messages';
 import { messageBody, messageRecipient } from './schemas';
 import { shapes } from './shapes';
 

@@ -1,7 +1,7 @@
 // Countries whose phone numbers are accepted; under two names, as two generations of clients ask for them.
 import Joi from 'joi';
 import { ok, route } from '../http/route';
-import { listPhoneCountries } from '../services/phones';
+import { listPhoneCountries } from '../services/accounts/phone-numbers';
 import { shapes } from './shapes';
 
 export const phoneCountries = (['/phone_countries', '/phones_countries'] as const).map((path) =>

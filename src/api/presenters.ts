@@ -1,17 +1,17 @@
 // From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
 import { settings } from '../../config';
-import type { AccountView } from '../services/account-views';
-import type { AccountActionRow } from '../services/account-actions';
-import type { AccountTypeRow } from '../services/account-types';
-import type { AuthTokenRow } from '../services/auth-tokens';
-import type { ContactView } from '../services/contacts';
-import type { ContactsListRow } from '../services/contacts-lists';
-import type { CreationTokenRow } from '../services/creation-tokens';
-import type { Device } from '../services/registrar-contacts';
-import type { RequestToken } from '../services/request-tokens';
-import { SPACE_FLAGS, type FullSpace } from '../services/spaces';
-import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics';
-import type { StoredVcard } from '../services/vcards-storage';
+import type { AccountView } from '../services/accounts/views';
+import type { AccountActionRow } from '../services/address-book/account-actions';
+import type { AccountTypeRow } from '../services/address-book/account-types';
+import type { AuthTokenRow } from '../services/credentials/auth-tokens';
+import type { ContactView } from '../services/address-book/contacts';
+import type { ContactsListRow } from '../services/address-book/contacts-lists';
+import type { CreationTokenRow } from '../services/tokens/creation-tokens';
+import type { Device } from '../services/devices/registrar-contacts';
+import type { RequestToken } from '../services/tokens/request-tokens';
+import { SPACE_FLAGS, type FullSpace } from '../services/spaces/spaces';
+import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics/events';
+import type { StoredVcard } from '../services/address-book/vcards-storage';
 
 /** UTC with six decimals (api.md 1.5). */
 export const presentDate = (moment: Date | string): string => new Date(moment).toISOString().replace('Z', '000Z');

@@ -1,8 +1,8 @@
 // Push notifications that the SIP proxy or an app sends through us.
 import Joi from 'joi';
 import { ok, route } from '../http/route';
-import type { PushType } from '../queues';
-import { sendPush } from '../services/pushes';
+import type { PushType } from '../queues/contracts';
+import { sendPush } from '../services/messaging/pushes';
 import { callId, deviceOf, pushTarget, type PushTarget } from './schemas';
 import { shapes } from './shapes';
 

@@ -2,11 +2,11 @@
 import Joi from 'joi';
 import { DateTime, IANAZone } from 'luxon';
 import { settings } from '../../config';
-import type { PushDevice, PushProvider } from '../queues';
-import type { Address } from '../services/statistics';
-import { normalisePhone } from '../services/phones';
-import type { PasswordAlgorithm } from '../services/secrets';
-import { parseVcard, type Vcard } from '../services/vcards';
+import type { PushDevice, PushProvider } from '../queues/contracts';
+import type { Address } from '../services/statistics/events';
+import { normalisePhone } from '../services/accounts/phone-numbers';
+import type { PasswordAlgorithm } from '../services/credentials/secrets';
+import { parseVcard, type Vcard } from '../services/address-book/vcards';
 
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const UNSTORABLE = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;

@@ -1,6 +1,6 @@
 // Shapes of answers: what the documentation shows and the tests hold every answer against.
 import Joi from 'joi';
-import { SPACE_FLAGS } from '../services/spaces';
+import { SPACE_FLAGS } from '../services/spaces/spaces';
 
 const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();

@@ -1,9 +1,9 @@
 // Spaces: SIP domains with their hosts and settings.
 import Joi from 'joi';
-import { notFound } from '../errors';
+import { notFound } from '../infra/errors';
 import { created, ok, route } from '../http/route';
-import { createSpace, findSpace, listSpaces, SPACE_FLAGS, updateSpace, type SpaceFlag, type SpaceValues } from '../services/spaces';
-import { deleteSpace } from '../services/space-deletion';
+import { createSpace, findSpace, listSpaces, SPACE_FLAGS, updateSpace, type SpaceFlag, type SpaceValues } from '../services/spaces/spaces';
+import { deleteSpace } from '../services/spaces/deletion';
 import { presentSpace } from './presenters';
 import { boolean, integer, isoDate, text } from './schemas';
 import { shapes } from './shapes';

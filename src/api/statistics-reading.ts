@@ -2,7 +2,7 @@
 import { stringify } from 'csv-stringify/sync';
 import Joi from 'joi';
 import { DateTime } from 'luxon';
-import { notFound, unprocessable } from '../errors';
+import { notFound, unprocessable } from '../infra/errors';
 import { ok, route, type AnyRow, type Call, type Reply } from '../http/route';
 import {
   CALL_FIGURES,
@@ -17,7 +17,7 @@ import {
   type Period,
   type Read,
   type Reading,
-} from '../services/statistics-reading';
+} from '../services/statistics/reading';
 import { presentDate } from './presenters';
 import { isoText, text, timeZone } from './schemas';
 import { shapes } from './shapes';

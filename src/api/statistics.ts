@@ -1,9 +1,9 @@
 // What the SIP proxy reports of messages and calls. It ignores the answers and repeats nothing (clients.md 5.2), so these rows
 // know no limit by account: a 429 would lose the event for ever.
 import Joi from 'joi';
-import { badRequest, notFound } from '../errors';
+import { badRequest, notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
-import { callDevices, callEnds, calls, messageDevices, messages, type Address, type Stored } from '../services/statistics';
+import { callDevices, callEnds, calls, messageDevices, messages, type Address, type Stored } from '../services/statistics/events';
 import { presentCall, presentCallDevice, presentMessageDevice } from './presenters';
 import { boolean, integer, isoDate, sipAddress, text } from './schemas';
 import { shapes } from './shapes';

@@ -1,11 +1,11 @@
 // vCards that an account keeps with us: its own, or one that an admin manages.
 import Joi from 'joi';
-import { notFound, unprocessable } from '../errors';
+import { notFound, unprocessable } from '../infra/errors';
 import { created, ok, route, type AnyRow, type Caller, type Reply } from '../http/route';
-import type { Vcard } from '../services/vcards';
-import { createVcard, deleteVcard, findVcard, findVcards, replaceVcard, type StoredVcard } from '../services/vcards-storage';
+import type { Vcard } from '../services/address-book/vcards';
+import { createVcard, deleteVcard, findVcard, findVcards, replaceVcard, type StoredVcard } from '../services/address-book/vcards-storage';
 import { presentVcard } from './presenters';
-import { pathText, requireAccount } from './scope';
+import { pathText, requireAccount } from './parameters';
 import { vcard } from './schemas';
 import { shapes } from './shapes';
 

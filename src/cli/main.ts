@@ -1,9 +1,9 @@
 // bin/flexiapi: every command. 0 done, 1 refused or failed, 2 wrong usage; with --json one JSON value on stdout and nothing else.
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { settings } from '../../config';
-import { ApiError } from '../errors';
-import { log } from '../log';
-import { render } from '../messages';
+import { ApiError } from '../infra/errors';
+import { log } from '../infra/log';
+import { render } from '../i18n';
 
 export class Refusal extends Error {}
 
@@ -24,7 +24,7 @@ program
 
 /** Closes what a command may have opened, so that the process ends by itself. */
 async function close(): Promise<void> {
-  const [{ closeDatabase }, { closeQueues }] = await Promise.all([import('../database.js'), import('../queues.js')]);
+  const [{ closeDatabase }, { closeQueues }] = await Promise.all([import('../infra/database.js'), import('../queues/producer.js')]);
   await closeQueues();
   await closeDatabase();
 }
@@ -76,8 +76,8 @@ program
       if (!/^[A-Za-z0-9_.-]{1,64}$/.test(domain))
         throw new Refusal('domain: 1 to 64 letters, digits, dots, dashes and underscores are expected');
       if (host !== undefined && (host === '' || host.length > 255)) throw new Refusal('--host: 1 to 255 characters are expected');
-      const { createOrUpdateSpace } = await import('../services/spaces.js');
-      const { violatedConstraint } = await import('../database.js');
+      const { createOrUpdateSpace } = await import('../services/spaces/spaces.js');
+      const { violatedConstraint } = await import('../infra/database.js');
       try {
         const created = await createOrUpdateSpace(domain, { isSuper, ...(host === undefined ? {} : { host }) });
         return {
@@ -106,8 +106,8 @@ program
       if (!/^[^\s@A-Z]{1,64}$/.test(username))
         throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
       if (password !== undefined && password.length < 6) throw new Refusal('-p: at least 6 characters are expected');
-      const { rows } = await import('../database.js');
-      const { createAdmin } = await import('../services/accounts.js');
+      const { select: rows } = await import('../infra/sequelize.js');
+      const { createAdmin } = await import('../services/accounts/accounts.js');
       const space = await rows('SELECT 1 AS one FROM spaces WHERE domain = $1', [domain.toLowerCase()]);
       if (space.length === 0) throw new Refusal(`-d: there is no space ${domain}; spaces:create-update makes one`);
       const admin = await createAdmin({
@@ -132,7 +132,7 @@ program
   .action(
     action(async (id: number) => {
       databaseUrl();
-      const { setAdmin } = await import('../services/accounts.js');
+      const { setAdmin } = await import('../services/accounts/accounts.js');
       if (!(await setAdmin(id))) throw new Refusal(`there is no account ${id}`);
       return { json: { id, admin: true }, text: `Account ${id} is an admin.` };
     }),
@@ -150,7 +150,7 @@ program
   .action(
     action(async (days: number, { apply, andConfirmed }: { apply: boolean; andConfirmed: boolean }) => {
       databaseUrl();
-      const { clearUnconfirmed } = await import('../services/account-deletion.js');
+      const { clearUnconfirmed } = await import('../services/accounts/deletion.js');
       const done = await clearUnconfirmed(days, { apply, confirmed: andConfirmed });
       return { json: done, text: clearingText('accounts', done, apply) };
     }),
@@ -164,7 +164,7 @@ program
   .action(
     action(async (days: number, { apply }: { apply: boolean }) => {
       databaseUrl();
-      const { clearTombstones } = await import('../services/account-deletion.js');
+      const { clearTombstones } = await import('../services/accounts/deletion.js');
       const done = await clearTombstones(days, apply);
       return { json: done, text: clearingText('tombstones', done, apply) };
     }),
@@ -181,7 +181,7 @@ for (const [verb, activated] of [
     .action(
       action(async (codes: string[]) => {
         databaseUrl();
-        const { listPhoneCountries, setCountriesActivated } = await import('../services/phones.js');
+        const { listPhoneCountries, setCountriesActivated } = await import('../services/accounts/phone-numbers.js');
         const wanted = codes.map((code) => code.toUpperCase());
         const all = wanted.includes('ALL');
         const known = new Set((await listPhoneCountries()).map(({ code }) => code));
@@ -200,7 +200,7 @@ program
   .action(
     action(async (minutes: number) => {
       databaseUrl();
-      const { clearExpiredApiKeys } = await import('../services/api-keys.js');
+      const { clearExpiredApiKeys } = await import('../services/credentials/api-keys.js');
       const deleted = minutes === 0 ? 0 : await clearExpiredApiKeys(minutes);
       return { json: { deleted }, text: minutes === 0 ? 'Keys never expire here.' : `${deleted} keys deleted.` };
     }),
@@ -213,7 +213,7 @@ program
   .action(
     action(async (minutes: number) => {
       databaseUrl();
-      const { clearNonces } = await import('../services/nonces.js');
+      const { clearNonces } = await import('../services/credentials/nonces.js');
       const deleted = await clearNonces(minutes);
       return { json: { deleted }, text: `${deleted} nonces deleted.` };
     }),
@@ -225,7 +225,7 @@ program
   .action(
     action(async () => {
       requireRedis();
-      const { reportQueues } = await import('../queues.js');
+      const { reportQueues } = await import('../queues/report.js');
       const { default: Table } = await import('cli-table3');
       const report = await reportQueues();
       const table = new Table({
@@ -246,7 +246,7 @@ program
   .action(
     action(async (name: string) => {
       requireRedis();
-      const { QUEUE_NAMES, queueOf } = await import('../queues.js');
+      const [{ QUEUE_NAMES }, { queueOf }] = await Promise.all([import('../queues/contracts.js'), import('../queues/producer.js')]);
       const queue = QUEUE_NAMES.find((known) => known === name);
       if (queue === undefined) throw new InvalidArgumentError(`there is no queue ${name}: ${QUEUE_NAMES.join(', ')}`);
       const { failed = 0 } = await queueOf(queue).getJobCounts('failed');

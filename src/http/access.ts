@@ -1,6 +1,6 @@
 // What a caller may do: blocked, expired Space, role; in the order of api.md 1.2.
-import { forbidden } from '../errors';
-import type { Identity } from '../services/identities';
+import { forbidden } from '../infra/errors';
+import type { Identity } from '../services/credentials/identities';
 import type { Access, Caller } from './route';
 
 /** @throws {ApiError} 403 with the first reason that holds */

@@ -1,6 +1,6 @@
 // Who calls (api.md 2.1): the first scheme that applies decides alone. What the caller may then do is access.ts.
 import type { Request } from 'express';
-import { unauthorized } from '../errors';
+import { unauthorized } from '../infra/errors';
 import { apiKey } from './schemes/api-key';
 import { announcedBearer, jsonWebToken } from './schemes/bearer';
 import { digest } from './schemes/digest';

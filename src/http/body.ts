@@ -1,7 +1,7 @@
 // The body of a request: size, content type, accept, JSON, in that order (api.md 1.1, 1.2); then trimmed.
 import Negotiator from 'negotiator';
 import express, { type Request, type Response } from 'express';
-import { ApiError, badRequest } from '../errors';
+import { ApiError, badRequest } from '../infra/errors';
 import type { Format } from './route';
 
 const LIMIT = 1024 * 1024;

@@ -2,8 +2,8 @@
 // 238 random bits: wrong ones only count towards the address's rate limit.
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { settings } from '../../config';
-import { ApiError } from '../errors';
-import { producerConnection } from '../queues';
+import { ApiError } from '../infra/errors';
+import { producerConnection } from '../queues/producer';
 
 /** Wrong passwords a minute. The second keeps many addresses from sharing the work; it is high, since it also locks the owner out. */
 const LIMITS = { 'account-address': 10, account: 100 } as const;

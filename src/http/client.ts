@@ -1,7 +1,7 @@
 // What a request says of the client that sent it.
 import type { Request } from 'express';
 import Negotiator from 'negotiator';
-import { LANGUAGES, type Language } from '../messages';
+import { LANGUAGES, type Language } from '../i18n';
 import type { Client } from './route';
 
 /** A socket that listens on IPv6 too shows IPv4 clients as ::ffff:a.b.c.d. */

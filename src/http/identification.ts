@@ -1,6 +1,6 @@
 // Who calls, counted and admitted: rate limit, authentication, access, in the order of api.md 1.2; the same for rows and pages.
 import type { Request, Response } from 'express';
-import { ApiError } from '../errors';
+import { ApiError } from '../infra/errors';
 import { authorize } from './access';
 import { authenticate, hasCredentials } from './authentication';
 import { clientOf } from './client';

@@ -1,8 +1,8 @@
 // How many requests a client may make in a minute (api.md 1.7): counted in Redis for all processes together, in memory while Redis is away.
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
 import { settings } from '../../config';
-import { ApiError } from '../errors';
-import { producerConnection } from '../queues';
+import { ApiError } from '../infra/errors';
+import { producerConnection } from '../queues/producer';
 
 const MINUTE = 60;
 let limiter: RateLimiterAbstract | undefined;

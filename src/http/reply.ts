@@ -1,9 +1,9 @@
 // The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
 import type { Response } from 'express';
-import { ApiError, notFound, unavailable } from '../errors';
-import { isDatabaseAway, isForeignKeyViolation } from '../database';
-import { log, reasonOf } from '../log';
-import { render, type Language, type Message } from '../messages';
+import { ApiError, notFound, unavailable } from '../infra/errors';
+import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database';
+import { log, reasonOf } from '../infra/log';
+import { render, type Language, type Message } from '../i18n';
 import type { Reply } from './route';
 
 type Headers = Record<string, string | string[]>;
@@ -32,7 +32,7 @@ export function writeReply(response: Response, { status, body, type = 'text/plai
 /** What an error is to the caller: an ApiError is itself, a database that is away is 503, what was deleted meanwhile 404, all else 500 without detail. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (isDatabaseAway(error)) return unavailable('server.database', {}, { cause: error, headers: { 'retry-after': '5' } });
+  if (isDatabaseUnavailable(error)) return unavailable('server.database', {}, { cause: error, headers: { 'retry-after': '5' } });
   if (isForeignKeyViolation(error)) return notFound('row.gone', {}, { cause: error });
   return new ApiError(500, { key: 'server.error', values: {} }, { cause: error });
 }

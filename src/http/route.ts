@@ -1,7 +1,7 @@
 // One endpoint, declared. The router, the OpenAPI document and the access tests are derived from these rows.
 import type { IncomingHttpHeaders } from 'node:http';
 import type Joi from 'joi';
-import type { Language } from '../messages';
+import type { Language } from '../i18n';
 import type { Settings } from '../../config';
 
 export type Access = 'public' | 'user' | 'admin' | 'super_admin';

@@ -2,8 +2,8 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import { match } from 'path-to-regexp';
 import { settings } from '../../config';
-import { ApiError, badRequest, notFound, unprocessable } from '../errors';
-import { observeRequest } from '../metrics';
+import { ApiError, badRequest, notFound, unprocessable } from '../infra/errors';
+import { observeRequest } from '../infra/metrics';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { identify } from './identification';

@@ -1,7 +1,7 @@
 // From a row's Joi schema to our own messages: Joi's name no field in French, and its errors carry values (pitfalls B7.65).
 import type Joi from 'joi';
-import { unprocessable, type FieldErrors } from '../errors';
-import type { Message, MessageKey } from '../messages';
+import { unprocessable, type FieldErrors } from '../infra/errors';
+import type { Message, MessageKey } from '../i18n';
 
 /** Rules of ours in `schemas.ts` fail with a message's key itself; these are Joi's own. */
 const KEYS: Record<string, MessageKey> = {

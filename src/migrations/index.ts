@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Sequelize } from 'sequelize';
 import { Umzug, type UmzugStorage } from 'umzug';
-import { openDatabase } from '../database';
-import { ensurePartitions } from '../services/partitions';
+import { openDatabase } from '../infra/sequelize';
+import { ensurePartitions } from '../services/statistics/partitions';
 import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
@@ -43,7 +43,7 @@ export async function migrate(url: string): Promise<string[]> {
       await holder.query('COMMIT');
       await sleep(BETWEEN_TRIES);
     }
-    const database = openDatabase({ url, poolSize: 2, queryTimeout: 3_600_000 });
+    const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: 3_600_000 });
     try {
       const umzug = new Umzug({
         migrations: MIGRATIONS.map(({ name, up }) => ({

@@ -1,5 +1,5 @@
 // Column definitions that many tables share.
-import { DataTypes, type ModelAttributeColumnOptions } from 'sequelize';
+import { DataTypes, literal, type ModelAttributeColumnOptions } from 'sequelize';
 
 export const id: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, primaryKey: true, autoIncrement: true };
 export const accountId: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, allowNull: false };
@@ -18,7 +18,14 @@ export const SMALLINT = DataTypes.SMALLINT;
 export const BIGINT = DataTypes.BIGINT;
 export const TEXT = DataTypes.TEXT;
 
-/** Tables whose rows say when they were made and changed. */
+/** The database's clock, not the process's: ages are compared with now() in statements, and processes on several machines differ. */
+const now = (): ReturnType<typeof literal> => literal('now()');
+/** Columns of tables whose rows say when they were made and changed; Sequelize fills them in. */
+export const dates = {
+  created_at: { type: DataTypes.DATE, defaultValue: now() },
+  updated_at: { type: DataTypes.DATE, defaultValue: now() },
+};
+/** Options that go with `dates`. */
 export const dated = { timestamps: true, createdAt: 'created_at', updatedAt: 'updated_at' } as const;
 /** The client that a row was made for. */
 export const client = { ip: optional(varchar(255)), user_agent: optional(varchar(255)) };

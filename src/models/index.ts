@@ -1,19 +1,23 @@
 // Every table's model, and all associations.
-import { Account, ActivationExpiration, ApiKey, Nonce, Password } from './account';
-import {
-  AccountAction,
-  AccountAccountType,
-  AccountContactsList,
-  AccountDictionaryEntry,
-  AccountType,
-  Contact,
-  ContactsList,
-  ContactsListContact,
-  VcardStorage,
-} from './belongings';
-import { EmailChangeCode, PhoneChangeCode, RecoveryCode } from './codes';
-import { Space } from './space';
-import { AccountCreationRequestToken, AccountCreationToken, AuthToken, ProvisioningToken } from './tokens';
+import { Account } from './accounts/account';
+import { ActivationExpiration } from './accounts/activation-expiration';
+import { EmailChangeCode } from './accounts/email-change-code';
+import { Password } from './accounts/password';
+import { PhoneChangeCode } from './accounts/phone-change-code';
+import { RecoveryCode } from './accounts/recovery-code';
+import { AccountAction } from './address-book/account-action';
+import { AccountDictionaryEntry } from './address-book/account-dictionary-entry';
+import { AccountType, AccountAccountType } from './address-book/account-type';
+import { Contact } from './address-book/contact';
+import { ContactsList, AccountContactsList, ContactsListContact } from './address-book/contacts-list';
+import { VcardStorage } from './address-book/vcard-storage';
+import { ApiKey } from './credentials/api-key';
+import { AuthToken } from './credentials/auth-token';
+import { Nonce } from './credentials/nonce';
+import { ProvisioningToken } from './provisioning/provisioning-token';
+import { Space } from './spaces/space';
+import { AccountCreationRequestToken } from './tokens/account-creation-request-token';
+import { AccountCreationToken } from './tokens/account-creation-token';
 
 Account.belongsTo(Space, { as: 'space', foreignKey: 'domain', targetKey: 'domain' });
 Space.hasMany(Account, { as: 'accounts', foreignKey: 'domain', sourceKey: 'domain' });
@@ -49,11 +53,31 @@ ContactsList.belongsToMany(Account, {
 });
 AccountCreationRequestToken.belongsTo(AccountCreationToken, { as: 'creation_token', foreignKey: 'acc_creation_token_id' });
 
-export * from './account';
-export * from './belongings';
-export * from './codes';
-export * from './message';
-export * from './phone-country';
-export * from './space';
-export * from './statistics';
-export * from './tokens';
+export * from './accounts/account';
+export * from './accounts/account-count';
+export * from './accounts/account-tombstone';
+export * from './accounts/activation-expiration';
+export * from './accounts/email-change-code';
+export * from './accounts/password';
+export * from './accounts/phone-change-code';
+export * from './accounts/phone-country';
+export * from './accounts/recovery-code';
+export * from './address-book/account-action';
+export * from './address-book/account-dictionary-entry';
+export * from './address-book/account-type';
+export * from './address-book/contact';
+export * from './address-book/contacts-list';
+export * from './address-book/vcard-storage';
+export * from './credentials/api-key';
+export * from './credentials/auth-token';
+export * from './credentials/nonce';
+export * from './messaging/message';
+export * from './provisioning/provisioning-token';
+export * from './spaces/space';
+export * from './statistics/call';
+export * from './statistics/dirty-bucket';
+export * from './statistics/message';
+export * from './statistics/retention';
+export * from './statistics/rollup';
+export * from './tokens/account-creation-request-token';
+export * from './tokens/account-creation-token';

@@ -9,10 +9,10 @@ import { DataTypes, type ModelStatic, type Model } from 'sequelize';
 import { envExample, parseSettings, SettingsError, table } from '../../config/settings';
 import { endpoints } from '../../src/api';
 import { jsonSchema, openApiDocument } from '../../src/http/openapi';
-import { catalogues, render, type MessageKey } from '../../src/messages';
+import { catalogues, render, type MessageKey } from '../../src/i18n';
 import { migrate } from '../../src/migrations';
 import * as models from '../../src/models';
-import { parseSentinel } from '../../src/redis';
+import { parseSentinel } from '../../src/infra/redis';
 import { startSystem, type System } from '../helpers/system';
 import { testServers, withDatabase } from '../setup/servers';
 

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { hashApiKey } from '../../src/services/secrets';
-import { freePort } from '../../src/embedded/ports';
+import { hashApiKey } from '../../src/services/credentials/secrets';
+import { freePort } from '../../src/start/ports';
 import { TEMPLATE, testServers, withDatabase } from '../setup/servers';
 
 const DIST = path.join(__dirname, '..', '..', 'dist');

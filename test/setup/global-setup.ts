@@ -3,8 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { startPostgres, type EmbeddedServer } from '../../src/embedded/postgres';
-import { startRedis } from '../../src/embedded/redis';
+import { startPostgres, type EmbeddedServer } from '../../src/start/postgres';
+import { startRedis } from '../../src/start/redis';
 import { migrate } from '../../src/migrations';
 import { TEMPLATE, withDatabase, type TestServers } from './servers';
 

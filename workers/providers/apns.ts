@@ -1,7 +1,7 @@
 // Apple's push service, through @parse/node-apn. Its traps are listed in pitfalls.md, B4; each guard here names one.
 import { Notification, Provider, type ProviderOptions } from '@parse/node-apn';
 import { settings } from '../../config';
-import { log } from '../../src/log';
+import { log } from '../../src/infra/log';
 import type { Attempt } from './delivery';
 
 export interface ApnsPush {

@@ -1,8 +1,8 @@
 // How any provider is asked: within a deadline, again only where nothing was delivered, not at all while it keeps failing.
 import { circuitBreaker, type CircuitBreakerPolicy, ConsecutiveBreaker, handleWhenResult, isBrokenCircuitError } from 'cockatiel';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { log } from '../../src/log';
-import type { SendOutcome } from '../../src/queues';
+import { log } from '../../src/infra/log';
+import type { SendOutcome } from '../../src/queues/contracts';
 
 /** What a provider's client found out about one attempt. */
 export interface Attempt {

@@ -3,7 +3,7 @@
 // unknown, and never sent again.
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MessageResult } from '../../src/queues';
+import type { MessageResult } from '../../src/queues/contracts';
 
 const PAUSE = 50;
 /** A daemon that is being started again is back within this time; one that is not there is not waited for longer. */

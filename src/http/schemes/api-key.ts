@@ -1,8 +1,8 @@
 // API keys (api.md 2.2).
 import { parse as parseCookie } from 'cookie';
 import type { Request } from 'express';
-import { unauthorized } from '../../errors';
-import { findByApiKey } from '../../services/api-keys';
+import { unauthorized } from '../../infra/errors';
+import { findByApiKey } from '../../services/credentials/api-keys';
 import { clientOf, hostOf } from '../client';
 import type { Scheme } from './scheme';
 

@@ -1,8 +1,8 @@
 // JSON Web Tokens (api.md 2.4), and what is left of authentication where a Bearer server is announced instead of DIGEST.
 import type { Request } from 'express';
 import { settings } from '../../../config';
-import { type ApiError, forbidden, unauthorized } from '../../errors';
-import { findIdentities } from '../../services/identities';
+import { type ApiError, forbidden, unauthorized } from '../../infra/errors';
+import { findIdentities } from '../../services/credentials/identities';
 import { hostOf } from '../client';
 import { parseSipUri } from '../sip-uri';
 import type { Authenticated, Scheme } from './scheme';

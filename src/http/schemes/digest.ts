@@ -2,11 +2,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Request } from 'express';
 import { settings } from '../../../config';
-import { type ApiError, notFound, unauthorized } from '../../errors';
-import type { MessageKey } from '../../messages';
-import { findIdentities, type Identity } from '../../services/identities';
-import { acceptCount, CLEARED_BEFORE, newNonce, NONCE_LIFE, nonceTime } from '../../services/nonces';
-import { appSecret, hashPassword, type PasswordAlgorithm } from '../../services/secrets';
+import { type ApiError, notFound, unauthorized } from '../../infra/errors';
+import type { MessageKey } from '../../i18n';
+import { findIdentities, type Identity } from '../../services/credentials/identities';
+import { acceptCount, CLEARED_BEFORE, newNonce, NONCE_LIFE, nonceTime } from '../../services/credentials/nonces';
+import { appSecret, hashPassword, type PasswordAlgorithm } from '../../services/credentials/secrets';
 import { clientOf, hostOf } from '../client';
 import { countWrongPassword, requirePatience } from '../brute-force';
 import { parseSipUri } from '../sip-uri';

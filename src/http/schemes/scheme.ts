@@ -1,6 +1,6 @@
 // A way in: what every scheme of authentication is.
 import type { Request } from 'express';
-import type { Identity } from '../../services/identities';
+import type { Identity } from '../../services/credentials/identities';
 
 export interface Authenticated {
   identity: Identity;

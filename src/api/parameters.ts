@@ -1,0 +1,36 @@
+// What a path names, and what of it the caller may see: a forgotten `where` cannot leak another Space's rows, since every finder asks for a scope.
+import { notFound } from '../infra/errors';
+import type { Caller } from '../http/route';
+import { findAccountInScope, type ScopedAccount } from '../services/accounts/accounts';
+import type { Address } from '../services/statistics/events';
+
+/** The domain that a caller is confined to; null for super admins (api.md 1.8). */
+export const scopeOf = ({ super_admin, domain }: Caller): string | null => (super_admin ? null : domain);
+
+/** A number in the path. @throws {ApiError} 404 where it is none that a row could have */
+export function pathId(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text) || Number(text) > 2147483647) throw notFound('route.not_found');
+  return Number(text);
+}
+
+/** `user@domain` in the path, a leading `sip:` tolerated. @throws {ApiError} 404 without `@` */
+export function pathSip(text: string): Address {
+  const address = text.trim().replace(/^sip:/i, '');
+  const at = address.lastIndexOf('@');
+  // A character that no column can hold names nothing.
+  if (at < 1 || address.includes('\u0000')) throw notFound('account.not_found');
+  return { username: address.slice(0, at), domain: address.slice(at + 1).toLowerCase() };
+}
+
+/** Text in the path that a column is compared with. @throws {ApiError} 404 for a character that no column can hold */
+export function pathText(text: string): string {
+  if (text.includes('\u0000')) throw notFound('route.not_found');
+  return text;
+}
+
+/** The account that the path names by number. @throws {ApiError} 404 outside the caller's scope */
+export async function requireAccount(id: string, caller: Caller): Promise<ScopedAccount> {
+  const account = await findAccountInScope(pathId(id), scopeOf(caller));
+  if (!account) throw notFound('account.not_found');
+  return account;
+}

@@ -1,0 +1,45 @@
+// PostgreSQL as everybody may know it: transactions that every query inside joins by itself, and what its errors mean.
+import { ConnectionError, TimeoutError } from 'sequelize';
+import { closeDatabase, database, isInTransaction, longDatabase } from './sequelize';
+
+export { closeDatabase, isInTransaction };
+
+/**
+ * Runs `work` in one transaction (READ COMMITTED): committed when it returns, rolled back when it throws.
+ * Queries inside join it without being told; two of them must not overlap. Inside another transaction it is part of that.
+ */
+export function inTransaction<T>(work: () => Promise<T>): Promise<T> {
+  return isInTransaction() ? work() : database.transaction(work);
+}
+
+/** The same for work that no request waits for: each of its statements may take ten minutes. */
+export function inLongTransaction<T>(work: () => Promise<T>): Promise<T> {
+  return isInTransaction() ? work() : longDatabase().transaction(work);
+}
+
+// Classes 08 connection, 53 resources (too many connections), 57P0x shutdown or starting up, 58 system error; 25006: a standby.
+const UNAVAILABLE = /^(08...|53...|57P0.|58...|25006)$/;
+const UNAVAILABLE_MESSAGES =
+  /Query read timeout|Connection terminated|terminating connection|Client has encountered a connection error|not queryable/i;
+
+/** Whether an error means that PostgreSQL did not answer, as opposed to having refused something. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  for (let current = error; current instanceof Error; current = (current as { parent?: unknown }).parent ?? current.cause) {
+    if (current instanceof ConnectionError || current instanceof TimeoutError) return true;
+    const code = (current as { code?: unknown }).code;
+    if (typeof code === 'string' && (UNAVAILABLE.test(code) || /^E(CONN|PIPE|TIMEDOUT|HOST|NET|AI_AGAIN)/.test(code))) return true;
+    if (UNAVAILABLE_MESSAGES.test(current.message)) return true;
+    if ((current as { parent?: unknown }).parent === current) return false;
+  }
+  return false;
+}
+
+/** Name of the unique constraint or index that a write ran into, if that is what the error says. */
+export function violatedConstraint(error: unknown): string | undefined {
+  const original = (error as { original?: { code?: string; constraint?: string } } | undefined)?.original;
+  return original?.code === '23505' ? original.constraint : undefined;
+}
+
+/** Whether a write named a row that was deleted in the same moment. */
+export const isForeignKeyViolation = (error: unknown): boolean =>
+  (error as { original?: { code?: string } } | undefined)?.original?.code === '23503';

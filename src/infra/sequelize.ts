@@ -1,0 +1,104 @@
+// The connections to PostgreSQL and the statements written by hand. For models and migrations alone: everybody else asks a model, and finds
+// transactions and what errors mean in database.ts.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import pg from 'pg';
+import { type Options, QueryTypes, Sequelize } from 'sequelize';
+import { settings } from '../../config';
+
+// bigint ids are far below 2^53; as strings, which is what pg makes of them, they would leave the API as strings.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+const store = new AsyncLocalStorage<Map<string, unknown>>();
+
+// Sequelize's own name for «implicit transaction» is CLS; it wants the namespace of cls-hooked, of which it calls these four functions alone.
+Sequelize.useCLS({
+  run: (callback: (context: Map<string, unknown>) => void) => {
+    const values = new Map(store.getStore() ?? []);
+    store.run(values, () => callback(values));
+  },
+  bind: <F extends (...args: unknown[]) => unknown>(callback: F) => callback,
+  get: (key: string) => store.getStore()?.get(key),
+  set: (key: string, value: unknown) => store.getStore()?.set(key, value),
+});
+
+/** True inside a transaction that is not over: what is queried now joins it. */
+export function isInTransaction(): boolean {
+  const transaction = store.getStore()?.get('transaction') as { finished?: string } | undefined;
+  return transaction !== undefined && transaction.finished === undefined;
+}
+
+/** No statement of a request may take longer; a request that meets a dead database answers 503 within 5 s. */
+const STATEMENT_TIMEOUT_MS = 4500;
+/** For a statement that nobody waits for: counting a large hour, dropping a month, deleting a Space. */
+const LONG_STATEMENT_TIMEOUT_MS = 600_000;
+const LONG_POOL_SIZE = 2;
+
+export interface DatabaseOptions {
+  url: string;
+  poolSize?: number;
+  statementTimeoutMs?: number;
+}
+
+/** Opens a pool; nothing is connected before the first query. */
+export function openDatabase({
+  url,
+  poolSize = settings.DATABASE_POOL_SIZE,
+  statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+}: DatabaseOptions): Sequelize {
+  // PgBouncer in transaction mode gives each transaction another connection, so nothing may be SET on one; the types lack the option.
+  const options: Options & { keepDefaultTimezone: true } = {
+    dialect: 'postgres',
+    dialectModule: pg,
+    logging: false,
+    keepDefaultTimezone: true,
+    pool: { max: poolSize, acquire: 4000, idle: 30_000 },
+    define: { underscored: false, timestamps: false, freezeTableName: true },
+    dialectOptions: {
+      application_name: 'flexisip-account-api',
+      clientMinMessages: 'ignore',
+      connectionTimeoutMillis: 3000,
+      query_timeout: statementTimeoutMs,
+      keepAlive: true,
+    },
+  };
+  return new Sequelize(url, options);
+}
+
+/** The process's database. Every process but the embedded start has `DATABASE_URL`; without it the first query says so. */
+export const database: Sequelize = openDatabase({ url: settings.DATABASE_URL ?? 'postgres://database-url-is-not-set/' });
+
+/** Where figures are read that may be some seconds old: a replica, or where none is named, the database itself. */
+const replica: Sequelize = settings.DATABASE_READ_URL === undefined ? database : openDatabase({ url: settings.DATABASE_READ_URL });
+
+let long: Sequelize | undefined;
+
+/** The same database through a small pool whose statements may take ten minutes; opened when first asked for. */
+export function longDatabase(): Sequelize {
+  return (long ??= openDatabase({
+    url: settings.DATABASE_URL ?? '',
+    poolSize: LONG_POOL_SIZE,
+    statementTimeoutMs: LONG_STATEMENT_TIMEOUT_MS,
+  }));
+}
+
+/** Rows of a SELECT, or of a statement with RETURNING; `$1…` are bound. Joins the transaction around it, whichever pool that has. */
+export async function select<Row extends object>(sql: string, bind: unknown[] = []): Promise<Row[]> {
+  return database.query<Row>(sql, { bind, type: QueryTypes.SELECT });
+}
+
+/** The same from the replica; outside of any transaction. */
+export async function selectFromReplica<Row extends object>(sql: string, bind: unknown[] = []): Promise<Row[]> {
+  return replica.query<Row>(sql, { bind, type: QueryTypes.SELECT, transaction: null });
+}
+
+/** Runs a statement whose rows nobody wants. @returns how many rows it changed */
+export async function execute(sql: string, bind: unknown[] = []): Promise<number> {
+  // Of an INSERT Sequelize gives the number itself.
+  const [, result] = (await database.query(sql, { bind })) as [unknown, { rowCount?: number } | number | undefined];
+  return typeof result === 'number' ? result : (result?.rowCount ?? 0);
+}
+
+/** Closes the pools; queries under way end first. */
+export async function closeDatabase(): Promise<void> {
+  await Promise.all([database.close(), long?.close(), replica === database ? undefined : replica.close()]);
+}

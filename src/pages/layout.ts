@@ -1,0 +1,67 @@
+// The few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
+import type { Response } from 'express';
+import { settings } from '../../config';
+import { escapeHtml } from '../infra/html';
+import type { Language } from '../i18n';
+
+const STYLE = `
+:root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; }
+main { width: min(26rem, 100% - 2rem); }
+h1 { font-size: 1.4rem; }
+label { display: block; font-weight: 600; }
+input, button { font: inherit; box-sizing: border-box; width: 100%; padding: .6rem; margin: .3rem 0 1rem; border: 1px solid #888; border-radius: .4rem; }
+button { background: #c2410c; border-color: #c2410c; color: #fff; font-weight: 600; cursor: pointer; }
+.error { border-left: .25rem solid #dc2626; padding-left: .7rem; }
+small { opacity: .8; }`;
+
+export const STYLESHEET_PATH = '/assets/page.css';
+export const stylesheet = STYLE.trimStart();
+
+interface Page {
+  status: number;
+  language: Language;
+  /** HTML, as `body` is. */
+  title: string;
+  body: string;
+  /** Stylesheets instead of the one for short pages, and scripts: addresses of our own. */
+  styles?: string[];
+  /** Modules, in their order. */
+  scripts?: string[];
+}
+
+export function writePage(response: Response, { status, language, title, body, styles = [STYLESHEET_PATH], scripts = [] }: Page): void {
+  response.status(status);
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('content-language', language);
+  response.type('html').send(`<!doctype html>
+<html lang="${language}">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>${title}</title>
+${styles.map((style) => `<link rel="stylesheet" href="${style}">`).join('\n')}
+${scripts.map((script) => `<script type="module" src="${script}"></script>`).join('\n')}
+<main>
+${body}
+</main>
+</html>
+`);
+}
+
+/** Swagger UI, from our own files. */
+export const documentationPage = (): string => `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escapeHtml(settings.APP_NAME)} API</title>
+<link rel="stylesheet" href="/assets/swagger-ui/swagger-ui.css">
+<div id="swagger-ui"></div>
+<noscript>The machine-readable document is at <a href="/api/openapi.json">/api/openapi.json</a>.</noscript>
+<script src="/assets/swagger-ui/swagger-ui-bundle.js"></script>
+<script src="/assets/documentation.js"></script>
+</html>
+`;
+
+export const documentationScript = `SwaggerUIBundle({ url: '/api/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null });
+`;

@@ -1,0 +1,82 @@
+// /provisioning: where a Linphone app fetches its settings (api.md 12). Not under /api: XML, and errors as JSON.
+import { Router, type Request, type Response } from 'express';
+import QRCode from 'qrcode';
+import { settings } from '../../config';
+import { badRequest, notFound } from '../infra/errors';
+import { clientOf, languageOf } from '../http/client';
+import { identifyCaller } from '../http/identification';
+import { countRequest } from '../http/rate-limit';
+import { writeBytes, writeError } from '../http/reply';
+import { takeAuthToken } from '../services/credentials/auth-tokens';
+import { isProvisioningTokenGood, provisioningDocument, spendProvisioningToken } from '../services/provisioning/document';
+
+const QR_PIXELS = 300;
+
+/** Apps send it; a person who opens the address in a browser, or a preview that follows it, must not use the token up. */
+function requireHeader(request: Request): void {
+  if (!settings.ACCOUNT_PROVISIONING_USE_X_LINPHONE_PROVISIONING_HEADER) return;
+  if (request.headers['x-linphone-provisioning'] === undefined) throw badRequest('provisioning.header');
+}
+
+async function sendDocument(response: Response, accountId: number | null): Promise<void> {
+  writeBytes(response, 200, 'application/xml', await provisioningDocument(accountId));
+}
+
+type Work = (request: Request, response: Response) => Promise<void>;
+
+const param = (request: Request, name: string): string => String(request.params[name]);
+
+async function general(request: Request, response: Response): Promise<void> {
+  requireHeader(request);
+  await sendDocument(response, null);
+}
+
+async function own(request: Request, response: Response): Promise<void> {
+  const caller = await identifyCaller('user', request, response);
+  requireHeader(request);
+  await sendDocument(response, caller.account_id);
+}
+
+async function byAuthToken(request: Request, response: Response): Promise<void> {
+  const accountId = await takeAuthToken(param(request, 'auth_token'));
+  if (accountId === null) throw notFound('auth_token.invalid');
+  await sendDocument(response, accountId);
+}
+
+async function qrCode(request: Request, response: Response): Promise<void> {
+  const token = param(request, 'token');
+  if (!(await isProvisioningTokenGood(token))) throw notFound('provisioning.invalid');
+  const url = `${settings.APP_URL}/provisioning/${token}`;
+  const image = await QRCode.toBuffer(url, { type: 'png', errorCorrectionLevel: 'H', width: QR_PIXELS });
+  writeBytes(response, 200, 'image/png', image, { 'x-qrcode-url': url });
+}
+
+async function byToken(request: Request, response: Response): Promise<void> {
+  requireHeader(request);
+  await sendDocument(response, await spendProvisioningToken(param(request, 'token'), request.query['reset_password'] !== undefined));
+}
+
+/** To be mounted at /provisioning. `HEAD` would use a token up for nothing: it is not answered. */
+export function provisioning(): Router {
+  const router = Router({ caseSensitive: true });
+  const limited =
+    (path: string, work: Work): Work =>
+    async (request, response) => {
+      response.locals['route'] = `/provisioning${path}`;
+      try {
+        if (work !== own) await countRequest(`ip:${clientOf(request).ip}`);
+        await work(request, response);
+      } catch (error) {
+        writeError(response, error, languageOf(request));
+      }
+    };
+  const get = (path: string, work: Work): void => {
+    router.get(path, (request, response, next) => (request.method === 'HEAD' ? next() : void limited(path, work)(request, response)));
+  };
+  get('/', general);
+  get('/me', own);
+  get('/auth_token/:auth_token', byAuthToken);
+  get('/qrcode/:token', qrCode);
+  get('/:token', byToken);
+  return router;
+}

@@ -1,0 +1,97 @@
+// /statistics: charts for admins over the endpoints of the same name. The page is made here, its figures by src/browser/statistics.ts.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Router, type Request, type Response } from 'express';
+import { settings } from '../../config';
+import { escapeHtml } from '../infra/html';
+import { languageOf } from '../http/client';
+import type { Caller } from '../http/route';
+import { catalogues, render, type Language, type MessageKey } from '../i18n';
+import { writePage } from './layout';
+import { listSpaces } from '../services/spaces/spaces';
+import { protect } from './sign-in';
+import { statisticsStyle } from './statistics-style';
+
+const BASE = '/statistics';
+const TEXTS = 'page.statistics.';
+
+type Say = (key: MessageKey) => string;
+
+const option = (value: string, text: string): string => `<option value="${escapeHtml(value)}">${text}</option>`;
+const field = (name: string, label: string, control: string): string =>
+  `<div class="field" data-field="${name}"><label for="${name}">${label}</label>${control}</div>`;
+const select = (name: string, label: string, options: string[]): string =>
+  field(name, label, `<select id="${name}" name="${name}">${options.join('')}</select>`);
+const date = (name: string, label: string): string => field(name, label, `<input id="${name}" name="${name}" type="date" required>`);
+
+/** The texts that the script fills in, without the common beginning of their keys. */
+function textsFor(language: Language): Record<string, string> {
+  const all = Object.entries(catalogues[language].texts).filter(([key]) => key.startsWith(TEXTS));
+  return Object.fromEntries(all.map(([key, text]) => [key.slice(TEXTS.length), text]));
+}
+
+function body(say: Say, language: Language, caller: Caller, domains: string[]): string {
+  const groupings = (['hour', 'day', 'week', 'month', 'year'] as const).map((by) => option(by, say(`${TEXTS}by_${by}`)));
+  const ranges = (['hours', 'days', 'weeks', 'months', 'custom'] as const).map((range) => option(range, say(`${TEXTS}range_${range}`)));
+  const spaces = caller.super_admin
+    ? [option('', say(`${TEXTS}all_spaces`)), ...domains.map((domain) => option(domain, escapeHtml(domain)))]
+    : [];
+  const data = JSON.stringify({ language, texts: textsFor(language) }).replaceAll('<', '\\u003c');
+  return `<header>
+<h1>${say(`${TEXTS}heading`)}</h1>
+<nav>
+<a href="/api">${say(`${TEXTS}documentation`)}</a>
+${caller.super_admin ? `<a href="/queues">${say(`${TEXTS}queues`)}</a>` : ''}
+<form method="post" action="${BASE}/sign-out"><button>${say(`${TEXTS}sign_out`)}</button></form>
+</nav>
+</header>
+<noscript><p class="error">${say(`${TEXTS}no_script`)}</p></noscript>
+<form id="controls" aria-label="${say(`${TEXTS}controls`)}">
+${select('range', say(`${TEXTS}range`), ranges)}
+${date('from', say(`${TEXTS}from`))}
+${date('to', say(`${TEXTS}to`))}
+${select('by', say(`${TEXTS}by`), groupings)}
+${caller.super_admin ? select('domain', say(`${TEXTS}space`), spaces) : field('domain', say(`${TEXTS}space`), `<output id="domain">${escapeHtml(caller.domain)}</output>`)}
+${select('direction', say(`${TEXTS}direction`), [option('sent', say(`${TEXTS}sent`)), option('received', say(`${TEXTS}received`))])}
+</form>
+<p id="status" role="status"></p>
+<div id="figures"></div>
+<script type="application/json" id="data">${data}</script>`;
+}
+
+async function show(request: Request, response: Response): Promise<void> {
+  const language = languageOf(request);
+  const say: Say = (key) => escapeHtml(render({ key, values: { app: settings.APP_NAME } }, language));
+  const caller = response.locals['caller'] as Caller;
+  const domains = caller.super_admin ? (await listSpaces()).map(({ domain }) => domain) : [];
+  writePage(response, {
+    status: 200,
+    language,
+    title: say(`${TEXTS}title`),
+    styles: ['/assets/statistics.css'],
+    scripts: ['/assets/chart.js', '/assets/statistics.js'],
+    body: body(say, language, caller, domains),
+  });
+}
+
+/** The page's own files, and the library that draws: served from here, asked of nobody else. */
+export function statisticsAssets(): Router {
+  const router = Router();
+  const send = (type: string, text: string) => (_request: Request, response: Response) => {
+    response.setHeader('cache-control', 'public, max-age=3600');
+    response.type(type).send(text);
+  };
+  // Compiled beside this file's own folder.
+  router.get('/statistics.js', send('js', readFileSync(path.join(__dirname, '..', '..', 'browser', 'statistics.js'), 'utf8')));
+  router.get('/chart.js', send('js', readFileSync(path.join(path.dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8')));
+  router.get('/statistics.css', send('css', statisticsStyle));
+  return router;
+}
+
+/** To be mounted at /statistics. */
+export function statisticsPage(): Router {
+  const router = Router();
+  router.use(protect({ base: BASE, access: 'admin', title: `${TEXTS}title`, lead: `${TEXTS}lead`, wrong: `${TEXTS}wrong` }));
+  router.get('/', show);
+  return router;
+}

@@ -1,0 +1,122 @@
+// The page on which a person validates a request token (api.md 6). Works without scripts where hCaptcha is off; opening it changes nothing.
+import express, { Router, type Request, type Response } from 'express';
+import helmet from 'helmet';
+import { settings } from '../../config';
+import { escapeHtml } from '../infra/html';
+import { clientOf, languageOf } from '../http/client';
+import { countRequest } from '../http/rate-limit';
+import { toApiError } from '../http/reply';
+import { log, reasonOf } from '../infra/log';
+import { render, type MessageKey } from '../i18n';
+import { writePage } from './layout';
+import { isHcaptchaOn, verifyHcaptcha } from '../services/tokens/hcaptcha';
+import { findRequestToken, validateRequestToken } from '../services/tokens/request-tokens';
+
+const HCAPTCHA = ['https://hcaptcha.com', 'https://*.hcaptcha.com'];
+
+const policy = helmet.contentSecurityPolicy({
+  useDefaults: false,
+  directives: {
+    defaultSrc: ["'none'"],
+    styleSrc: ["'self'", ...(isHcaptchaOn() ? HCAPTCHA : [])],
+    formAction: ["'self'"],
+    baseUri: ["'none'"],
+    frameAncestors: ["'none'"],
+    ...(isHcaptchaOn() ? { scriptSrc: HCAPTCHA, frameSrc: HCAPTCHA, connectSrc: HCAPTCHA } : {}),
+  },
+});
+
+interface Shown {
+  status: number;
+  title: MessageKey;
+  lead: MessageKey;
+  /** Shows the form for this token. */
+  token?: string;
+  error?: MessageKey;
+}
+
+function show(request: Request, response: Response, { status, title, lead, token, error }: Shown): void {
+  const language = languageOf(request);
+  const say = (key: MessageKey): string => escapeHtml(render({ key, values: { app: settings.APP_NAME } }, language));
+  const captcha = isHcaptchaOn()
+    ? `<div class="h-captcha" data-sitekey="${escapeHtml(settings.HCAPTCHA_SITEKEY ?? '')}"></div>\n<script src="https://js.hcaptcha.com/1/api.js?hl=${language}" async defer></script>`
+    : '';
+  const form =
+    token === undefined
+      ? ''
+      : `<form method="post" action="/creation_token/validate">
+<input type="hidden" name="account_creation_request_token" value="${escapeHtml(token)}">
+${captcha}
+<button>${say('page.validation.submit')}</button>
+</form>`;
+  writePage(response, {
+    status,
+    language,
+    title: say(title),
+    body: `<h1>${say(title)}</h1>\n<p>${say(lead)}</p>\n${error ? `<p class="error" role="alert">${say(error)}</p>` : ''}\n${form}`,
+  });
+}
+
+const gone: Shown = { status: 404, title: 'page.validation.gone_title', lead: 'page.validation.gone' };
+const formFor = (token: string, status = 200, error?: MessageKey): Shown => ({
+  status,
+  title: 'page.validation.title',
+  lead: 'page.validation.lead',
+  token,
+  ...(error ? { error } : {}),
+});
+
+async function check(request: Request, response: Response): Promise<void> {
+  const found = await findRequestToken(String(request.params['token']));
+  show(request, response, found ? formFor(found.token) : gone);
+}
+
+async function validate(request: Request, response: Response): Promise<void> {
+  const body = (request.body ?? {}) as Record<string, unknown>;
+  const token = typeof body['account_creation_request_token'] === 'string' ? body['account_creation_request_token'] : '';
+  if (!(await findRequestToken(token))) {
+    show(request, response, gone);
+    return;
+  }
+  if (isHcaptchaOn()) {
+    const answer = body['h-captcha-response'];
+    try {
+      const passed = typeof answer === 'string' && answer !== '' && (await verifyHcaptcha(answer, clientOf(request).ip));
+      if (!passed) {
+        show(request, response, formFor(token, 422, 'page.validation.captcha'));
+        return;
+      }
+    } catch (error) {
+      log.warn({ reason: reasonOf(error) }, 'hCaptcha does not answer');
+      show(request, response, formFor(token, 503, 'page.validation.captcha_away'));
+      return;
+    }
+  }
+  show(
+    request,
+    response,
+    (await validateRequestToken(token)) ? { status: 200, title: 'page.validation.done_title', lead: 'page.validation.done' } : gone,
+  );
+}
+
+/** A form of another site would do no harm without the token, and with it is no other site: the token is what a CSRF token would be. */
+export function validationPage(): Router {
+  const router = Router();
+  const limited =
+    (work: (request: Request, response: Response) => Promise<void>) =>
+    async (request: Request, response: Response): Promise<void> => {
+      try {
+        await countRequest(`ip:${clientOf(request).ip}`);
+        await work(request, response);
+      } catch (error) {
+        const refused = toApiError(error);
+        if (refused.status === 500) log.error({ err: error }, 'the validation page failed');
+        const lead: MessageKey = refused.status === 429 ? 'page.validation.too_many' : 'page.validation.failed';
+        show(request, response, { status: refused.status, title: 'page.validation.failed_title', lead });
+      }
+    };
+  router.use(policy);
+  router.get('/check/:token', limited(check));
+  router.post('/validate', express.urlencoded({ extended: false, limit: '16kb' }), limited(validate));
+  return router;
+}

@@ -1,0 +1,121 @@
+// The contract between web and worker: the queues, what each job carries and gives back, how long it is kept, when it runs by itself.
+// Nothing else knows a queue's name.
+import type { JobsOptions } from 'bullmq';
+import { settings } from '../../config';
+
+export type PushProvider = 'apns' | 'apns.dev' | 'fcm';
+export type PushType = 'background' | 'message' | 'call';
+export interface PushDevice {
+  provider: PushProvider;
+  param: string | null;
+  prid: string | null;
+}
+export type PushJob = PushDevice &
+  (
+    | { kind: 'creation_token'; ip: string | null; user_agent: string | null }
+    | { kind: 'notification'; type: PushType; call_id: string | null }
+  );
+
+/** What came of a send. `unknown`: it was under way when time ran out, so it is not sent again. */
+export type SendOutcome = 'sent' | 'not_configured' | 'unregistered' | 'refused' | 'failed' | 'unknown' | 'expired';
+export interface SendResult<Outcome extends string = SendOutcome> {
+  outcome: Outcome;
+  /** Why not, for operators: a provider's code, never its answer, which may name a person (pitfalls B2.21). */
+  reason?: string;
+}
+export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'>;
+
+/** A message's recipient and text are in its row (services/messages.ts). */
+export interface MessageJob {
+  kind: 'message';
+  id: number;
+}
+/** `id`: what the daemon calls a message that it took. */
+export type MessageResult = SendResult & { id?: string };
+
+export type SmsJob =
+  | { kind: 'phone_change'; id: number }
+  | { kind: 'account_creation' | 'account_recovery'; account_id: number; language: string };
+export type EmailJob =
+  | { kind: 'email_change'; id: number }
+  | { kind: 'account_creation' | 'account_ready'; account_id: number; language: string };
+
+/** Names, payloads and results. A new queue begins here; the compiler then asks for its definition and its handler. */
+export interface Contracts {
+  push: { payload: PushJob; result: PushResult };
+  sms: { payload: SmsJob; result: SendResult };
+  email: { payload: EmailJob; result: SendResult };
+  messages: { payload: MessageJob; result: MessageResult };
+  'api-keys': { payload: { task: 'clear_expired' }; result: { deleted: number } };
+  statistics: { payload: { task: 'aggregate' }; result: { buckets: number } };
+  maintenance: { payload: { task: 'sweep' | 'clean' | 'partitions' }; result: Record<string, number> };
+}
+export type QueueName = keyof Contracts;
+export type AskedQueue = 'push' | 'sms' | 'email' | 'messages';
+export type Payload<Q extends QueueName> = Contracts[Q]['payload'];
+export type Result<Q extends QueueName> = Contracts[Q]['result'];
+
+/** What a job holds in Redis. No code, token value, password or message body: those are read from their row. */
+export interface Envelope<Q extends QueueName = QueueName> {
+  payload: Payload<Q>;
+  /** Milliseconds since 1970, after which nothing may be started any more; absent where nobody waits. */
+  deadline?: number;
+  request_id?: string;
+}
+
+interface Definition<Q extends QueueName> {
+  /** A send to a person: never run twice. Else idempotent work that a stalled worker's successor does again. */
+  sends: boolean;
+  /** Jobs that a worker has under way at once; unset, WORKER_CONCURRENCY for sends and 1 for chores. */
+  concurrency?: number;
+  schedules: { id: string; every: number; payload: Payload<Q> }[];
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
+  push: { sends: true, schedules: [] },
+  sms: { sends: true, schedules: [] },
+  email: { sends: true, schedules: [] },
+  // linphone-daemon serves one client at a time (clients.md 7).
+  messages: { sends: true, concurrency: 1, schedules: [] },
+  'api-keys': { sends: false, schedules: [{ id: 'clear-expired', every: MINUTE, payload: { task: 'clear_expired' } }] },
+  statistics: { sends: false, schedules: [{ id: 'aggregate', every: 5 * SECOND, payload: { task: 'aggregate' } }] },
+  maintenance: {
+    sends: false,
+    schedules: [
+      { id: 'sweep', every: 10 * SECOND, payload: { task: 'sweep' } },
+      { id: 'clean', every: 60 * MINUTE, payload: { task: 'clean' } },
+      { id: 'partitions', every: 360 * MINUTE, payload: { task: 'partitions' } },
+    ],
+  },
+};
+export const QUEUE_NAMES = Object.keys(queues) as QueueName[];
+export const ASKED: readonly AskedQueue[] = ['push', 'sms', 'email', 'messages'];
+
+/** Longer than any wait, so that a result whose event was lost can still be looked up; bounded, so that Redis does not fill. */
+const KEPT: JobsOptions = {
+  removeOnComplete: { age: 3600, count: 1000 },
+  removeOnFail: { age: 7 * 24 * 3600, count: 5000 },
+};
+
+/** Options of every send and of every scheduled run: a send is tried again only by its handler, within its deadline. */
+export function jobOptions(name: QueueName): JobsOptions {
+  return { ...KEPT, attempts: 1, ...(queues[name].sends ? {} : { removeOnComplete: { age: 3600, count: 100 } }) };
+}
+
+/** Key prefix of a queue; in braces, so that a Redis Cluster keeps its keys on one node (pitfalls B2.20). */
+export const queuePrefix = (name: QueueName): string => `{${settings.QUEUE_PREFIX}:${name}}`;
+
+/** What a failed job's text says: handlers fail with «outcome: reason». */
+const FAILURE = /^(not_configured|unregistered|refused|failed|unknown|expired|no_device)(?:: (.*))?$/s;
+export const failureText = ({ outcome, reason }: SendResult<string>): string => (reason === undefined ? outcome : `${outcome}: ${reason}`);
+export function parseFailure(text: string): PushResult {
+  const match = FAILURE.exec(text);
+  if (!match) return { outcome: 'failed', reason: 'the job failed' };
+  return { outcome: match[1] as PushResult['outcome'], ...(match[2] === undefined ? {} : { reason: match[2] }) };
+}
+
+/** ask() where no result came: the queues did not take the job, or no worker answered in time. */
+export type NoAnswer = { outcome: 'queue_away' | 'no_answer'; reason?: string };

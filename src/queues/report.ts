@@ -1,0 +1,39 @@
+// The state of the queues, for operators: /metrics and the command line.
+import { within } from '../infra/timeout';
+import { QUEUE_NAMES, type QueueName } from './contracts';
+import { queueOf } from './producer';
+
+export interface QueueReport {
+  queue: QueueName;
+  waiting: number;
+  active: number;
+  delayed: number;
+  failed: number;
+  completed: number;
+  /** Seconds that the longest waiting job has waited; null where none waits. */
+  oldest_waiting_seconds: number | null;
+  workers: number;
+}
+
+/** The state of every queue. @throws where Redis does not answer within 2 s */
+export async function reportQueues(): Promise<QueueReport[]> {
+  const report = async (name: QueueName): Promise<QueueReport> => {
+    const queue = queueOf(name);
+    const [counts, [oldest], workers] = await Promise.all([
+      queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed', 'completed'),
+      queue.getJobs(['waiting'], 0, 0, true),
+      queue.getWorkersCount(),
+    ]);
+    return {
+      queue: name,
+      waiting: (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0),
+      active: counts['active'] ?? 0,
+      delayed: counts['delayed'] ?? 0,
+      failed: counts['failed'] ?? 0,
+      completed: counts['completed'] ?? 0,
+      oldest_waiting_seconds: oldest ? Math.max(0, Math.round((Date.now() - oldest.timestamp) / 1000)) : null,
+      workers,
+    };
+  };
+  return within(Promise.all(QUEUE_NAMES.map(report)), 2000, 'reading the queues');
+}

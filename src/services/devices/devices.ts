@@ -1,0 +1,64 @@
+// An account's devices, as Flexisip's registrar knows them: read and removed in its own Redis, of which only `fs:<aor>` is touched.
+import { settings } from '../../../config';
+import { unavailable } from '../../infra/errors';
+import { log, reasonOf } from '../../infra/log';
+import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../../infra/redis';
+import { within } from '../../infra/timeout';
+import { parseRegistrarContact, type Device } from './registrar-contacts';
+import type { Address } from '../statistics/events';
+
+/** Milliseconds for all that one request asks of it. */
+const LIMIT = 2000;
+
+let registrar: RedisConnection | undefined;
+
+/** @throws {ApiError} 503 where there is no such Redis, or it does not answer in time */
+async function ask<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> {
+  if (settings.FLEXISIP_REDIS_URL === undefined) throw unavailable('registrar.not_configured');
+  const redis = (registrar ??= connectRedis('producer', settings.FLEXISIP_REDIS_URL, "the registrar's Redis"));
+  try {
+    return await within(
+      whenReady(redis).then(() => work(redis)),
+      LIMIT,
+      "asking the registrar's Redis",
+    );
+  } catch (error) {
+    log.warn({ reason: reasonOf(error) }, "the registrar's Redis did not answer");
+    throw unavailable('registrar.away', {}, { headers: { 'retry-after': '5' } });
+  }
+}
+
+const aorOf = ({ username, domain }: Address): string => `${username}@${domain}`;
+
+/** What cannot be read, or has no instance, is left out. @throws {ApiError} 503 */
+export async function findDevices(account: Address): Promise<Device[]> {
+  const contacts = await ask((redis) => redis.hgetall(`fs:${aorOf(account)}`));
+  return Object.values(contacts)
+    .map(parseRegistrarContact)
+    .filter((device) => device !== null);
+}
+
+/**
+ * Takes a device out of the registrar and tells the proxies, both or neither.
+ *
+ * @param uuid as findDevices() gives it; quotes and brackets around it are tolerated
+ * @returns whether there was one
+ * @throws {ApiError} 503
+ */
+export async function deleteDevice(account: Address, uuid: string): Promise<boolean> {
+  const aor = aorOf(account);
+  const key = `fs:${aor}`;
+  const field = `"<${uuid.replace(/^"?<?|>?"?$/g, '')}>"`;
+  return ask(async (redis) => {
+    if ((await redis.hexists(key, field)) === 0) return false;
+    const results = await redis.multi().hdel(key, field).publish(aor, '').exec();
+    const [error, deleted] = results?.[0] ?? [new Error('EXEC gave nothing'), 0];
+    if (error) throw error;
+    return deleted === 1;
+  });
+}
+
+export async function closeRegistrar(): Promise<void> {
+  if (registrar) await closeRedis(registrar);
+  registrar = undefined;
+}

@@ -1,0 +1,61 @@
+// Requests that come at the same time share a statement: what arrives while the last one is in flight goes into the next. No timer.
+import { unavailable } from '../../infra/errors';
+import { isDatabaseUnavailable } from '../../infra/database';
+
+interface Pending<In, Out> {
+  item: In;
+  resolve: (result: Out) => void;
+  reject: (error: unknown) => void;
+}
+
+export class Batcher<In, Out> {
+  #pending: Pending<In, Out>[] = [];
+  #running: Promise<void> | undefined;
+
+  /**
+   * @param run does a batch in one transaction and gives each item its result, in the same order
+   * @param size items in one statement at most
+   * @param backlog items that may wait; more are refused with 503
+   */
+  constructor(
+    readonly run: (items: In[]) => Promise<Out[]>,
+    readonly size = 500,
+    readonly backlog = 20_000,
+  ) {}
+
+  /** @returns the item's own result, once it is committed */
+  submit(item: In): Promise<Out> {
+    if (this.#pending.length >= this.backlog)
+      return Promise.reject(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ item, resolve, reject });
+      this.#running ??= this.#drain();
+    });
+  }
+
+  /** Resolves once nothing is in flight or waiting. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#pending.length > 0) await this.#flush(this.#pending.splice(0, this.size));
+    this.#running = undefined;
+  }
+
+  async #flush(batch: Pending<In, Out>[]): Promise<void> {
+    try {
+      const results = await this.run(batch.map(({ item }) => item));
+      batch.forEach(({ resolve }, index) => resolve(results[index] as Out));
+    } catch (error) {
+      // One bad row must not fail its neighbours. Nothing was committed, unless the database went away, where nobody knows.
+      if (batch.length === 1 || isDatabaseUnavailable(error)) {
+        for (const { reject } of batch) reject(error);
+        return;
+      }
+      const middle = batch.length >> 1;
+      await this.#flush(batch.slice(0, middle));
+      await this.#flush(batch.slice(middle));
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// Whose rows a query may touch: a confined model answers nobody who does not say on whose behalf it asks.
+import type { Model, ModelStatic } from 'sequelize';
+import { loadModels, type Models } from '../helpers/models';
+import { startSystem, type System } from '../helpers/system';
+
+const OTHER = 'other.example.org';
+
+let system: System;
+let models: Models['models'];
+let visibility: Models['visibility'];
+let close: Models['close'];
+let own: number;
+let others: number;
+
+beforeAll(async () => {
+  system = await startSystem({ webs: 0, workers: 0 });
+  ({ models, visibility, close } = await loadModels(system));
+  await system.space(OTHER);
+  ({ id: own } = await system.account('own', { domain: OTHER }));
+  ({ id: others } = await system.account('theirs'));
+});
+afterAll(async () => {
+  await close();
+  await system.stop();
+});
+
+const confinedModels = ['Account', 'AccountAction', 'AccountDictionaryEntry', 'ContactsList', 'VcardStorage'] as const;
+
+describe.each(confinedModels)('%s', (name) => {
+  const refusal = `${name} is queried without a scope`;
+
+  test('refuses finders, counts, updates and deletions without a scope', async () => {
+    const model = models[name] as ModelStatic<Model>;
+    await expect(model.findAll()).rejects.toThrow(refusal);
+    await expect(model.findOne({ where: { id: own } })).rejects.toThrow(refusal);
+    await expect(model.findByPk(own)).rejects.toThrow(refusal);
+    await expect(model.count()).rejects.toThrow(refusal);
+    await expect(model.update({ updated_at: new Date() }, { where: { id: own } })).rejects.toThrow(refusal);
+    await expect(model.destroy({ where: { id: own } })).rejects.toThrow(refusal);
+    expect(await system.rows('SELECT 1 FROM accounts')).toHaveLength(2);
+  });
+
+  test('answers with a scope', async () => {
+    const { SYSTEM, visibleTo } = visibility;
+    const model = models[name] as ModelStatic<Model>;
+    expect(await model.scope(visibleTo(SYSTEM)).count()).toBe(name === 'Account' ? 2 : 0);
+    expect(await model.scope(visibleTo({ domain: OTHER, super_admin: false })).findAll()).toHaveLength(name === 'Account' ? 1 : 0);
+  });
+});
+
+test('an admin reads, changes and deletes rows of the own Space alone, a super admin those of all', async () => {
+  const { SYSTEM, visibleTo } = visibility;
+  const { Account, AccountAction } = models;
+  const admin = { domain: OTHER, super_admin: false };
+  await AccountAction.bulkCreate([own, others].map((account_id) => ({ account_id, key: 'door', code: '1' })));
+  expect(await Account.scope(visibleTo(admin)).findByPk(others)).toBeNull();
+  expect((await Account.scope(visibleTo(admin)).findByPk(own))?.username).toBe('own');
+  expect(await Account.scope(visibleTo(admin)).update({ blocked: true }, { where: { id: [own, others] } })).toEqual([1]);
+  expect(await AccountAction.scope(visibleTo(admin)).destroy({ where: { key: 'door' } })).toBe(1);
+  expect(await AccountAction.scope(visibleTo(SYSTEM)).findAll({ raw: true })).toEqual([
+    expect.objectContaining({ account_id: others, key: 'door' }),
+  ]);
+  expect(await Account.scope(visibleTo({ ...admin, super_admin: true })).count()).toBe(2);
+});
+
+test('rows are dated by the clock of the database', async () => {
+  const { AccountType } = models;
+  const type = await AccountType.create({ key: 'phone' });
+  const [row] = await system.rows<{ created_at: Date }>('SELECT created_at, updated_at FROM account_types');
+  expect(type.created_at).toEqual(row?.created_at);
+  await system.rows("UPDATE account_types SET created_at = '2001-01-01', updated_at = '2001-01-01'");
+  await AccountType.update({ key: 'tablet' }, { where: { id: type.id } });
+  const [changed] = await system.rows(
+    "SELECT created_at < now() - interval '1 day' AS kept, updated_at > now() - interval '1 minute' AS now FROM account_types",
+  );
+  expect(changed).toEqual({ kept: true, now: true });
+});
