@@ -1,6 +1,6 @@
 // From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
 import { settings } from '../../config';
-import type { AccountView } from '../services/accounts/views';
+import type { AccountView } from '../models/accounts/account-view';
 import type { AccountActionRow } from '../services/address-book/account-actions';
 import type { AccountTypeRow } from '../services/address-book/account-types';
 import type { AuthTokenRow } from '../services/credentials/auth-tokens';

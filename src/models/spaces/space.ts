@@ -47,3 +47,10 @@ Space.init(
   },
   { sequelize: database, tableName: 'spaces', ...dated },
 );
+
+/**
+ * The condition and order that find the request's Space among `spaces` (api.md 1.8): host, else domain, else the default.
+ * `host` and `fallback` name the placeholders of the Host header and of APP_SIP_DOMAIN.
+ */
+export const requestSpaceSql = (host: string, fallback: string): string =>
+  `WHERE host = ${host} OR domain = ${host} OR domain = ${fallback} ORDER BY (host = ${host}) DESC, (domain = ${host}) DESC LIMIT 1`;

@@ -1,9 +1,7 @@
 // The end of an account (data-model.md, «Delete rules»): a tombstone, then the account with all that hangs on it, and its statistics.
 import { inTransaction } from '../../infra/database';
 import { execute, select } from '../../infra/sequelize';
-import { statisticsDeletion } from '../statistics/deletion';
-
-const ownStatistics = statisticsDeletion('from_username = $1 AND from_domain = $2');
+import { deleteSentStatistics } from '../../models/statistics/deletion';
 
 /** Deletes an account, by number; `scope` null: in any domain. @returns whether there was one */
 export async function deleteAccount(id: number, scope: string | null = null): Promise<boolean> {
@@ -19,7 +17,7 @@ export async function deleteAccount(id: number, scope: string | null = null): Pr
        ON CONFLICT (username, domain) DO UPDATE SET created_at = now(), updated_at = now()`,
       [username, domain],
     );
-    for (const statement of ownStatistics) await execute(statement, [username, domain]);
+    await deleteSentStatistics({ username, domain });
     await execute('DELETE FROM accounts WHERE id = $1', [id]);
     return true;
   });

@@ -1,7 +1,7 @@
 // Pages of accounts in the order of their ids, each at the same small cost (migrations/0003).
 import { inTransaction } from '../../infra/database';
 import { select } from '../../infra/sequelize';
-import { ACCOUNT_VIEW, type AccountView } from './views';
+import { ACCOUNT_VIEW, type AccountView } from '../../models/accounts/account-view';
 
 export const PER_PAGE = 20;
 

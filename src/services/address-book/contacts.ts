@@ -1,6 +1,6 @@
 // Contacts as people see them: an account's own and those of the lists it was given, each once, whatever their Space.
 import { select } from '../../infra/sequelize';
-import { BELONGINGS, type Belongings } from '../accounts/views';
+import { BELONGINGS, type Belongings } from '../../models/accounts/account-view';
 
 export interface ContactView extends Belongings {
   id: number;

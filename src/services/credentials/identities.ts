@@ -1,7 +1,7 @@
 // Who somebody is, once they have shown it: read with one query, whatever they showed.
 import { settings } from '../../../config';
 import { select } from '../../infra/sequelize';
-import { requestSpaceSql } from '../spaces/spaces';
+import { requestSpaceSql } from '../../models/spaces/space';
 
 /** An authenticated account, with all that access.ts asks about it. */
 export interface Identity {

@@ -1,10 +1,7 @@
 // The end of a Space: everything in it, in one transaction, set by set.
-import { settings } from '../../../config';
-import { openDatabase } from '../../infra/sequelize';
-import { statisticsDeletion } from '../statistics/deletion';
-
-/** A large Space takes longer than a query of a request may; its deletion has a connection of its own. */
-const TIME_LIMIT = 600_000;
+import { inLongTransaction } from '../../infra/database';
+import { execute, select } from '../../infra/sequelize';
+import { deleteSentStatistics } from '../../models/statistics/deletion';
 
 const OWNED = [
   'passwords',
@@ -25,14 +22,11 @@ const OWNED = [
 ];
 
 // $1 is the domain. What hangs on the accounts goes first, by joins: left to the foreign keys it would be a look-up an account and table.
-const STATEMENTS = [
+const BELONGINGS = [
   ...OWNED.map((table) => `DELETE FROM ${table} t USING accounts a WHERE a.domain = $1 AND t.account_id = a.id`),
   'DELETE FROM contacts t USING accounts a WHERE a.domain = $1 AND t.account_id = a.id',
   'DELETE FROM contacts t USING accounts a WHERE a.domain = $1 AND t.contact_id = a.id',
   'DELETE FROM contacts_list_contact t USING accounts a WHERE a.domain = $1 AND t.contact_id = a.id',
-  ...statisticsDeletion('from_domain = $1'),
-  'DELETE FROM accounts WHERE domain = $1',
-  'DELETE FROM spaces WHERE domain = $1',
 ];
 
 /**
@@ -40,17 +34,15 @@ const STATEMENTS = [
  * While it runs, nothing is made in the Space. @returns whether there was one
  */
 export async function deleteSpace(domain: string): Promise<boolean> {
-  const database = openDatabase({ url: settings.DATABASE_URL ?? '', poolSize: 1, statementTimeoutMs: TIME_LIMIT });
-  try {
-    return await database.transaction(async () => {
-      const bind = [domain.toLowerCase()];
-      // Whoever makes an account locks the same row for the foreign key.
-      const [found] = await database.query('SELECT 1 AS one FROM spaces WHERE domain = $1 FOR UPDATE', { bind });
-      if (found.length === 0) return false;
-      for (const statement of STATEMENTS) await database.query(statement, { bind });
-      return true;
-    });
-  } finally {
-    await database.close();
-  }
+  return inLongTransaction(async () => {
+    const bind = [domain.toLowerCase()];
+    // Whoever makes an account locks the same row for the foreign key.
+    const found = await select('SELECT 1 AS one FROM spaces WHERE domain = $1 FOR UPDATE', bind);
+    if (found.length === 0) return false;
+    for (const statement of BELONGINGS) await execute(statement, bind);
+    await deleteSentStatistics({ domain: domain.toLowerCase() });
+    await execute('DELETE FROM accounts WHERE domain = $1', bind);
+    await execute('DELETE FROM spaces WHERE domain = $1', bind);
+    return true;
+  });
 }

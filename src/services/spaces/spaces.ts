@@ -3,6 +3,7 @@ import { settings } from '../../../config';
 import { inTransaction, violatedConstraint } from '../../infra/database';
 import { select } from '../../infra/sequelize';
 import { unprocessable } from '../../infra/errors';
+import { requestSpaceSql } from '../../models/spaces/space';
 
 export interface SpaceRow {
   id: number;
@@ -12,13 +13,6 @@ export interface SpaceRow {
   max_accounts: number;
   expire_at: Date | null;
 }
-
-/**
- * The condition and order that find the request's Space among `spaces` (api.md 1.8): host, else domain, else the default.
- * `host` and `fallback` name the placeholders of the Host header and of APP_SIP_DOMAIN.
- */
-export const requestSpaceSql = (host: string, fallback: string): string =>
-  `WHERE host = ${host} OR domain = ${host} OR domain = ${fallback} ORDER BY (host = ${host}) DESC, (domain = ${host}) DESC LIMIT 1`;
 
 /** The Space that a request is for. Null only where even the default one was never made. */
 export async function findRequestSpace(host: string): Promise<SpaceRow | null> {
