@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { digestResponse, parseDirectives } from '../src/http/schemes/digest';
-import { parseSipUri } from '../src/http/sip-uri';
+import { parseSipUri } from '../src/infra/sip-uri';
 import { hashPassword } from '../src/services/credentials/secrets';
 import { SPACE, startSystem, type Answer, type System } from './helpers/system';
 

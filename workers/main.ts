@@ -8,7 +8,8 @@ import { failureText, jobOptions, queuePrefix, queues, type Envelope, type Queue
 import { closeQueues, queueOf } from '../src/queues/producer';
 import { closeRedis, connectRedis } from '../src/infra/redis';
 import { dieOnUncaught, onShutdown } from '../src/infra/shutdown';
-import { handlers, type Job } from '.';
+import { handlers } from './index';
+import type { Job } from './job';
 import { closeProviders } from './providers';
 import { closePatientDatabase } from './patient-database';
 

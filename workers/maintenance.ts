@@ -10,7 +10,7 @@ import { forgetMessages } from '../src/services/messaging/sip-messages';
 import { forgetOverdue } from '../src/services/tokens/creation-tokens';
 import { dropPartitions, ensurePartitions } from '../src/services/statistics/partitions';
 import { patientDatabase } from './patient-database';
-import type { Job } from '.';
+import type { Job } from './job';
 
 /**
  * Rows whose process died between its commit and adding the job get their job now; rows whose worker died in the send are

@@ -2,7 +2,7 @@
 import { settings } from '../config';
 import type { MessageResult } from '../src/queues/contracts';
 import { takeMessage } from '../src/services/messaging/sip-messages';
-import type { Job } from '.';
+import type { Job } from './job';
 import { sendToDaemon } from './providers/linphone-daemon';
 
 /** What must be left for the result's way back. */

@@ -2,7 +2,7 @@
 import { settings } from '../config';
 import type { PushDevice, PushResult } from '../src/queues/contracts';
 import { decideOnDevice, forgetUnsent, markSent } from '../src/services/tokens/creation-tokens';
-import type { Job } from '.';
+import type { Job } from './job';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
 import { apnsPush, apnsTopic, fcmPush, type PushContent } from './push-content';

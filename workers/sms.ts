@@ -3,7 +3,7 @@ import { settings } from '../config';
 import { select } from '../src/infra/sequelize';
 import type { SendResult } from '../src/queues/contracts';
 import { claimCode, settleCode } from '../src/services/accounts/code-sending';
-import type { Job } from '.';
+import type { Job } from './job';
 import { accountSms, phoneChangeSms } from './texts';
 import { load } from './providers';
 import { deliver } from './providers/delivery';

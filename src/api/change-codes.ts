@@ -1,7 +1,7 @@
 // Email and phone of the own account, changed by a code.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { ok, route, type AnyRow } from '../http/route';
+import { ok, route, type AnyEndpoint } from '../http/route';
 import { findAccountView } from '../services/accounts/views';
 import { confirmCode, requestCode, requireMayRequest, type Channel } from '../services/accounts/change-codes';
 import { presentAccount } from './presenters';
@@ -11,7 +11,7 @@ import { shapes } from './shapes';
 const WORDS = { email: 'email address', phone: 'phone number' } as const;
 const FIELDS = { email: () => email().required(), phone: () => phone().required() } as const;
 
-const rowsOf = (channel: Channel): AnyRow[] => {
+const rowsOf = (channel: Channel): AnyEndpoint[] => {
   const shared = { access: 'user', group: `Accounts, ${WORDS[channel]}`, method: 'post' } as const;
   return [
     route({

@@ -1,18 +1,18 @@
 // Devices of an account, as the registrar knows them.
 import { notFound } from '../infra/errors';
-import { ok, route, type AnyRow, type Caller } from '../http/route';
+import { ok, route, type AnyEndpoint, type Caller } from '../http/route';
 import { deleteDevice, findDevices } from '../services/devices/devices';
-import type { Address } from '../services/statistics/events';
+import type { SipAddress } from '../infra/sip-uri';
 import { presentDevice } from './presenters';
 import { pathText, requireAccount } from './parameters';
 import { shapes } from './shapes';
 
 /** The same two for the caller's own account and for one that is named. */
-function rowsOf(whose: 'me' | ':id'): AnyRow[] {
+function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
   const of = whose === 'me' ? 'the own account' : 'an account';
   const shared = { access: whose === 'me' ? 'user' : 'admin', group: 'Accounts devices' } as const;
   const base = `/accounts/${whose}/devices` as const;
-  const accountOf = async (caller: Caller, params: Record<string, string>): Promise<Address> =>
+  const accountOf = async (caller: Caller, params: Record<string, string>): Promise<SipAddress> =>
     whose === 'me' ? caller : requireAccount(params['id'] ?? '', caller);
   const away = 'The registrar does not answer, or is not configured';
   return [

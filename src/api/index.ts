@@ -1,5 +1,5 @@
 // Every endpoint, in matching order.
-import type { AnyRow } from '../http/route';
+import type { AnyEndpoint } from '../http/route';
 import { accountActions } from './account-actions';
 import { accountCreationTokens } from './account-creation-tokens';
 import { accountTypes } from './account-types';
@@ -21,7 +21,7 @@ import { statistics } from './statistics';
 import { statisticsReading } from './statistics-reading';
 import { vcardsStorage } from './vcards-storage';
 
-export const endpoints: readonly AnyRow[] = [
+export const endpoints: readonly AnyEndpoint[] = [
   ping,
   spaces,
   accountCreationTokens,

@@ -1,7 +1,7 @@
 // The two rows of things that belong together: POST links them, DELETE takes the link away. What is wrong is told in this order: the first
 // is missing (404), the link is there already or is not (403), the second is missing (404).
 import { forbidden, notFound } from '../infra/errors';
-import { ok, route, type AnyRow } from '../http/route';
+import { ok, route, type AnyEndpoint } from '../http/route';
 import type { MessageKey } from '../i18n';
 import { addLink, removeLink, type LinkKind } from '../services/address-book/links';
 import { pathId, scopeOf } from './parameters';
@@ -17,7 +17,7 @@ interface LinkRows {
   missing: [one: MessageKey, other: MessageKey];
 }
 
-export function linkRows({ kind, group, path, add, remove, missing }: LinkRows): AnyRow[] {
+export function linkRows({ kind, group, path, add, remove, missing }: LinkRows): AnyEndpoint[] {
   const idsOf = (params: Record<string, string>): [number, number] => {
     const [one = '', other = ''] = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => params[name]);
     return [pathId(one), pathId(other)];

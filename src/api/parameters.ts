@@ -2,7 +2,7 @@
 import { notFound } from '../infra/errors';
 import type { Caller } from '../http/route';
 import { findAccountInScope, type ScopedAccount } from '../services/accounts/accounts';
-import type { Address } from '../services/statistics/events';
+import type { SipAddress } from '../infra/sip-uri';
 
 /** The domain that a caller is confined to; null for super admins (api.md 1.8). */
 export const scopeOf = ({ super_admin, domain }: Caller): string | null => (super_admin ? null : domain);
@@ -14,7 +14,7 @@ export function pathId(text: string): number {
 }
 
 /** `user@domain` in the path, a leading `sip:` tolerated. @throws {ApiError} 404 without `@` */
-export function pathSip(text: string): Address {
+export function pathSip(text: string): SipAddress {
   const address = text.trim().replace(/^sip:/i, '');
   const at = address.lastIndexOf('@');
   // A character that no column can hold names nothing.

@@ -3,7 +3,7 @@ import Joi from 'joi';
 import { DateTime, IANAZone } from 'luxon';
 import { settings } from '../../config';
 import type { PushDevice, PushProvider } from '../queues/contracts';
-import type { Address } from '../services/statistics/events';
+import type { SipAddress } from '../infra/sip-uri';
 import { normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { parseVcard, type Vcard } from '../services/address-book/vcards';
@@ -67,7 +67,7 @@ export const pageNumber = (): Joi.NumberSchema =>
   ).default(1) as unknown as Joi.NumberSchema;
 
 /** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part ≤ 256. */
-export const sipAddress = (): Joi.ObjectSchema<Address> =>
+export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
   custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
     const address = value.trim().replace(/^sip:/i, '');
@@ -76,8 +76,8 @@ export const sipAddress = (): Joi.ObjectSchema<Address> =>
     const [username, domain] = [address.slice(0, at), address.slice(at + 1).toLowerCase()];
     if (at < 1 || domain === '' || UNSTORABLE.test(address)) return helpers.error('message:field.sip_address');
     if (username.length > 256 || domain.length > 256) return helpers.error('message:field.max', { limit: 256 });
-    return { username, domain } satisfies Address;
-  }) as unknown as Joi.ObjectSchema<Address>;
+    return { username, domain } satisfies SipAddress;
+  }) as unknown as Joi.ObjectSchema<SipAddress>;
 
 const usernamePattern = new RegExp(settings.ACCOUNT_USERNAME_REGEX, 'u');
 

@@ -3,7 +3,7 @@ import { stringify } from 'csv-stringify/sync';
 import Joi from 'joi';
 import { DateTime } from 'luxon';
 import { notFound, unprocessable } from '../infra/errors';
-import { ok, route, type AnyRow, type Call, type Reply } from '../http/route';
+import { ok, route, type AnyEndpoint, type Call, type Reply } from '../http/route';
 import {
   CALL_FIGURES,
   GROUPINGS,
@@ -74,7 +74,7 @@ function csv(records: object[], figures: string[], file: string): Reply {
   };
 }
 
-const reading = (kind: 'messages' | 'calls', read: Read, figures: string[]): AnyRow =>
+const reading = (kind: 'messages' | 'calls', read: Read, figures: string[]): AnyEndpoint =>
   route({
     method: 'get',
     path: `/statistics/${kind}`,

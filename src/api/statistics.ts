@@ -3,14 +3,15 @@
 import Joi from 'joi';
 import { badRequest, notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
-import { callDevices, callEnds, calls, messageDevices, messages, type Address, type Stored } from '../services/statistics/events';
+import type { SipAddress } from '../infra/sip-uri';
+import { callDevices, callEnds, calls, messageDevices, messages, type Stored } from '../services/statistics/events';
 import { presentCall, presentCallDevice, presentMessageDevice } from './presenters';
 import { boolean, integer, isoDate, sipAddress, text } from './schemas';
 import { shapes } from './shapes';
 
 interface MessageBody {
   id: string;
-  from: Address;
+  from: SipAddress;
   sent_at: Date;
   encrypted: boolean;
   conference_id?: string;
@@ -21,8 +22,8 @@ interface MessageDeviceBody {
 }
 interface CallBody {
   id: string;
-  from: Address;
-  to: Address;
+  from: SipAddress;
+  to: SipAddress;
   initiated_at: Date;
   ended_at?: Date;
   conference_id?: string;
@@ -80,7 +81,7 @@ export const statistics = [
     },
     handler: async ({ params, body }) => {
       // The schema made an address of the parameter.
-      const to = params.to as unknown as Address;
+      const to = params.to as unknown as SipAddress;
       const stored = await messageDevices.submit({ message_id: params.message_id, to, device_id: params.device_id, ...body });
       if (!stored) throw badRequest('statistics.message_unknown');
       return replyStored(stored, presentMessageDevice);

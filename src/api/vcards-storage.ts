@@ -1,7 +1,7 @@
 // vCards that an account keeps with us: its own, or one that an admin manages.
 import Joi from 'joi';
 import { notFound, unprocessable } from '../infra/errors';
-import { created, ok, route, type AnyRow, type Caller, type Reply } from '../http/route';
+import { created, ok, route, type AnyEndpoint, type Caller, type Reply } from '../http/route';
 import type { Vcard } from '../services/address-book/vcards';
 import { createVcard, deleteVcard, findVcard, findVcards, replaceVcard, type StoredVcard } from '../services/address-book/vcards-storage';
 import { presentVcard } from './presenters';
@@ -17,7 +17,7 @@ function present(stored: StoredVcard | null): Reply {
 }
 
 /** The same five for the caller's own account and for one that is named. */
-function rowsOf(whose: 'me' | ':id'): AnyRow[] {
+function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
   const of = whose === 'me' ? 'the own account' : 'an account';
   const shared = { access: whose === 'me' ? 'user' : 'admin', group: 'vCards storage' } as const;
   const base = `/accounts/${whose}/vcards-storage` as const;

@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 document, made of the rows.
 import type Joi from 'joi';
 import type { Settings } from '../../config';
-import type { AnyRow, Answer } from './route';
+import type { AnyEndpoint, Answer } from './route';
 
 type Json = Record<string, unknown>;
 
@@ -43,7 +43,7 @@ const ERRORS: Record<number, string> = {
   503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
 };
 
-function statusesOf({ access, params, body, query, unlimited }: AnyRow): number[] {
+function statusesOf({ access, params, body, query, unlimited }: AnyEndpoint): number[] {
   return [
     400,
     ...(access === 'public' ? [] : [401, 403]),
@@ -56,7 +56,7 @@ function statusesOf({ access, params, body, query, unlimited }: AnyRow): number[
   ];
 }
 
-function responsesOf(row: AnyRow): Json {
+function responsesOf(row: AnyEndpoint): Json {
   const responses: Json = {};
   for (const status of statusesOf(row)) responses[status] = errorResponse(ERRORS[status] ?? '');
   for (const [status, given] of Object.entries(row.answers)) {
@@ -80,7 +80,7 @@ const errorResponse = (description: string): Json => ({
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
 });
 
-function parametersOf({ path, params, query }: AnyRow): Json[] {
+function parametersOf({ path, params, query }: AnyEndpoint): Json[] {
   const inPath = params ? (jsonSchema(params)['properties'] as Record<string, Json>) : {};
   const inQuery = query ? (jsonSchema(query)['properties'] as Record<string, Json>) : {};
   return [
@@ -97,7 +97,7 @@ function parametersOf({ path, params, query }: AnyRow): Json[] {
   ];
 }
 
-function operationOf(row: AnyRow): Json {
+function operationOf(row: AnyEndpoint): Json {
   const roles = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
   const name = row.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
   return {
@@ -135,7 +135,7 @@ function waysIn({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARER, JWT_RS
 }
 
 /** @param version of the program */
-export function openApiDocument(rows: readonly AnyRow[], settings: Settings, version: string): Json {
+export function openApiDocument(rows: readonly AnyEndpoint[], settings: Settings, version: string): Json {
   const paths: Record<string, Json> = {};
   for (const row of rows) {
     const path = row.path.replace(/:(\w+)/g, '{$1}');

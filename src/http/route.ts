@@ -64,7 +64,7 @@ export interface Answer {
   schema?: Joi.Schema;
 }
 
-export interface Row<Path extends string = string, Body = unknown, A extends Access = Access, Query = unknown> {
+export interface Endpoint<Path extends string = string, Body = unknown, A extends Access = Access, Query = unknown> {
   method: Method;
   /** Under /api, in Express's notation. */
   path: Path;
@@ -95,11 +95,13 @@ export interface Row<Path extends string = string, Body = unknown, A extends Acc
 }
 
 /** Any row, its own types forgotten. */
-export type AnyRow = Row;
+export type AnyEndpoint = Endpoint;
 
 /** Declares an endpoint. A row without `access` does not compile. */
-export function route<const Path extends string, Body, const A extends Access, Query = unknown>(row: Row<Path, Body, A, Query>): AnyRow {
-  return row as unknown as AnyRow;
+export function route<const Path extends string, Body, const A extends Access, Query = unknown>(
+  row: Endpoint<Path, Body, A, Query>,
+): AnyEndpoint {
+  return row as unknown as AnyEndpoint;
 }
 
 export const ok = (body: unknown = {}): Reply => ({ status: 200, body });

@@ -8,11 +8,11 @@ import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { identify } from './identification';
 import { writeError, writeReply } from './reply';
-import type { AnyRow, Reply } from './route';
+import type { AnyEndpoint, Reply } from './route';
 import { validate } from './validation';
 
 /** Undefined: larger than the limit, where the row has a field to blame for it. */
-async function readBodyOf(row: AnyRow, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
+async function readBodyOf(row: AnyEndpoint, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
   try {
     return await readBody(request, response, row.formats);
   } catch (error) {
@@ -21,7 +21,7 @@ async function readBodyOf(row: AnyRow, request: Request, response: Response): Pr
   }
 }
 
-async function answer(row: AnyRow, request: Request, response: Response): Promise<Reply> {
+async function answer(row: AnyEndpoint, request: Request, response: Response): Promise<Reply> {
   const body = await readBodyOf(row, request, response);
   const caller = await identify(row, request, response);
   if (row.when && !row.when(settings)) throw notFound('route.not_found');
@@ -42,7 +42,7 @@ async function answer(row: AnyRow, request: Request, response: Response): Promis
   });
 }
 
-function handle(row: AnyRow): RequestHandler {
+function handle(row: AnyEndpoint): RequestHandler {
   return async (request, response) => {
     response.locals['route'] = row.path;
     const observed = observeRequest(row.method, row.path);
@@ -56,7 +56,7 @@ function handle(row: AnyRow): RequestHandler {
 }
 
 /** A router for all rows, and for what is no row: 405 with `Allow` where the path is known, else 404. */
-export function apiRouter(rows: readonly AnyRow[]): Router {
+export function apiRouter(rows: readonly AnyEndpoint[]): Router {
   const router = Router({ caseSensitive: true });
   for (const row of rows) router[row.method](row.path, handle(row));
 

@@ -5,7 +5,7 @@ import { context } from '../infra/context';
 import { isInTransaction } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
-import { within } from '../infra/timeout';
+import { withTimeout } from '../infra/timeout';
 import {
   ASKED,
   jobOptions,
@@ -81,7 +81,7 @@ class Producers {
     let abandoned = false;
     const adding = whenReady(this.#producer).then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
     try {
-      await within(adding, ADD_TIMEOUT, `adding to ${name}`);
+      await withTimeout(adding, ADD_TIMEOUT, `adding to ${name}`);
     } catch (error) {
       // Whoever asked is told that nothing was sent: what Redis takes after all is taken back.
       abandoned = true;
@@ -113,7 +113,7 @@ class Producers {
   /** The last look: the event may have been lost. What nobody has begun is taken back. */
   async #look(name: AskedQueue, jobId: string): Promise<PushResult | NoAnswer> {
     try {
-      const job = await within(this.queue(name).getJob(jobId), LOOK_TIMEOUT, 'looking for the job');
+      const job = await withTimeout(this.queue(name).getJob(jobId), LOOK_TIMEOUT, 'looking for the job');
       if (job?.finishedOn !== undefined) {
         return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
       }
@@ -126,8 +126,8 @@ class Producers {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#events.map((events) => within(events.close(), 1000, 'closing events')));
-    await Promise.allSettled([...this.#queues.values()].map((queue) => within(queue.close(), 1000, 'closing a queue')));
+    await Promise.allSettled(this.#events.map((events) => withTimeout(events.close(), 1000, 'closing events')));
+    await Promise.allSettled([...this.#queues.values()].map((queue) => withTimeout(queue.close(), 1000, 'closing a queue')));
     if (this.#subscriber) await closeRedis(this.#subscriber);
     await closeRedis(this.#producer);
   }

@@ -1,5 +1,5 @@
 // The state of the queues, for operators: /metrics and the command line.
-import { within } from '../infra/timeout';
+import { withTimeout } from '../infra/timeout';
 import { QUEUE_NAMES, type QueueName } from './contracts';
 import { queueOf } from './producer';
 
@@ -35,5 +35,5 @@ export async function reportQueues(): Promise<QueueReport[]> {
       workers,
     };
   };
-  return within(Promise.all(QUEUE_NAMES.map(report)), 2000, 'reading the queues');
+  return withTimeout(Promise.all(QUEUE_NAMES.map(report)), 2000, 'reading the queues');
 }

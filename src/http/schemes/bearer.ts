@@ -4,7 +4,7 @@ import { settings } from '../../../config';
 import { type ApiError, forbidden, unauthorized } from '../../infra/errors';
 import { findIdentities } from '../../services/credentials/identities';
 import { hostOf } from '../client';
-import { parseSipUri } from '../sip-uri';
+import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512'];

@@ -1,15 +1,15 @@
 // DIGEST (RFC 7616, qop=auth), as api.md 2.3 has it. The account is named by the From header of every request.
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import { settings } from '../../../config';
 import { type ApiError, notFound, unauthorized } from '../../infra/errors';
 import type { MessageKey } from '../../i18n';
 import { findIdentities, type Identity } from '../../services/credentials/identities';
 import { acceptCount, CLEARED_BEFORE, newNonce, NONCE_LIFE, nonceTime } from '../../services/credentials/nonces';
-import { appSecret, hashPassword, type PasswordAlgorithm } from '../../services/credentials/secrets';
+import { appSecret, hashPassword, type PasswordAlgorithm, isSameSecret } from '../../services/credentials/secrets';
 import { clientOf, hostOf } from '../client';
 import { countWrongPassword, requirePatience } from '../brute-force';
-import { parseSipUri } from '../sip-uri';
+import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
 interface DigestAccount extends Identity {
@@ -110,12 +110,6 @@ export function digestResponse(
   return hash(`${ha1}:${nonce}:${nc}:${cnonce}:auth:${hash(`${method}:${uri}`)}`);
 }
 
-/** In constant time, whatever the lengths: both sides are hashed first. */
-function isSame(one: string, other: string): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(one), hash(other));
-}
-
 async function identify(request: Request): Promise<Authenticated> {
   const from = parseSipUri(request.headers.from ?? '');
   if (!from) throw unauthorized('auth.required');
@@ -137,7 +131,8 @@ async function identify(request: Request): Promise<Authenticated> {
   const made = nonceTime(claim.nonce, account.account_id);
   if (!made) throw challenge(account, 'auth.nonce_invalid');
   const ha1 = secretsOf(account).get(claim.algorithm);
-  const isRight = ha1 !== undefined && isSame(digestResponse(claim.algorithm, ha1, request.method, claim), claim.response.toLowerCase());
+  const isRight =
+    ha1 !== undefined && isSameSecret(digestResponse(claim.algorithm, ha1, request.method, claim), claim.response.toLowerCase());
   const isOld = made.getTime() + NONCE_LIFE * 60_000 < Date.now() || (account.cleared_before !== null && made < account.cleared_before);
   // stale=true tells the client to go on with the same password: only where that is right (RFC 7616 3.3).
   if (isOld) throw challenge(account, 'auth.nonce_invalid', isRight);

@@ -8,13 +8,13 @@ interface PendingCode {
   updated_at: string | null;
 }
 
-export interface Belongings {
+export interface RelatedData {
   dictionary: Record<string, string>;
   types: { id: number; key: string }[];
   actions: { id: number; key: string; code: string }[];
 }
 
-export interface AccountView extends Belongings {
+export interface AccountView extends RelatedData {
   id: number;
   username: string;
   domain: string;
@@ -38,7 +38,7 @@ export interface AccountView extends Belongings {
 }
 
 /** What hangs on the account `a`, as JSON; views share it. Actions are hidden while there is no DTMF protocol (data-model.md, «Derived»). */
-export const BELONGINGS = `
+export const RELATED = `
   coalesce((SELECT json_object_agg(e.key, e.value ORDER BY e.id) FROM account_dictionary_entries e WHERE e.account_id = a.id), '{}') AS dictionary,
   coalesce((SELECT json_agg(json_build_object('id', t.id, 'key', t.key) ORDER BY t.id)
               FROM account_account_type l JOIN account_types t ON t.id = l.account_type_id WHERE l.account_id = a.id), '[]') AS types,
@@ -49,7 +49,7 @@ export const ACCOUNT_VIEW = `
 SELECT a.id, a.username, a.domain, a.email, a.phone, a.display_name, a.dtmf_protocol, a.activated, a.blocked, a.admin,
        a.confirmation_key, a.ip_address, a.user_agent, a.created_at, a.updated_at,
   coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm) ORDER BY p.id) FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords,
-  ${BELONGINGS},
+  ${RELATED},
   (SELECT json_build_object('id', x.id, 'account_id', x.account_id, 'expires', x.expires, 'created_at', x.created_at, 'updated_at', x.updated_at)
      FROM activation_expirations x WHERE x.account_id = a.id) AS activation_expiration,
   (SELECT json_build_object('email', c.email, 'code', c.code, 'ip', c.ip, 'user_agent', c.user_agent, 'created_at', c.created_at, 'updated_at', c.updated_at)

@@ -1,9 +1,8 @@
 // Public look-ups and activation by key, as older apps do it.
-import { timingSafeEqual } from 'node:crypto';
 import { inTransaction } from '../../infra/database';
 import { execute, select } from '../../infra/sequelize';
 import { forbidden, notFound } from '../../infra/errors';
-import { hashApiKey } from '../credentials/secrets';
+import { isSameSecret } from '../credentials/secrets';
 
 /** A key of 4 digits is void after so many wrong tries (api.md 9, row 6). */
 const MOST_TRIES = 5;
@@ -33,7 +32,7 @@ export async function spendConfirmationKey(name: string, domain: string, key: st
     );
     if (!account?.confirmation_key) return null;
     const { id, confirmation_key: kept } = account;
-    if (!timingSafeEqual(Buffer.from(hashApiKey(kept)), Buffer.from(hashApiKey(key)))) {
+    if (!isSameSecret(kept, key)) {
       await execute(
         `UPDATE accounts SET confirmation_key_attempts = confirmation_key_attempts + 1,
                 confirmation_key = CASE WHEN length(confirmation_key) = 4 AND confirmation_key_attempts + 1 >= $2 THEN NULL ELSE confirmation_key END

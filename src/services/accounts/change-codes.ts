@@ -1,5 +1,5 @@
 // Changing email and phone by a code that is sent to the new one (api.md 4, «Accounts email, Accounts phone number»).
-import { randomInt, timingSafeEqual } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { settings } from '../../../config';
 import { inTransaction, violatedConstraint } from '../../infra/database';
 import { execute, select } from '../../infra/sequelize';
@@ -7,7 +7,7 @@ import { ApiError, forbidden, notFound, unavailable, unprocessable } from '../..
 import { type NoAnswer, type SendResult } from '../../queues/contracts';
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
 import { claimEmail, faultsOf } from './fields';
-import { hashApiKey } from '../credentials/secrets';
+import { isSameSecret } from '../credentials/secrets';
 
 export type Channel = 'email' | 'phone';
 
@@ -111,8 +111,6 @@ interface Pending {
   expired: boolean;
 }
 
-const isSame = (one: string, other: string): boolean => timingSafeEqual(Buffer.from(hashApiKey(one)), Buffer.from(hashApiKey(other)));
-
 /**
  * Spends a code: the address or number becomes the account's, which is activated.
  *
@@ -133,7 +131,7 @@ export async function confirmCode(channel: Channel, accountId: number, code: str
     if (!newest) return notFound('code.none');
     if (newest.expired) return new ApiError(410, { key: 'code.expired', values: {} });
     // While a newer one is under way the one before it is still good.
-    const matching = pending.filter((row) => isSame(row.code, code)).find((row) => !row.expired);
+    const matching = pending.filter((row) => isSameSecret(row.code, code)).find((row) => !row.expired);
     if (!matching) {
       await execute(
         `UPDATE ${table} SET attempts = attempts + 1, code = CASE WHEN attempts + 1 >= $2 THEN NULL ELSE code END, updated_at = now() WHERE id = ANY ($1::integer[])`,

@@ -1,10 +1,9 @@
 // Changing the own password (api.md 4).
-import { timingSafeEqual } from 'node:crypto';
 import { inTransaction } from '../../infra/database';
 import { execute, select } from '../../infra/sequelize';
 import { unprocessable } from '../../infra/errors';
 import { realmOf, replacePassword } from './accounts';
-import { hashApiKey, hashPassword, type PasswordAlgorithm } from '../credentials/secrets';
+import { hashPassword, isSameSecret, type PasswordAlgorithm } from '../credentials/secrets';
 
 interface Row {
   username: string;
@@ -13,14 +12,11 @@ interface Row {
   passwords: { password: string; algorithm: PasswordAlgorithm | 'CLRTXT' }[];
 }
 
-/** In constant time, whatever the lengths: both sides are hashed first. */
-const isSame = (one: string, other: string): boolean => timingSafeEqual(Buffer.from(hashApiKey(one)), Buffer.from(hashApiKey(other)));
-
 function matches({ username, domain, passwords }: Row, given: string): boolean {
   const right = passwords.map(({ password, algorithm }) =>
     algorithm === 'CLRTXT'
-      ? isSame(password, given)
-      : isSame(password.toLowerCase(), hashPassword(algorithm, username, realmOf(domain), given)),
+      ? isSameSecret(password, given)
+      : isSameSecret(password.toLowerCase(), hashPassword(algorithm, username, realmOf(domain), given)),
   );
   return right.includes(true);
 }

@@ -1,8 +1,8 @@
 // Contacts as people see them: an account's own and those of the lists it was given, each once, whatever their Space.
 import { select } from '../../infra/sequelize';
-import { BELONGINGS, type Belongings } from '../../models/accounts/account-view';
+import { RELATED, type RelatedData } from '../../models/accounts/account-view';
 
-export interface ContactView extends Belongings {
+export interface ContactView extends RelatedData {
   id: number;
   username: string;
   domain: string;
@@ -11,7 +11,7 @@ export interface ContactView extends Belongings {
   display_name: string | null;
 }
 
-const CONTACT_VIEW = `SELECT a.id, a.username, a.domain, a.activated, a.dtmf_protocol, a.display_name, ${BELONGINGS} FROM accounts a`;
+const CONTACT_VIEW = `SELECT a.id, a.username, a.domain, a.activated, a.dtmf_protocol, a.display_name, ${RELATED} FROM accounts a`;
 
 /** Ids of the contacts of the account `$1`: its own, and those of its lists. */
 const ALL_CONTACTS = `

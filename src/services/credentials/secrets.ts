@@ -1,5 +1,5 @@
 // Everything random or hashed.
-import { createHash, createHmac, randomBytes, randomInt } from 'node:crypto';
+import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { settings } from '../../../config';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -14,6 +14,12 @@ export const newApiKey = (): string => randomText(40);
 
 /** What the database keeps of an API key. */
 export const hashApiKey = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+/** Compares two secrets in a time that tells nothing about either, whatever their lengths: both are hashed first. */
+export function isSameSecret(one: string, other: string): boolean {
+  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(one), hash(other));
+}
 
 export type PasswordAlgorithm = 'MD5' | 'SHA-256';
 

@@ -3,9 +3,9 @@ import { settings } from '../../../config';
 import { unavailable } from '../../infra/errors';
 import { log, reasonOf } from '../../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../../infra/redis';
-import { within } from '../../infra/timeout';
+import { withTimeout } from '../../infra/timeout';
 import { parseRegistrarContact, type Device } from './registrar-contacts';
-import type { Address } from '../statistics/events';
+import type { SipAddress } from '../../infra/sip-uri';
 
 /** Milliseconds for all that one request asks of it. */
 const LIMIT = 2000;
@@ -17,7 +17,7 @@ async function ask<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> 
   if (settings.FLEXISIP_REDIS_URL === undefined) throw unavailable('registrar.not_configured');
   const redis = (registrar ??= connectRedis('producer', settings.FLEXISIP_REDIS_URL, "the registrar's Redis"));
   try {
-    return await within(
+    return await withTimeout(
       whenReady(redis).then(() => work(redis)),
       LIMIT,
       "asking the registrar's Redis",
@@ -28,10 +28,10 @@ async function ask<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> 
   }
 }
 
-const aorOf = ({ username, domain }: Address): string => `${username}@${domain}`;
+const aorOf = ({ username, domain }: SipAddress): string => `${username}@${domain}`;
 
 /** What cannot be read, or has no instance, is left out. @throws {ApiError} 503 */
-export async function findDevices(account: Address): Promise<Device[]> {
+export async function findDevices(account: SipAddress): Promise<Device[]> {
   const contacts = await ask((redis) => redis.hgetall(`fs:${aorOf(account)}`));
   return Object.values(contacts)
     .map(parseRegistrarContact)
@@ -45,7 +45,7 @@ export async function findDevices(account: Address): Promise<Device[]> {
  * @returns whether there was one
  * @throws {ApiError} 503
  */
-export async function deleteDevice(account: Address, uuid: string): Promise<boolean> {
+export async function deleteDevice(account: SipAddress, uuid: string): Promise<boolean> {
   const aor = aorOf(account);
   const key = `fs:${aor}`;
   const field = `"<${uuid.replace(/^"?<?|>?"?$/g, '')}>"`;

@@ -2,30 +2,27 @@
 // Every statement locks in the same order (keys by id, then rows by key, marks need no lock), so that batches of several processes cannot deadlock.
 import { select } from '../../infra/sequelize';
 import { statisticsBatch } from '../../infra/metrics';
+import type { SipAddress } from '../../infra/sip-uri';
 import { Batcher } from './batcher';
 
-export interface Address {
-  username: string;
-  domain: string;
-}
 export interface MessageEvent {
   id: string;
-  from: Address;
+  from: SipAddress;
   sent_at: Date;
   encrypted: boolean;
   conference_id: string | null;
 }
 export interface MessageDeviceEvent {
   message_id: string;
-  to: Address;
+  to: SipAddress;
   device_id: string;
   last_status: number;
   received_at: Date;
 }
 export interface CallEvent {
   id: string;
-  from: Address;
-  to: Address;
+  from: SipAddress;
+  to: SipAddress;
   initiated_at: Date;
   ended_at: Date | null;
   conference_id: string | null;
