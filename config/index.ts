@@ -19,5 +19,6 @@ function load(): Settings {
   }
 }
 
+/** Frozen; a wrong value has ended the process with a line for each fault on stderr. */
 export const settings: Settings = load();
 export type { Settings };

@@ -13,6 +13,10 @@ export interface Setting<T> {
   secret: boolean;
 }
 
+/** What an `integer` column of PostgreSQL and a timer of Node hold. */
+const MAX_INTEGER = 2 ** 31 - 1;
+const MAX_PORT = 65535;
+
 interface Options {
   secret?: boolean;
 }
@@ -25,7 +29,7 @@ const text = (fallback: string, meaning: string): Setting<string> => setting(Joi
 
 const optionalText = (meaning: string, options?: Options): Setting<string | undefined> => setting(Joi.string(), '', meaning, options);
 
-const integer = (fallback: number, meaning: string, { min = 0, max = 2147483647 } = {}): Setting<number> =>
+const integer = (fallback: number, meaning: string, { min = 0, max = MAX_INTEGER } = {}): Setting<number> =>
   setting(
     Joi.number()
       .integer()
@@ -50,7 +54,7 @@ const optionalInteger = (meaning: string, { min = 0 } = {}): Setting<number | un
     Joi.number()
       .integer()
       .min(min)
-      .max(2147483647)
+      .max(MAX_INTEGER)
       .messages({ '*': `must be a whole number from ${min}` }),
     '',
     meaning,
@@ -173,7 +177,7 @@ const rsaPublicKey = (meaning: string): Setting<KeyObject | undefined> =>
         const key = createPublicKey(value.replaceAll('\\n', '\n'));
         if (key.asymmetricKeyType === 'rsa') return key;
       } catch {
-        // Said below.
+        // The message below says it.
       }
       return helpers.message({ custom: 'must be an RSA public key in PEM' });
     }),
@@ -184,14 +188,17 @@ const rsaPublicKey = (meaning: string): Setting<KeyObject | undefined> =>
 
 const secret: Options = { secret: true };
 
-/** Every setting of the program, in the order of `.env.example`. Names follow `contract.md`. */
+/**
+ * Every setting of the program, in the order of `.env.example`. Names are those of Flexisip Account Manager where it has the setting, so that
+ * an operator can carry a configuration over.
+ */
 export const table = {
   NODE_ENV: choice(
     ['development', 'production', 'test'],
     'development',
     'production refuses to start without DATABASE_URL, REDIS_URL and APP_KEY',
   ),
-  PORT: integer(8000, 'port on which web listens', { max: 65535 }),
+  PORT: integer(8000, 'port on which web listens', { max: MAX_PORT }),
   HOST: text('0.0.0.0', 'address on which web listens'),
   DATABASE_URL: address(['postgres', 'postgresql'], 'PostgreSQL; unset, npm start brings its own'),
   DATABASE_READ_URL: address(
@@ -245,7 +252,7 @@ export const table = {
   MAIL_HOST: optionalText('SMTP server'),
   MAIL_PORT: integer(587, 'SMTP port; 465 means TLS from the first byte, others STARTTLS where the server offers it', {
     min: 1,
-    max: 65535,
+    max: MAX_PORT,
   }),
   MAIL_USERNAME: optionalText('SMTP user'),
   MAIL_PASSWORD: optionalText('SMTP password', secret),
@@ -288,7 +295,7 @@ type Value<S> = S extends Setting<infer T> ? T : never;
 /** All settings, parsed. `APP_URL` is always there, without a slash at its end. */
 export type Settings = Readonly<{ [K in keyof typeof table]: Value<(typeof table)[K]> } & { APP_URL: string }>;
 
-/** Refused settings: `faults` has one line a fault, each with the name, the value and what is allowed. */
+/** Refused settings: `faults` has one line a fault, each with the name, the value (hidden where it is a secret) and what is allowed. */
 export class SettingsError extends Error {
   constructor(readonly faults: string[]) {
     super(`Settings refused:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
@@ -309,7 +316,7 @@ const PAIRS: readonly (readonly [keyof typeof table, keyof typeof table])[] = [
 ];
 
 /**
- * Parses an environment into settings.
+ * Parses an environment into settings. Values are trimmed; an empty one is an absent one.
  *
  * @throws {SettingsError} with all faults at once
  */

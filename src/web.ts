@@ -1,7 +1,7 @@
 // The process `web`: the API. Stateless; any number of them may run.
 import { settings } from '../config';
 import { createApp } from './app';
-import { overBothVersions } from './http/http2';
+import { withHttp2Support } from './http/http2';
 import { closeDatabase } from './infra/database';
 import { log } from './infra/log';
 import { closeQueues, openQueues } from './queues/producer';
@@ -21,7 +21,7 @@ function die(reason: string): never {
 function open(): Listener {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, SHUTDOWN_GRACE_SECONDS: grace } = settings;
   const tls = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined;
-  const handler = overBothVersions(createApp());
+  const handler = withHttp2Support(createApp());
   try {
     return createListener(handler, tls, grace);
   } catch (error) {

@@ -1,4 +1,4 @@
-// Every endpoint, in matching order.
+// Every endpoint, in matching order: /accounts/me stands before /accounts/:id.
 import type { AnyEndpoint } from '../http/route';
 import { accountActions } from './account-actions';
 import { accountCreationTokens } from './account-creation-tokens';
@@ -21,6 +21,7 @@ import { statistics } from './statistics';
 import { statisticsReading } from './statistics-reading';
 import { vcardsStorage } from './vcards-storage';
 
+/** All endpoints under /api. */
 export const endpoints: readonly AnyEndpoint[] = [
   ping,
   spaces,

@@ -1,16 +1,16 @@
-// The body of a request: size, content type, accept, JSON, in that order (api.md 1.1, 1.2); then trimmed.
+// The body of a request: size, content type, accept, JSON, in that order (docs/api-rules.md); then trimmed.
 import Negotiator from 'negotiator';
 import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../infra/errors';
 import type { Format } from './route';
 
-const LIMIT = 1024 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_DEPTH = 32;
 const JSON_ALONE: readonly Format[] = ['application/json'];
-/** Typed by people as they are: never trimmed (api.md 1.1). */
+/** A space at either end of a password is part of it. */
 const VERBATIM = new Set(['password', 'old_password']);
 
-const readRaw = express.raw({ type: () => true, limit: LIMIT });
+const readRaw = express.raw({ type: () => true, limit: MAX_BODY_BYTES });
 
 const refuse = (
   status: number,
@@ -23,7 +23,11 @@ function hasBody(request: Request): boolean {
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-/** The format that the client prefers; undefined where it admits none. A parameter of the type (`application/json; charset=utf-8`) is no other type. */
+/**
+ * The format that the client prefers (RFC 9110 12.5.1); undefined where it admits none. A charset beside a type does not make it another type.
+ *
+ * @param formats in our own order of preference
+ */
 export function formatOf({ headers: { accept } }: Request, formats = JSON_ALONE): Format | undefined {
   if (accept === undefined || accept.trim() === '') return formats[0];
   const plain = accept.replace(/;\s*charset=[^;,]*/gi, '');
@@ -31,7 +35,7 @@ export function formatOf({ headers: { accept } }: Request, formats = JSON_ALONE)
 }
 
 function checkHeaders(request: Request, formats = JSON_ALONE): void {
-  if (Number(request.headers['content-length'] ?? 0) > LIMIT) throw refuse(413, 'request.too_large');
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw refuse(413, 'request.too_large');
   const type = request.headers['content-type'];
   if (type !== undefined && hasBody(request)) {
     const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
@@ -62,7 +66,13 @@ function readBytes(request: Request, response: Response): Promise<Buffer> {
   });
 }
 
-/** Reads one JSON object. An empty body and `[]` are `{}`. @throws {ApiError} 413, 415, 406, 400 */
+/**
+ * Reads one JSON object and trims the strings in it; one that is empty then is null. An empty body and `[]`, which PHP makes of an empty
+ * object, are `{}`.
+ *
+ * @param formats of the answer, for the accept header; JSON alone where left out
+ * @throws {ApiError} 413, 415, 406, 400, in this order
+ */
 export async function readBody(request: Request, response: Response, formats?: readonly Format[]): Promise<Record<string, unknown>> {
   checkHeaders(request, formats);
   if (!hasBody(request)) return {};
@@ -73,7 +83,7 @@ export async function readBody(request: Request, response: Response, formats?: r
     if (text.trim() === '') return {};
     value = JSON.parse(text);
   } catch {
-    // The parser's own message quotes the body, passwords too (pitfalls B7.59).
+    // The parser's own message quotes the body, passwords too.
     throw badRequest('json.invalid');
   }
   if (Array.isArray(value) && value.length === 0) return {};

@@ -7,14 +7,15 @@ import type { Client } from './route';
 /** A socket that listens on IPv6 too shows IPv4 clients as ::ffff:a.b.c.d. */
 const mapped = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
 
+/** The client's address as TRUST_PROXY resolves it, its User-Agent, and whether it came over TLS. */
 export function clientOf(request: Request): Client {
   return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'], secure: request.secure };
 }
 
-/** The Host header, or what a trusted front says instead of it, without the port, in lower case. */
+/** The Host header, or what a trusted proxy says instead of it, without the port, in lower case; empty where there is none. */
 export const hostOf = (request: Request): string => (request.hostname ?? '').toLowerCase();
 
-/** The best of our languages for `Accept-Language`, weights and regions counted (RFC 9110 12.5.4); English where none fits. */
+/** The best of the catalogues' languages for `Accept-Language`, weights and regions counted (RFC 9110 12.5.4); English where none fits. */
 export function languageOf(request: Request): Language {
   const wanted = new Negotiator(request).languages().map((tag) => tag.split('-')[0]?.toLowerCase());
   for (const tag of wanted) {

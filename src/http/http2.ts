@@ -1,5 +1,6 @@
-// Express over HTTP/2 as well as HTTP/1.1. Express puts the prototypes of node:http's request and response under whatever it is handed,
-// which breaks those of node:http2; over HTTP/2 the same app runs with prototypes of its own. Applies to an app mounted in another, too.
+// Express over HTTP/2 as well as HTTP/1.1. Express sets the prototypes of node:http's request and response on every request it is given,
+// which breaks those of node:http2; for HTTP/2 requests the same app runs with prototypes of its own. An app that is
+// mounted in another one needs the same.
 import type { RequestListener } from 'node:http';
 import { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
@@ -17,8 +18,13 @@ function addHeaders(request: Http2ServerRequest): void {
   if (!endAfterHeaders && headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked';
 }
 
-/** The app's handler for requests of either version. */
-export function overBothVersions(app: Express): Handler & RequestListener {
+/**
+ * Makes an app answer HTTP/2 requests too.
+ *
+ * @param app an Express app, complete or not: what is mounted later is served as well
+ * @returns a handler for node:http and node:http2 servers alike, which may also be mounted in another app
+ */
+export function withHttp2Support(app: Express): Handler & RequestListener {
   const twin = Object.create(app, {
     request: { value: own(app, express.request, Http2ServerRequest.prototype) },
     response: { value: own(app, express.response, Http2ServerResponse.prototype) },

@@ -1,4 +1,5 @@
-// Who calls, counted and admitted: rate limit, authentication, access, in the order of api.md 1.2; the same for rows and pages.
+// Who calls, counted and admitted: rate limit, authentication, access; the same for endpoints and pages. A request that brings no credentials
+// is counted by address before anything else, one that brings good ones by account after it.
 import type { Request, Response } from 'express';
 import { ApiError } from '../infra/errors';
 import { authorize } from './access';
@@ -8,8 +9,9 @@ import { countRequest } from './rate-limit';
 import type { Access, Caller } from './route';
 
 /**
- * @param unlimited no limit by account: a refusal would lose data for ever
- * @returns the caller; undefined where nobody is asked
+ * @param unlimited no rate limit by account: a refusal would lose data for ever
+ * @param response gets the headers of rate limit and authentication, also where this throws
+ * @returns the caller; undefined where the endpoint is public
  * @throws {ApiError} 401, 403, 404, 429
  */
 export async function identify(
@@ -40,7 +42,7 @@ export async function identify(
   return authorize(identity, access);
 }
 
-/** identify() where somebody must be named. */
+/** identify() for what is not public. @throws {ApiError} 401, 403, 404, 429 */
 export async function identifyCaller(access: Exclude<Access, 'public'>, request: Request, response: Response): Promise<Caller> {
   return (await identify({ access }, request, response)) as Caller;
 }

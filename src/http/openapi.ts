@@ -112,12 +112,12 @@ function operationOf(row: AnyEndpoint): Json {
   };
 }
 
-/** How to authenticate, with lines that work when pasted once the name, password, key or token in them is one's own. */
-function waysIn({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM }: Settings): string[] {
+/** The authentication schemes, with lines that work when pasted once the name, password, key or token in them is one's own. */
+function describeSchemes({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM }: Settings): string[] {
   const me = `${APP_URL}/api/accounts/me`;
   return [
     '## Authentication',
-    'Three ways in; where several are sent, a JSON Web Token goes before a key, and a key before DIGEST.',
+    'Three schemes; where several are sent, a JSON Web Token goes before a key, and a key before DIGEST.',
     '**API key**, in the header `x-api-key` or the cookie of that name. It is bound to the address it was made from and expires when unused:',
     `    curl -H 'x-api-key: YOUR_KEY' ${me}`,
     ...(ACCOUNT_AUTHENTICATION_BEARER === undefined
@@ -150,7 +150,7 @@ export function openApiDocument(rows: readonly AnyEndpoint[], settings: Settings
       description: [
         'Creates and manages SIP accounts. Bodies and answers are JSON; an error is `{"message": "…"}`, with `errors` by field where a field is at fault.',
         'Texts come in English or French, as `accept-language` asks.',
-        ...waysIn(settings),
+        ...describeSchemes(settings),
       ].join('\n\n'),
     },
     servers: [{ url: `${settings.APP_URL}/api` }],

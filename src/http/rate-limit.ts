@@ -1,14 +1,14 @@
-// How many requests a client may make in a minute (api.md 1.7): counted in Redis for all processes together, in memory while Redis is away.
+// How many requests a client may make in a minute: counted in Redis for all processes together, in memory while Redis does not answer.
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
 import { settings } from '../../config';
 import { ApiError } from '../infra/errors';
 import { producerConnection } from '../queues/producer';
 
-const MINUTE = 60;
+const WINDOW_SECONDS = 60;
 let limiter: RateLimiterAbstract | undefined;
 
 function open(): RateLimiterAbstract {
-  const limits = { points: settings.RATE_LIMIT_PER_MINUTE, duration: MINUTE };
+  const limits = { points: settings.RATE_LIMIT_PER_MINUTE, duration: WINDOW_SECONDS };
   return new RateLimiterRedis({
     ...limits,
     storeClient: producerConnection(),
@@ -20,11 +20,11 @@ function open(): RateLimiterAbstract {
   });
 }
 
-/** As draft-ietf-httpapi-ratelimit-headers-06 names them, and as the original does. */
+/** As draft-ietf-httpapi-ratelimit-headers-06 names them, and as older clients of FlexiAPI know them (`x-…`). */
 function headersOf(remaining: number, msBeforeNext: number): Record<string, string> {
   const limit = String(settings.RATE_LIMIT_PER_MINUTE);
   return {
-    'ratelimit-policy': `${limit};w=${MINUTE}`,
+    'ratelimit-policy': `${limit};w=${WINDOW_SECONDS}`,
     'ratelimit-limit': limit,
     'ratelimit-remaining': String(remaining),
     'ratelimit-reset': String(Math.max(0, Math.ceil(msBeforeNext / 1000))),
@@ -36,8 +36,8 @@ function headersOf(remaining: number, msBeforeNext: number): Record<string, stri
 /**
  * Counts one request of `client` (`account:12` or `ip:192.0.2.1`).
  *
- * @returns the headers that tell the client what is left
- * @throws {ApiError} 429 over the limit
+ * @returns the headers that tell the client what is left; none where there is no limit
+ * @throws {ApiError} 429 over the limit, with `retry-after` in seconds
  */
 export async function countRequest(client: string): Promise<Record<string, string>> {
   if (settings.RATE_LIMIT_PER_MINUTE === 0) return {};

@@ -8,7 +8,11 @@ import type { Reply } from './route';
 
 type Headers = Record<string, string | string[]>;
 
-/** Writes a whole answer; nothing of it may be kept by a cache. */
+/**
+ * Writes a whole answer; nothing of it may be kept by a cache. Where an answer has begun already the connection is destroyed.
+ *
+ * @param contentType written exactly so
+ */
 export function writeBytes(response: Response, status: number, contentType: string, body: string | Buffer, headers: Headers = {}): void {
   if (response.headersSent) {
     response.destroy();
@@ -16,7 +20,8 @@ export function writeBytes(response: Response, status: number, contentType: stri
   }
   const bytes = Buffer.from(body);
   response.statusCode = status;
-  // Express's own json(), send() and type() append a charset, which a real client refuses (pitfalls B7.58).
+  // Express's own json(), send() and type() append a charset (expressjs/express#2713). Linphone's library compares the whole header and reads
+  // nothing of an answer whose type is not exactly `application/json`.
   response.setHeader('content-type', contentType);
   response.setHeader('content-length', bytes.length);
   response.setHeader('cache-control', 'no-store');
@@ -24,12 +29,13 @@ export function writeBytes(response: Response, status: number, contentType: stri
   response.end(response.req.method === 'HEAD' ? undefined : bytes);
 }
 
+/** Writes what a handler gives: text as text, anything else as JSON. */
 export function writeReply(response: Response, { status, body, type = 'text/plain; charset=utf-8', headers = {} }: Reply): void {
   if (typeof body === 'string') writeBytes(response, status, type, body, headers);
   else writeBytes(response, status, 'application/json', JSON.stringify(body), headers);
 }
 
-/** What an error is to the caller: an ApiError is itself, a database that is away is 503, what was deleted meanwhile 404, all else 500 without detail. */
+/** What an error is to the caller: an ApiError is itself, a database that does not answer is 503, what was deleted meanwhile 404, all else 500 without detail. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (isDatabaseUnavailable(error)) return unavailable('server.database', {}, { cause: error, headers: { 'retry-after': '5' } });
@@ -37,7 +43,7 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(500, { key: 'server.error', values: {} }, { cause: error });
 }
 
-/** Writes an error (api.md 1.3) and logs what only operators should know. */
+/** Writes an error as JSON, `message` and where fields are at fault `errors` by field, and logs what only operators should know. */
 export function writeError(response: Response, error: unknown, language: Language): void {
   const { status, text, details } = toApiError(error);
   if (status === 500) log.error({ err: details.cause ?? error }, 'a request failed');

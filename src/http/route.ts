@@ -1,4 +1,4 @@
-// One endpoint, declared. The router, the OpenAPI document and the access tests are derived from these rows.
+// One endpoint, declared. The router, the OpenAPI document and the access tests are derived from these declarations.
 import type { IncomingHttpHeaders } from 'node:http';
 import type Joi from 'joi';
 import type { Language } from '../i18n';
@@ -42,11 +42,11 @@ export interface Call<Path extends string, Body, A extends Access, Query = unkno
   caller: A extends 'public' ? undefined : Caller;
   client: Client;
   language: Language;
-  /** The Host header without its port, in lower case: it picks the request's Space (services/spaces.ts). */
+  /** The Host header without its port, in lower case: it picks the request's Space. */
   host: string;
   headers: IncomingHttpHeaders;
   query: Query;
-  /** The one of the row's formats that the client prefers. */
+  /** The one of the endpoint's formats that the client prefers. */
   format: Format;
 }
 
@@ -58,12 +58,14 @@ export interface Reply {
   headers?: Record<string, string>;
 }
 
+/** What an endpoint says of one status. */
 export interface Answer {
   description: string;
   /** Shape of the body; the tests hold every answer that they see against it. */
   schema?: Joi.Schema;
 }
 
+/** A declaration; docs/api-rules.md has the order in which its checks run. */
 export interface Endpoint<Path extends string = string, Body = unknown, A extends Access = Access, Query = unknown> {
   method: Method;
   /** Under /api, in Express's notation. */
@@ -81,28 +83,28 @@ export interface Endpoint<Path extends string = string, Body = unknown, A extend
   /** JSON alone where unset. */
   formats?: readonly Format[];
   answers: Record<number, string | Answer>;
-  /** Where false the endpoint is switched off: 404, after the role was checked (api.md 1.2, 8). */
+  /** Where false the endpoint is switched off: 404, after the role was checked, so that only those hear of it who may call it. */
   when?: (settings: Settings) => boolean;
-  /**
-   * Set where a refusal would lose data for ever: no limit by account. Strangers are limited all the same.
-   */
+  /** Set where a refusal would lose data for ever: no rate limit by account. Unauthenticated requests are limited all the same. */
   unlimited?: true;
-  /** What is refused before the body is validated (api.md 1.2, the exceptions). */
+  /** What is refused before the body is validated; for the few endpoints of docs/api-rules.md whose clients rely on that order. */
   before?: (caller: Caller, params: Record<string, string>) => Promise<void>;
   /** The field at fault where the body is larger than the limit: 422 in validation's place, not 413. */
   oversized?: string;
   handler: (call: Call<Path, Body, A, Query>) => Promise<Reply>;
 }
 
-/** Any row, its own types forgotten. */
+/** Any endpoint, its own types forgotten. */
 export type AnyEndpoint = Endpoint;
 
-/** Declares an endpoint. A row without `access` does not compile. */
+/** Declares an endpoint; one without `access` does not compile. @returns the same object, for lists of endpoints */
 export function route<const Path extends string, Body, const A extends Access, Query = unknown>(
-  row: Endpoint<Path, Body, A, Query>,
+  endpoint: Endpoint<Path, Body, A, Query>,
 ): AnyEndpoint {
-  return row as unknown as AnyEndpoint;
+  return endpoint as unknown as AnyEndpoint;
 }
 
+/** 200; `{}` where there is nothing to say. */
 export const ok = (body: unknown = {}): Reply => ({ status: 200, body });
+/** 201: a POST that made a resource, which is the body. */
 export const created = (body: unknown): Reply => ({ status: 201, body });

@@ -1,4 +1,4 @@
-// From rows to an Express router. The order of checks is api.md 1.2, the same for every row.
+// From endpoints to an Express router. The order of checks is the same for all of them (docs/api-rules.md).
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import { match } from 'path-to-regexp';
 import { settings } from '../../config';
@@ -11,43 +11,45 @@ import { writeError, writeReply } from './reply';
 import type { AnyEndpoint, Reply } from './route';
 import { validate } from './validation';
 
-/** Undefined: larger than the limit, where the row has a field to blame for it. */
-async function readBodyOf(row: AnyEndpoint, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
+/** Undefined: larger than the limit, where the endpoint names a field to blame for it. */
+async function readBodyOf(endpoint: AnyEndpoint, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
   try {
-    return await readBody(request, response, row.formats);
+    return await readBody(request, response, endpoint.formats);
   } catch (error) {
-    if (row.oversized !== undefined && error instanceof ApiError && error.status === 413) return undefined;
+    if (endpoint.oversized !== undefined && error instanceof ApiError && error.status === 413) return undefined;
     throw error;
   }
 }
 
-async function answer(row: AnyEndpoint, request: Request, response: Response): Promise<Reply> {
-  const body = await readBodyOf(row, request, response);
-  const caller = await identify(row, request, response);
-  if (row.when && !row.when(settings)) throw notFound('route.not_found');
-  if (row.before && caller) await row.before(caller, request.params as Record<string, string>);
-  if (!body) throw unprocessable({ [row.oversized ?? '']: [{ key: 'request.too_large', values: {} }] });
-  const params = row.params ? validate(row.params, request.params) : request.params;
-  return row.handler({
+async function answer(endpoint: AnyEndpoint, request: Request, response: Response): Promise<Reply> {
+  const body = await readBodyOf(endpoint, request, response);
+  const caller = await identify(endpoint, request, response);
+  if (endpoint.when && !endpoint.when(settings)) throw notFound('route.not_found');
+  if (endpoint.before && caller) await endpoint.before(caller, request.params as Record<string, string>);
+  if (!body) throw unprocessable({ [endpoint.oversized ?? '']: [{ key: 'request.too_large', values: {} }] });
+  const params = endpoint.params ? validate(endpoint.params, request.params) : request.params;
+  return endpoint.handler({
     params: params as Record<string, string>,
-    body: row.body ? validate(row.body, body) : {},
-    caller: caller,
+    body: endpoint.body ? validate(endpoint.body, body) : {},
+    caller,
     client: clientOf(request),
     language: languageOf(request),
     host: hostOf(request),
     headers: request.headers,
-    query: row.query ? validate(row.query, Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== ''))) : {},
+    query: endpoint.query
+      ? validate(endpoint.query, Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== '')))
+      : {},
     // Where there is JSON alone the header was looked at with the body.
-    format: (row.formats && formatOf(request, row.formats)) ?? 'application/json',
+    format: (endpoint.formats && formatOf(request, endpoint.formats)) ?? 'application/json',
   });
 }
 
-function handle(row: AnyEndpoint): RequestHandler {
+function handle(endpoint: AnyEndpoint): RequestHandler {
   return async (request, response) => {
-    response.locals['route'] = row.path;
-    const observed = observeRequest(row.method, row.path);
+    response.locals['route'] = endpoint.path;
+    const observed = observeRequest(endpoint.method, endpoint.path);
     try {
-      writeReply(response, await answer(row, request, response));
+      writeReply(response, await answer(endpoint, request, response));
     } catch (error) {
       writeError(response, error, languageOf(request));
     }
@@ -55,12 +57,12 @@ function handle(row: AnyEndpoint): RequestHandler {
   };
 }
 
-/** A router for all rows, and for what is no row: 405 with `Allow` where the path is known, else 404. */
-export function apiRouter(rows: readonly AnyEndpoint[]): Router {
+/** A router for all endpoints, and for what is none: 405 with `Allow` where the path is known, else 404. Errors are answered by it, too. */
+export function apiRouter(endpoints: readonly AnyEndpoint[]): Router {
   const router = Router({ caseSensitive: true });
-  for (const row of rows) router[row.method](row.path, handle(row));
+  for (const endpoint of endpoints) router[endpoint.method](endpoint.path, handle(endpoint));
 
-  const paths = rows.map(({ path, method }) => ({
+  const paths = endpoints.map(({ path, method }) => ({
     path,
     matches: match(path, { sensitive: true, trailing: true }),
     method: method.toUpperCase(),
@@ -80,7 +82,7 @@ export function apiRouter(rows: readonly AnyEndpoint[]): Router {
           );
     writeError(response, error, languageOf(request));
   });
-  // A percent sign without two hexadecimal digits reaches no row: the router itself refuses it.
+  // A percent sign without two hexadecimal digits reaches no endpoint: the router itself refuses it.
   router.use((error: unknown, request: Request, response: Response, _next: unknown) => {
     const refused = error instanceof URIError || (error as { status?: number }).status === 400;
     writeError(response, refused ? badRequest('request.path') : error, languageOf(request));

@@ -1,11 +1,14 @@
 // The listener of `web`: HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1 by ALPN, and its end without losing what is in flight. Flexisip speaks
-// HTTP/2 over TLS alone, keeps one connection for everything, and drops whatever is under way when it hears GOAWAY (clients.md 5.1).
+// HTTP/2 over TLS alone, keeps one connection for everything, and when it receives GOAWAY it drops whatever is under way and sends none of it
+// again (`src/utils/transport/http/http2client.*` in its sources).
 import { readFileSync, statSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
 
+/** Paths of PEM files. */
 export interface Tls {
+  /** The certificate with its chain. */
   certFile: string;
   keyFile: string;
 }
@@ -17,26 +20,29 @@ export interface Listener {
 }
 
 /** Longer than a client (50 s) or a balancer keeps an idle connection: who closes first loses no request. */
-const KEEP_ALIVE = 75_000;
-const IDLE_LOOK = 20;
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** Node wants this one above the keep-alive timeout. */
+const HEADERS_TIMEOUT_MS = KEEP_ALIVE_TIMEOUT_MS + 5000;
+/** How often draining looks for connections that have become idle. */
+const IDLE_CHECK_INTERVAL_MS = 20;
 /** Streams of one connection at once; Flexisip puts all it reports into one. */
-const MOST_STREAMS = 1000;
-/** Megabytes of one connection: the default of 10 would refuse streams whose bodies are large. */
-const SESSION_MEMORY = 256;
-/** A peer that is gone without a word is found by TCP: an idle HTTP/2 connection has no end of its own, and needs none while the peer is there. */
-const PROBED = { keepAlive: true, keepAliveInitialDelay: 60_000 };
-/** A client that never pauses gets GOAWAY when this part of the grace time is over; what is under way then is still answered. */
-const PATIENCE = 0.6;
-const CERTIFICATE_LOOK = 5_000;
+const MAX_CONCURRENT_STREAMS = 1000;
+/** Of one HTTP/2 connection: Node's default of 10 would refuse streams whose bodies are large. */
+const MAX_SESSION_MEMORY_MB = 256;
+/** A peer that vanished is found by TCP's own probes: an idle HTTP/2 connection has no timeout, and needs none while the peer is there. */
+const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
+/** A client that never pauses gets GOAWAY when this fraction of the grace time is over; what is under way then is still answered. */
+const GOAWAY_AFTER_GRACE_FRACTION = 0.6;
+const CERTIFICATE_CHECK_INTERVAL_MS = 5_000;
 
-const stamp = ({ certFile, keyFile }: Tls): string => [certFile, keyFile].map((file) => statSync(file).mtimeMs).join();
+const modifiedAt = ({ certFile, keyFile }: Tls): string => [certFile, keyFile].map((file) => statSync(file).mtimeMs).join();
 
 /** Takes a renewed certificate without a restart, which would lose what Flexisip has under way. A bad one leaves the old in force. */
 function watchCertificate(server: Http2SecureServer, tls: Tls): void {
-  let known = stamp(tls);
-  const look = setInterval(() => {
+  let known = modifiedAt(tls);
+  const timer = setInterval(() => {
     try {
-      const now = stamp(tls);
+      const now = modifiedAt(tls);
       if (now === known) return;
       server.setSecureContext({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) });
       known = now;
@@ -44,8 +50,8 @@ function watchCertificate(server: Http2SecureServer, tls: Tls): void {
     } catch (error) {
       log.error({ reason: reasonOf(error) }, 'the renewed certificate cannot be used: the one before stays in force');
     }
-  }, CERTIFICATE_LOOK);
-  look.unref();
+  }, CERTIFICATE_CHECK_INTERVAL_MS);
+  timer.unref();
 }
 
 interface Connection {
@@ -72,14 +78,14 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
 
 /** @throws where the certificate or its key cannot be read or do not fit */
 function createServer(handler: RequestListener, tls: Tls | undefined): Server | Http2SecureServer {
-  if (!tls) return createHttpServer(PROBED, handler);
+  if (!tls) return createHttpServer(TCP_KEEP_ALIVE, handler);
   const options = {
-    ...PROBED,
+    ...TCP_KEEP_ALIVE,
     allowHTTP1: true,
     cert: readFileSync(tls.certFile),
     key: readFileSync(tls.keyFile),
-    maxSessionMemory: SESSION_MEMORY,
-    settings: { maxConcurrentStreams: MOST_STREAMS },
+    maxSessionMemory: MAX_SESSION_MEMORY_MB,
+    settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS },
   };
   const server = createSecureServer(options, handler as never);
   watchCertificate(server, tls);
@@ -87,13 +93,17 @@ function createServer(handler: RequestListener, tls: Tls | undefined): Server | 
 }
 
 /**
+ * The listener of `web`; nothing listens before `server.listen()`.
+ *
+ * @param handler of HTTP/1.1 and, with TLS, of HTTP/2 requests (`withHttp2Support()`)
+ * @param tls paths of PEM files; undefined: HTTP/1.1 without TLS
  * @param graceSeconds how long draining may take
  * @throws where the certificate or its key cannot be used
  */
 export function createListener(handler: RequestListener, tls: Tls | undefined, graceSeconds: number): Listener {
   const server = createServer(handler, tls) as Server;
-  server.keepAliveTimeout = KEEP_ALIVE;
-  server.headersTimeout = KEEP_ALIVE + 5000;
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = tls ? countStreams(server as unknown as Http2SecureServer) : new Set<Connection>();
   let stopping = false;
   server.prependListener('request', (request, response: ServerResponse) => {
@@ -103,14 +113,14 @@ export function createListener(handler: RequestListener, tls: Tls | undefined, g
   const drain = (): Promise<void> =>
     new Promise((resolve) => {
       stopping = true;
-      const patientUntil = Date.now() + graceSeconds * 1000 * PATIENCE;
-      // A connection whose last answer was under way at close() stays open until it is idle: look again until none is left.
-      const idle = setInterval(() => {
+      const goawayAt = Date.now() + graceSeconds * 1000 * GOAWAY_AFTER_GRACE_FRACTION;
+      // A connection whose last answer was under way at close() stays open until it is idle: check until none is left.
+      const timer = setInterval(() => {
         server.closeIdleConnections();
-        for (const { session, streams } of connections) if (streams === 0 || Date.now() > patientUntil) session.close();
-      }, IDLE_LOOK);
+        for (const { session, streams } of connections) if (streams === 0 || Date.now() > goawayAt) session.close();
+      }, IDLE_CHECK_INTERVAL_MS);
       server.close(() => {
-        clearInterval(idle);
+        clearInterval(timer);
         resolve();
       });
     });

@@ -1,4 +1,4 @@
-// From a row's Joi schema to our own messages: Joi's name no field in French, and its errors carry values (pitfalls B7.65).
+// From an endpoint's Joi schema to our own messages: Joi's know no French, and its errors carry the values, passwords too.
 import type Joi from 'joi';
 import { unprocessable, type FieldErrors } from '../infra/errors';
 import type { Message, MessageKey } from '../i18n';
@@ -36,7 +36,12 @@ function toFault(detail: Joi.ValidationErrorItem): [field: string, message: Mess
   return [[...detail.path, missing].join('.'), { key: 'field.required', values: { attribute: missing } }];
 }
 
-/** Checks `value`; gives what the schema made of it. @throws {ApiError} 422 with every field's faults, in the schema's order */
+/**
+ * Checks a body, path parameters or a query. Fields that the schema does not know are dropped, nothing is converted.
+ *
+ * @returns what the schema made of it: defaults filled in
+ * @throws {ApiError} 422 with every field's faults, in the schema's order
+ */
 export function validate<T>(schema: Joi.ObjectSchema<T>, value: unknown): T {
   const { value: result, error } = schema.validate(value, { abortEarly: false, convert: false, stripUnknown: true });
   if (!error) return result;

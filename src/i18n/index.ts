@@ -3,6 +3,8 @@ import { en } from './en';
 import { fr } from './fr';
 
 export type MessageKey = keyof typeof en;
+
+/** A text that is not rendered yet: services speak no language. */
 export interface Message {
   key: MessageKey;
   values: Record<string, string | number>;
@@ -26,7 +28,8 @@ export const catalogues: Record<Language, Catalogue> = {
 };
 
 /**
- * Renders a message. `{attribute}` is a field's name and is translated itself (api.md 1.6); other values go in as they are.
+ * Renders a message. `{attribute}` is a field's name, translated where the catalogue has it, else with spaces for underscores; other values go
+ * in as they are. Not escaped: whoever writes HTML does that.
  */
 export function render({ key, values }: Message, language: Language): string {
   const { texts, attributes } = catalogues[language];

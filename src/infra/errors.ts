@@ -1,9 +1,10 @@
 // The one kind of error that becomes an answer; http/reply.ts writes it.
 import type { Message, MessageKey } from '../i18n';
 
+/** Messages by field, in the order in which they are shown. */
 export type FieldErrors = Record<string, Message[]>;
 
-/** Thrown anywhere under a request: its status and a message for the caller, in the caller's language. */
+/** Thrown anywhere under a request: its status and a message for the caller, rendered in the caller's language when it is written. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -26,7 +27,12 @@ export const forbidden = maker(403);
 export const notFound = maker(404);
 export const unavailable = maker(503);
 
-/** 422: `errors` in the order of the endpoint's parameters; the first of them is the message (api.md 1.3). */
+/**
+ * 422. The message of the answer is the first of the errors, since apps show it alone.
+ *
+ * @param errors by field, in the order of the endpoint's parameters; nested fields dotted (`invite_terminated.at`)
+ * @throws {Error} where there is none
+ */
 export function unprocessable(errors: FieldErrors): ApiError {
   const first = Object.values(errors)[0]?.[0];
   if (!first) throw new Error('unprocessable() needs at least one error');

@@ -1,4 +1,4 @@
-// What /metrics shows. No path parameter, id or address is a label (pitfalls B8.71).
+// What /metrics shows. No path parameter, id or address is a label: each value would be a time series of its own, and name people.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export const registry = new Registry();
@@ -12,7 +12,12 @@ const requests = new Histogram({
   registers: [registry],
 });
 
-/** Starts the clock of one request; call the result with its status. */
+/**
+ * Starts the clock of one request.
+ *
+ * @param route the endpoint's path as declared, with its parameters' names
+ * @returns to be called with the status once it is answered
+ */
 export function observeRequest(method: string, route: string): (status: number) => void {
   const end = requests.startTimer();
   return (status) => end({ method: method.toUpperCase(), route, status });

@@ -6,8 +6,8 @@ import { log } from './log';
 export type RedisConnection = Redis | Cluster;
 
 /**
- * producer: adds jobs for a request, so it fails at once when Redis is away.
- * worker: waits for jobs, so it never gives up.
+ * producer: adds jobs for a request, so it fails at once where Redis does not answer.
+ * worker: waits for jobs, so it never gives up; BullMQ demands `maxRetriesPerRequest: null` of it.
  */
 export type Role = 'producer' | 'worker';
 
@@ -16,11 +16,15 @@ const OPTIONS: Record<Role, RedisOptions> = {
   worker: { maxRetriesPerRequest: null, connectTimeout: 5000, disconnectTimeout: 500 },
 };
 
-const retryStrategy = (attempt: number): number => Math.min(attempt * 100, 1000);
+const MAX_RECONNECT_DELAY_MS = 1000;
+const retryStrategy = (attempt: number): number => Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS);
 
 /**
  * Connects to `REDIS_URL`: `redis://` or `rediss://`; several of them separated by commas are a Redis Cluster's nodes;
- * `redis+sentinel://[:password@]host:port[,host:port]/master-name` asks Sentinels for the master. `name` is what the log calls it.
+ * `redis+sentinel://[:password@]host:port[,host:port]/master-name` asks Sentinels for the master. It connects by itself, again and again; an outage is logged once.
+ *
+ * @param name what the log calls it
+ * @throws {Error} where there is no URL, or a `redis+sentinel://` one is malformed
  */
 export function connectRedis(role: Role, url: string | undefined = settings.REDIS_URL, name = 'Redis'): RedisConnection {
   if (url === undefined) throw new Error('REDIS_URL is not set');
@@ -61,7 +65,11 @@ function open(url: string, options: RedisOptions): RedisConnection {
   );
 }
 
-/** Reads `redis+sentinel://[:password@]host:port[,host:port]/master-name[/db]`. */
+/**
+ * Reads `redis+sentinel://[:password@]host:port[,host:port]/master-name[/db]`; the port is 26379 and the name `mymaster` where left out.
+ *
+ * @throws {Error} where the URL has another form
+ */
 export function parseSentinel(url: string): RedisOptions {
   const match = /^redis\+sentinel:\/\/(?:[^:@/]*:([^@/]*)@)?([^/]+)(?:\/([^/?]+))?(?:\/(\d+))?$/.exec(url);
   if (!match?.[2]) throw new Error('REDIS_URL: redis+sentinel://host:port,host:port/master-name is expected');
@@ -80,8 +88,8 @@ export function parseSentinel(url: string): RedisOptions {
 const readiness = new WeakMap<RedisConnection, Promise<void>>();
 
 /**
- * A command on a producer's connection that was never up fails at once, or waits for ever: wait for it first, under a limit of the
- * caller's. All who wait share one listener.
+ * Resolves once a connection is up. BullMQ's `add()` waits without limit on a producer's connection that was never up, so wait for it first,
+ * under a time limit of the caller's. All who wait share one listener.
  */
 export async function whenReady(connection: RedisConnection): Promise<void> {
   if (connection.status === 'ready') return;

@@ -3,7 +3,8 @@ import { log } from './log';
 
 type Step = readonly [name: string, run: () => Promise<unknown>];
 
-const FLUSH = 100;
+/** How long the log may take to write its last lines. */
+const FLUSH_TIMEOUT_MS = 100;
 
 /**
  * Runs the steps one after another at SIGTERM, SIGINT, or when the process that forked this one is gone; then exits.
@@ -17,7 +18,7 @@ export function onShutdown(graceSeconds: number, steps: readonly Step[]): void {
     log.info({ why }, 'stopping');
     const timer = setTimeout(() => {
       log.warn({ seconds: graceSeconds }, 'stopped with work unfinished');
-      setTimeout(() => process.exit(1), FLUSH);
+      setTimeout(() => process.exit(1), FLUSH_TIMEOUT_MS);
     }, graceSeconds * 1000);
     timer.unref();
     for (const [name, run] of steps) {
@@ -29,7 +30,7 @@ export function onShutdown(graceSeconds: number, steps: readonly Step[]): void {
     }
     log.info('stopped');
     log.flush(() => process.exit(0));
-    setTimeout(() => process.exit(0), FLUSH);
+    setTimeout(() => process.exit(0), FLUSH_TIMEOUT_MS);
   };
   process.once('SIGTERM', () => void stop('SIGTERM'));
   process.once('SIGINT', () => void stop('SIGINT'));
@@ -37,12 +38,12 @@ export function onShutdown(graceSeconds: number, steps: readonly Step[]): void {
   if (process.send) process.once('disconnect', () => void stop('parent is gone'));
 }
 
-/** Exits at a failed start or an error that nobody caught, after saying which. */
+/** From here on an error that nobody caught ends the process with exit code 1, after it was logged. */
 export function dieOnUncaught(): void {
   const die = (error: unknown): void => {
     log.fatal({ err: error }, 'uncaught error');
     log.flush(() => process.exit(1));
-    setTimeout(() => process.exit(1), FLUSH);
+    setTimeout(() => process.exit(1), FLUSH_TIMEOUT_MS);
   };
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);

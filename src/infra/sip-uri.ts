@@ -1,12 +1,13 @@
 // SIP addresses in headers and claims.
+/** A SIP address in its parts; `domain` in lower case where parseSipUri() made it. */
 export interface SipAddress {
   username: string;
   domain: string;
 }
 
 /**
- * Reads `sip:user@domain`, percent-encoded or not; parameters after `;` are cut, `<…>` and a name before it tolerated
- * (api.md 2.3, «From»). Null for anything else.
+ * Reads `sip:user@domain` (RFC 3261 19.1), percent-encoded or not, as it comes in `From` headers and claims: parameters after `;` are cut, `<…>`
+ * and a name before it are tolerated. Null for anything else.
  */
 export function parseSipUri(text: string): SipAddress | null {
   const uri = /<([^>]*)>/.exec(text)?.[1] ?? text;

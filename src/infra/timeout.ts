@@ -1,6 +1,11 @@
-// A limit to how long something is waited for.
+// A time limit around a promise.
 
-/** Rejects after `milliseconds`; what `promise` does after that is nobody's any more. */
+/**
+ * Waits for `promise`, `milliseconds` at most. What it does after that is ignored, its rejection too; it is not cancelled.
+ *
+ * @param what named in the error
+ * @throws {Error} where the time is over; else what `promise` rejects with
+ */
 export function withTimeout<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout;
   const late = new Promise<never>((_, reject) => {

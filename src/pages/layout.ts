@@ -1,7 +1,5 @@
-// The few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
+// The frame of the few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
 import type { Response } from 'express';
-import { settings } from '../../config';
-import { escapeHtml } from '../infra/html';
 import type { Language } from '../i18n';
 
 const STYLE = `
@@ -15,21 +13,24 @@ button { background: #c2410c; border-color: #c2410c; color: #fff; font-weight: 6
 .error { border-left: .25rem solid #dc2626; padding-left: .7rem; }
 small { opacity: .8; }`;
 
+/** Where `stylesheet` is served. */
 export const STYLESHEET_PATH = '/assets/page.css';
+/** CSS of the short pages. */
 export const stylesheet = STYLE.trimStart();
 
 interface Page {
   status: number;
   language: Language;
-  /** HTML, as `body` is. */
+  /** HTML, as `body` is: escaped by the caller. */
   title: string;
   body: string;
   /** Stylesheets instead of the one for short pages, and scripts: addresses of our own. */
   styles?: string[];
-  /** Modules, in their order. */
+  /** Addresses of ES modules, in the order in which they load. */
   scripts?: string[];
 }
 
+/** Writes a page, not to be cached. What goes into it is HTML already: text in it was escaped by the caller. */
 export function writePage(response: Response, { status, language, title, body, styles = [STYLESHEET_PATH], scripts = [] }: Page): void {
   response.status(status);
   response.setHeader('cache-control', 'no-store');
@@ -48,20 +49,3 @@ ${body}
 </html>
 `);
 }
-
-/** Swagger UI, from our own files. */
-export const documentationPage = (): string => `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>${escapeHtml(settings.APP_NAME)} API</title>
-<link rel="stylesheet" href="/assets/swagger-ui/swagger-ui.css">
-<div id="swagger-ui"></div>
-<noscript>The machine-readable document is at <a href="/api/openapi.json">/api/openapi.json</a>.</noscript>
-<script src="/assets/swagger-ui/swagger-ui-bundle.js"></script>
-<script src="/assets/documentation.js"></script>
-</html>
-`;
-
-export const documentationScript = `SwaggerUIBundle({ url: '/api/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null });
-`;

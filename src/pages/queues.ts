@@ -4,7 +4,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
 import { Router, type Express, type NextFunction, type Request, type Response } from 'express';
 import { settings } from '../../config';
-import { overBothVersions } from '../http/http2';
+import { withHttp2Support } from '../http/http2';
 import { languageOf } from '../http/client';
 import { writeError } from '../http/reply';
 import { QUEUE_NAMES } from '../queues/contracts';
@@ -46,7 +46,7 @@ export function dashboard(): Router {
       lead: 'page.queues.lead',
       wrong: 'page.queues.wrong',
     }),
-    overBothVersions(server.getRouter() as Express),
+    withHttp2Support(server.getRouter() as Express),
   );
   // bull-board's own failures, Redis away among them.
   router.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>

@@ -1,4 +1,4 @@
-// Pages behind an API key: a form that asks for it, a cookie that keeps it, and no way for another site to act with that cookie.
+// Pages behind an API key: a form that asks for it, a cookie that holds it, and a guard so that no other site can act with that cookie.
 import { serialize as serializeCookie } from 'cookie';
 import express, { Router, type NextFunction, type Request, type Response } from 'express';
 import { settings } from '../../config';
@@ -17,7 +17,7 @@ export interface ProtectedPage {
   /** Where the page is mounted. */
   base: string;
   access: Exclude<Access, 'public'>;
-  /** Of the form, and what it says. */
+  /** Texts of the form. */
   title: MessageKey;
   lead: MessageKey;
   wrong: MessageKey;
@@ -45,14 +45,14 @@ async function callerOf(request: Request, access: ProtectedPage['access']): Prom
 
 const wantsHtml = (request: Request): boolean => request.method === 'GET' && request.accepts(['json', 'html']) === 'html';
 
-/** Good for all pages and for the endpoints that they ask; SameSite=Strict, so for nobody else's. */
-const cookie = (request: Request, value: string, maxAge: number | undefined): string =>
+/** Sent with all pages and the endpoints that they call; SameSite=Strict, so with no request that another site makes. */
+const cookie = (request: Request, value: string, maxAgeSeconds: number | undefined): string =>
   serializeCookie('x-api-key', value, {
     path: '/',
     httpOnly: true,
     sameSite: 'strict',
     secure: request.secure,
-    ...(maxAge === undefined ? {} : { maxAge }),
+    ...(maxAgeSeconds === undefined ? {} : { maxAge: maxAgeSeconds }),
   });
 
 function writeForm(response: Response, { base, title, lead, wrong }: ProtectedPage, failed: boolean): void {
@@ -74,7 +74,8 @@ ${failed ? `<p class="error" role="alert">${say(wrong)}</p>` : ''}
   });
 }
 
-const minutes = (): number | undefined =>
+/** As long as the key lives unused; undefined, a cookie of the browser's session, where it never expires. */
+const cookieSeconds = (): number | undefined =>
   settings.APP_API_KEY_EXPIRATION_MINUTES === 0 ? undefined : settings.APP_API_KEY_EXPIRATION_MINUTES * 60;
 
 /**
@@ -96,7 +97,7 @@ export function protect(page: ProtectedPage): Router {
       writeForm(response, page, true);
       return;
     }
-    response.setHeader('set-cookie', cookie(request, key, minutes()));
+    response.setHeader('set-cookie', cookie(request, key, cookieSeconds()));
     response.redirect(303, page.base);
   });
   router.post('/sign-out', (request: Request, response: Response) => {

@@ -1,15 +1,20 @@
 // The contract between web and worker: the queues, what each job carries and gives back, how long it is kept, when it runs by itself.
-// Nothing else knows a queue's name.
+// Nothing else knows a queue's name. Jobs outlive a deploy: a worker of the last release meets payloads of today's web, and the other way
+// round, so fields are added and never change their meaning.
 import type { JobsOptions } from 'bullmq';
 import { settings } from '../../config';
 
 export type PushProvider = 'apns' | 'apns.dev' | 'fcm';
 export type PushType = 'background' | 'message' | 'call';
+
+/** A device as its app names it: RFC 8599's pn-provider, pn-param and pn-prid. */
 export interface PushDevice {
   provider: PushProvider;
   param: string | null;
   prid: string | null;
 }
+
+/** `creation_token`: the worker decides whether the device may get a token, and makes it. `notification`: a push without a row. */
 export type PushJob = PushDevice &
   (
     | { kind: 'creation_token'; ip: string | null; user_agent: string | null }
@@ -20,12 +25,12 @@ export type PushJob = PushDevice &
 export type SendOutcome = 'sent' | 'not_configured' | 'unregistered' | 'refused' | 'failed' | 'unknown' | 'expired';
 export interface SendResult<Outcome extends string = SendOutcome> {
   outcome: Outcome;
-  /** Why not, for operators: a provider's code, never its answer, which may name a person (pitfalls B2.21). */
+  /** Why not, for operators: a provider's code, never its answer, which may name a person and would stand in Redis in clear text. */
   reason?: string;
 }
 export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'>;
 
-/** A message's recipient and text are in its row (services/messages.ts). */
+/** A message's recipient and text are in its row, not in Redis. */
 export interface MessageJob {
   kind: 'message';
   id: number;
@@ -51,14 +56,16 @@ export interface Contracts {
   maintenance: { payload: { task: 'sweep' | 'clean' | 'partitions' }; result: Record<string, number> };
 }
 export type QueueName = keyof Contracts;
-export type AskedQueue = 'push' | 'sms' | 'email' | 'messages';
+
+/** Queues whose result a request waits for. */
+export type RequestReplyQueue = 'push' | 'sms' | 'email' | 'messages';
 export type Payload<Q extends QueueName> = Contracts[Q]['payload'];
 export type Result<Q extends QueueName> = Contracts[Q]['result'];
 
 /** What a job holds in Redis. No code, token value, password or message body: those are read from their row. */
 export interface Envelope<Q extends QueueName = QueueName> {
   payload: Payload<Q>;
-  /** Milliseconds since 1970, after which nothing may be started any more; absent where nobody waits. */
+  /** Milliseconds since 1970, after which nothing may be started any more; absent where no request waits. */
   deadline?: number;
   request_id?: string;
 }
@@ -68,54 +75,68 @@ interface Definition<Q extends QueueName> {
   sends: boolean;
   /** Jobs that a worker has under way at once; unset, WORKER_CONCURRENCY for sends and 1 for chores. */
   concurrency?: number;
+  /** Jobs that come by themselves; `every` in milliseconds. */
   schedules: { id: string; every: number; payload: Payload<Q> }[];
 }
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
 
 export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
   push: { sends: true, schedules: [] },
   sms: { sends: true, schedules: [] },
   email: { sends: true, schedules: [] },
-  // linphone-daemon serves one client at a time (clients.md 7).
+  // linphone-daemon serves one client at a time: a second connection is accepted and closed at once, without a word.
   messages: { sends: true, concurrency: 1, schedules: [] },
-  'api-keys': { sends: false, schedules: [{ id: 'clear-expired', every: MINUTE, payload: { task: 'clear_expired' } }] },
-  statistics: { sends: false, schedules: [{ id: 'aggregate', every: 5 * SECOND, payload: { task: 'aggregate' } }] },
+  'api-keys': { sends: false, schedules: [{ id: 'clear-expired', every: MINUTE_MS, payload: { task: 'clear_expired' } }] },
+  statistics: { sends: false, schedules: [{ id: 'aggregate', every: 5 * SECOND_MS, payload: { task: 'aggregate' } }] },
   maintenance: {
     sends: false,
     schedules: [
-      { id: 'sweep', every: 10 * SECOND, payload: { task: 'sweep' } },
-      { id: 'clean', every: 60 * MINUTE, payload: { task: 'clean' } },
-      { id: 'partitions', every: 360 * MINUTE, payload: { task: 'partitions' } },
+      { id: 'sweep', every: 10 * SECOND_MS, payload: { task: 'sweep' } },
+      { id: 'clean', every: HOUR_MS, payload: { task: 'clean' } },
+      { id: 'partitions', every: 6 * HOUR_MS, payload: { task: 'partitions' } },
     ],
   },
 };
 export const QUEUE_NAMES = Object.keys(queues) as QueueName[];
-export const ASKED: readonly AskedQueue[] = ['push', 'sms', 'email', 'messages'];
+/** The queues whose results web listens for. */
+export const REQUEST_REPLY_QUEUES: readonly RequestReplyQueue[] = ['push', 'sms', 'email', 'messages'];
 
-/** Longer than any wait, so that a result whose event was lost can still be looked up; bounded, so that Redis does not fill. */
-const KEPT: JobsOptions = {
-  removeOnComplete: { age: 3600, count: 1000 },
-  removeOnFail: { age: 7 * 24 * 3600, count: 5000 },
+const HOUR_SECONDS = 3600;
+/**
+ * How long jobs are kept once done; `age` in seconds, `count` a maximum for each queue. Longer than any request waits, so that a result whose
+ * event was lost can still be looked up; bounded, so that Redis does not fill.
+ */
+const RETENTION: JobsOptions = {
+  removeOnComplete: { age: HOUR_SECONDS, count: 1000 },
+  removeOnFail: { age: 7 * 24 * HOUR_SECONDS, count: 5000 },
 };
 
 /** Options of every send and of every scheduled run: a send is tried again only by its handler, within its deadline. */
 export function jobOptions(name: QueueName): JobsOptions {
-  return { ...KEPT, attempts: 1, ...(queues[name].sends ? {} : { removeOnComplete: { age: 3600, count: 100 } }) };
+  return { ...RETENTION, attempts: 1, ...(queues[name].sends ? {} : { removeOnComplete: { age: HOUR_SECONDS, count: 100 } }) };
 }
 
-/** Key prefix of a queue; in braces, so that a Redis Cluster keeps its keys on one node (pitfalls B2.20). */
+/** Key prefix of a queue. The braces are a hash tag: a Redis Cluster keeps all keys of a queue on one node, as BullMQ's scripts need it. */
 export const queuePrefix = (name: QueueName): string => `{${settings.QUEUE_PREFIX}:${name}}`;
 
-/** What a failed job's text says: handlers fail with «outcome: reason». */
+/** The text of a failed job: «outcome» or «outcome: reason». */
 const FAILURE = /^(not_configured|unregistered|refused|failed|unknown|expired|no_device)(?:: (.*))?$/s;
+
+/** The text with which a job fails whose send had this outcome; BullMQ carries errors as text alone. */
 export const failureText = ({ outcome, reason }: SendResult<string>): string => (reason === undefined ? outcome : `${outcome}: ${reason}`);
+
+/** Reads `failureText()` back; any other text is an error that nobody expected: `failed`. */
 export function parseFailure(text: string): PushResult {
   const match = FAILURE.exec(text);
   if (!match) return { outcome: 'failed', reason: 'the job failed' };
   return { outcome: match[1] as PushResult['outcome'], ...(match[2] === undefined ? {} : { reason: match[2] }) };
 }
 
-/** ask() where no result came: the queues did not take the job, or no worker answered in time. */
+/**
+ * What `enqueueAndWait()` gives where no result came: Redis did not take the job (`queue_away`), or no worker answered in time. Both are
+ * values of the label `outcome` of a metric, so the words stay.
+ */
 export type NoAnswer = { outcome: 'queue_away' | 'no_answer'; reason?: string };

@@ -7,33 +7,34 @@ import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
 import { withTimeout } from '../infra/timeout';
 import {
-  ASKED,
   jobOptions,
   parseFailure,
   queuePrefix,
-  type AskedQueue,
+  REQUEST_REPLY_QUEUES,
   type Envelope,
   type NoAnswer,
   type Payload,
   type PushResult,
   type QueueName,
+  type RequestReplyQueue,
   type Result,
 } from './contracts';
 
-const SECOND = 1000;
-
-interface Waiter {
-  settle: (result: PushResult) => void;
-}
-
-const ADD_TIMEOUT = 1500;
-const LOOK_TIMEOUT = 200;
-/** The worker's deadline lies before the asker's, so that a result given at the last moment still arrives. */
-const RESULT_MARGIN = 400;
+const SECOND_MS = 1000;
+/** Part of the two seconds within which a request that needs a job answers 503 where Redis does not answer. */
+const ADD_TIMEOUT_MS = 1500;
+/** What a wait keeps for looking at the job's state once at its end. */
+const FINAL_CHECK_TIMEOUT_MS = 200;
+/** The worker's deadline lies this much before the end of the wait, so that a result given at the last moment still arrives. */
+const RESULT_MARGIN_MS = 400;
+/** How far back a new listener reads: what happened between its opening and its first read would be lost otherwise. */
+const EVENTS_LOOKBACK_MS = 5000;
+const CLOSE_TIMEOUT_MS = 1000;
 
 /** A process's side of all queues: connections opened once, closed at the end. */
 class Producers {
-  readonly #waiters = new Map<string, Waiter>();
+  /** By job id: gives the result to the request that waits for it. */
+  readonly #waiters = new Map<string, (result: PushResult) => void>();
   readonly #producer = connectRedis('producer');
   readonly #queues = new Map<QueueName, Queue<Envelope>>();
   readonly #events: QueueEvents[] = [];
@@ -47,25 +48,25 @@ class Producers {
     let queue = this.#queues.get(name);
     if (!queue) {
       queue = new Queue<Envelope>(name, { connection: this.#producer, prefix: queuePrefix(name), defaultJobOptions: jobOptions(name) });
-      queue.on('error', () => undefined); // src/redis.ts reports the outage.
+      queue.on('error', () => undefined); // connectRedis() reports the outage.
       this.#queues.set(name, queue);
     }
     return queue;
   }
 
-  /** Listens for results. Once a process: an events reader opened too late misses what was said before (pitfalls B1.4). */
+  /** Listens for results. Once a process, at its start: events from before a reader's first read are lost (taskforcesh/bullmq#2874). */
   listen(): void {
     if (this.#subscriber) return;
     this.#subscriber = connectRedis('worker');
-    for (const name of ASKED) {
+    for (const name of REQUEST_REPLY_QUEUES) {
       const events = new QueueEvents(name, {
         connection: this.#subscriber,
         prefix: queuePrefix(name),
-        lastEventId: `${Date.now() - 5000}-0`,
+        lastEventId: `${Date.now() - EVENTS_LOOKBACK_MS}-0`,
       });
       events.on('error', () => undefined);
-      events.on('completed', ({ jobId, returnvalue }) => this.#waiters.get(jobId)?.settle(returnvalue as unknown as PushResult));
-      events.on('failed', ({ jobId, failedReason }) => this.#waiters.get(jobId)?.settle(parseFailure(failedReason)));
+      events.on('completed', ({ jobId, returnvalue }) => this.#waiters.get(jobId)?.(returnvalue as unknown as PushResult));
+      events.on('failed', ({ jobId, failedReason }) => this.#waiters.get(jobId)?.(parseFailure(failedReason)));
       this.#events.push(events);
     }
   }
@@ -81,26 +82,31 @@ class Producers {
     let abandoned = false;
     const adding = whenReady(this.#producer).then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
     try {
-      await withTimeout(adding, ADD_TIMEOUT, `adding to ${name}`);
+      await withTimeout(adding, ADD_TIMEOUT_MS, `adding to ${name}`);
     } catch (error) {
-      // Whoever asked is told that nothing was sent: what Redis takes after all is taken back.
+      // The request is answered that nothing was sent. A rejected add may still be carried out: what Redis takes after all is removed.
       abandoned = true;
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
     }
   }
 
-  async enqueueAndWait<Q extends AskedQueue>(name: Q, payload: Payload<Q>, timeout: number, jobId: string): Promise<PushResult | NoAnswer> {
+  async enqueueAndWait<Q extends RequestReplyQueue>(
+    name: Q,
+    payload: Payload<Q>,
+    timeoutMs: number,
+    jobId: string,
+  ): Promise<PushResult | NoAnswer> {
     this.listen();
     const started = Date.now();
     let timer: NodeJS.Timeout | undefined;
-    const settled = new Promise<PushResult | undefined>((resolve) => {
-      this.#waiters.set(jobId, { settle: resolve });
-      timer = setTimeout(() => resolve(undefined), timeout - LOOK_TIMEOUT);
+    const result = new Promise<PushResult | undefined>((resolve) => {
+      this.#waiters.set(jobId, resolve);
+      timer = setTimeout(() => resolve(undefined), timeoutMs - FINAL_CHECK_TIMEOUT_MS);
     });
     try {
-      await this.add(name, payload, jobId, started + timeout - RESULT_MARGIN);
-      return (await settled) ?? (await this.#look(name, jobId));
+      await this.add(name, payload, jobId, started + timeoutMs - RESULT_MARGIN_MS);
+      return (await result) ?? (await this.#checkOnce(name, jobId));
     } catch (error) {
       log.warn({ queue: name, reason: reasonOf(error) }, 'a job could not be added');
       return { outcome: 'queue_away' };
@@ -110,10 +116,10 @@ class Producers {
     }
   }
 
-  /** The last look: the event may have been lost. What nobody has begun is taken back. */
-  async #look(name: AskedQueue, jobId: string): Promise<PushResult | NoAnswer> {
+  /** Looks at the job's state, since its event may have been lost. A job that no worker has taken is removed. */
+  async #checkOnce(name: RequestReplyQueue, jobId: string): Promise<PushResult | NoAnswer> {
     try {
-      const job = await withTimeout(this.queue(name).getJob(jobId), LOOK_TIMEOUT, 'looking for the job');
+      const job = await withTimeout(this.queue(name).getJob(jobId), FINAL_CHECK_TIMEOUT_MS, 'looking for the job');
       if (job?.finishedOn !== undefined) {
         return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
       }
@@ -126,8 +132,8 @@ class Producers {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#events.map((events) => withTimeout(events.close(), 1000, 'closing events')));
-    await Promise.allSettled([...this.#queues.values()].map((queue) => withTimeout(queue.close(), 1000, 'closing a queue')));
+    await Promise.allSettled(this.#events.map((events) => withTimeout(events.close(), CLOSE_TIMEOUT_MS, 'closing events')));
+    await Promise.allSettled([...this.#queues.values()].map((queue) => withTimeout(queue.close(), CLOSE_TIMEOUT_MS, 'closing a queue')));
     if (this.#subscriber) await closeRedis(this.#subscriber);
     await closeRedis(this.#producer);
   }
@@ -148,26 +154,38 @@ export const queueOf = (name: QueueName): Queue<Envelope> => open().queue(name);
 /** The connection that fails at once, for health checks and rate limits. */
 export const producerConnection = (): RedisConnection => open().connection;
 
-/** One form for all job ids: BullMQ refuses some (pitfalls B2.14). A row's own id makes a second add of it harmless. */
+/**
+ * Job id of a row: one form for all, since BullMQ refuses some (a colon, whole numbers: taskforcesh/bullmq#4052). BullMQ ignores an id that it
+ * has already, so adding the same row twice is harmless.
+ */
 export const rowJobId = (queue: QueueName, kind: string, id: number): string => `${queue}-${kind}-${id}`;
 
 /**
- * Adds a job and waits for its result, `seconds` at most. Never throws for what a worker, a provider or Redis does.
+ * Adds a job and waits for its result. Never throws for what a worker, a provider or Redis does.
  *
- * A worker starts nothing after the deadline, so «no_answer» means: not sent and never will be, but for a send that was
- * under way.
+ * BullMQ's own `waitUntilFinished()` is not used: it fails good jobs that were removed meanwhile, and its maintainer advises against it in
+ * production (taskforcesh/bullmq#2341, #3298; docs/decisions.md).
+ *
+ * @param timeoutSeconds the longest wait. A worker starts nothing after it, so `no_answer` means: not sent and never will be, but for a send
+ *   that was under way.
+ * @throws {Error} inside a transaction: the worker could take the job before the commit
  */
-export async function enqueueAndWait<Q extends AskedQueue>(
+export async function enqueueAndWait<Q extends RequestReplyQueue>(
   name: Q,
   payload: Payload<Q>,
-  seconds: number,
+  timeoutSeconds: number,
   jobId = `${name}-${randomUUID()}`,
 ): Promise<Result<Q> | NoAnswer> {
   if (isInTransaction()) throw new Error(`enqueueAndWait('${name}') inside a transaction: the job could outrun the commit`);
-  return (await open().enqueueAndWait(name, payload, seconds * SECOND, jobId)) as Result<Q> | NoAnswer;
+  return (await open().enqueueAndWait(name, payload, timeoutSeconds * SECOND_MS, jobId)) as Result<Q> | NoAnswer;
 }
 
-/** Adds a job that nobody waits for. @throws where Redis does not take it within 1.5 s */
+/**
+ * Adds a job that no request waits for.
+ *
+ * @param deadline milliseconds since 1970, after which the worker does not start it
+ * @throws {Error} where Redis does not take it within 1.5 s, and inside a transaction
+ */
 export async function enqueue<Q extends QueueName>(
   name: Q,
   payload: Payload<Q>,
@@ -178,6 +196,7 @@ export async function enqueue<Q extends QueueName>(
   await open().add(name, payload, jobId, deadline);
 }
 
+/** Closes all that this process opened of the queues, whatever state Redis is in. */
 export async function closeQueues(): Promise<void> {
   await producers?.close();
   producers = undefined;

@@ -3,6 +3,8 @@ import { withTimeout } from '../infra/timeout';
 import { QUEUE_NAMES, type QueueName } from './contracts';
 import { queueOf } from './producer';
 
+const REPORT_TIMEOUT_MS = 2000;
+
 export interface QueueReport {
   queue: QueueName;
   waiting: number;
@@ -15,7 +17,7 @@ export interface QueueReport {
   workers: number;
 }
 
-/** The state of every queue. @throws where Redis does not answer within 2 s */
+/** The state of every queue, in the order of `QUEUE_NAMES`. @throws {Error} where Redis does not answer within 2 s */
 export async function reportQueues(): Promise<QueueReport[]> {
   const report = async (name: QueueName): Promise<QueueReport> => {
     const queue = queueOf(name);
@@ -35,5 +37,5 @@ export async function reportQueues(): Promise<QueueReport[]> {
       workers,
     };
   };
-  return withTimeout(Promise.all(QUEUE_NAMES.map(report)), 2000, 'reading the queues');
+  return withTimeout(Promise.all(QUEUE_NAMES.map(report)), REPORT_TIMEOUT_MS, 'reading the queues');
 }

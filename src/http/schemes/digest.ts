@@ -8,7 +8,7 @@ import { findIdentities, type Identity } from '../../services/credentials/identi
 import { acceptCount, CLEARED_BEFORE, newNonce, NONCE_LIFE, nonceTime } from '../../services/credentials/nonces';
 import { appSecret, hashPassword, type PasswordAlgorithm, isSameSecret } from '../../services/credentials/secrets';
 import { clientOf, hostOf } from '../client';
-import { countWrongPassword, requirePatience } from '../brute-force';
+import { countWrongPassword, requireNotThrottled } from '../password-throttle';
 import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
@@ -125,7 +125,7 @@ async function identify(request: Request): Promise<Authenticated> {
   if (!/^Digest\s/i.test(request.headers.authorization ?? '')) throw challenge(account, 'auth.required');
 
   const { ip } = clientOf(request);
-  await requirePatience(account.account_id, ip);
+  await requireNotThrottled(account.account_id, ip);
   const claim = readClaim(request, account);
   if (!claim) throw challenge(account, 'auth.digest');
   const made = nonceTime(claim.nonce, account.account_id);
