@@ -212,7 +212,7 @@ export const table = {
   ),
   QUEUE_PREFIX: text('flexiapi', 'first part of the keys in Redis; installations that share one Redis need one each'),
   FLEXISIP_REDIS_URL: address(['redis', 'rediss'], "the Redis of Flexisip's registrar, where devices are read"),
-  APP_KEY: optionalText('secret from which the DIGEST opaque and cookies are derived; npm start makes one and keeps it', secret),
+  APP_KEY: optionalText('secret from which DIGEST nonces and their opaque are derived; npm start makes one and keeps it', secret),
   APP_NAME: text('FlexiAPI', 'name of the service in messages'),
   APP_URL: optionalText('the public address, used in links; http://localhost:$PORT where unset, https where web serves TLS'),
   APP_SIP_DOMAIN: text('sip.example.org', "the default space's domain"),

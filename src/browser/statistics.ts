@@ -141,15 +141,15 @@ function beginningOf(range: string): string {
 }
 
 function query(): URLSearchParams {
-  const asked = new URLSearchParams({ by: valueOf('by'), direction: valueOf('direction'), timezone: zone });
+  const parameters = new URLSearchParams({ by: valueOf('by'), direction: valueOf('direction'), timezone: zone });
   const range = valueOf('range');
   if (range === 'custom') {
-    asked.set('from', valueOf('from'));
-    asked.set('to', dayAfter(valueOf('to')));
-  } else asked.set('from', beginningOf(range));
+    parameters.set('from', valueOf('from'));
+    parameters.set('to', dayAfter(valueOf('to')));
+  } else parameters.set('from', beginningOf(range));
   const domain = valueOf('domain');
-  if (domain !== '') asked.set('domain', domain);
-  return asked;
+  if (domain !== '') parameters.set('domain', domain);
+  return parameters;
 }
 
 /** What is shown stands in the page's address, so that it can be kept and passed on. */
@@ -329,10 +329,10 @@ function redraw(): void {
   charts.push(...undrawn.splice(0).map((make) => make()));
 }
 
-let asked = 0;
+let requests = 0;
 
 async function load(): Promise<void> {
-  const own = (asked += 1);
+  const own = (requests += 1);
   status.className = '';
   status.textContent = say('loading');
   try {
@@ -346,8 +346,8 @@ async function load(): Promise<void> {
         return (await response.json()) as Reading;
       }),
     );
-    // Somebody changed their mind meanwhile: that answer is on its way.
-    if (own !== asked) return;
+    // Another request was made meanwhile: its answer is shown instead.
+    if (own !== requests) return;
     shown = readings;
     redraw();
     const day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
@@ -357,7 +357,7 @@ async function load(): Promise<void> {
       .replace('{to}', day.format(new Date(first?.to ?? 0)))
       .replace('{zone}', zone);
   } catch (error) {
-    if (own === asked) complain(error);
+    if (own === requests) complain(error);
   }
 }
 

@@ -3,7 +3,7 @@ import type Joi from 'joi';
 import { unprocessable, type FieldErrors } from '../infra/errors';
 import type { Message, MessageKey } from '../i18n';
 
-/** Rules of ours in `schemas.ts` fail with a message's key itself; these are Joi's own. */
+/** The rules of api/schemas.ts fail with a message's key itself; these are Joi's own. */
 const KEYS: Record<string, MessageKey> = {
   'any.required': 'field.required',
   'any.only': 'field.one_of',

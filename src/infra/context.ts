@@ -6,4 +6,5 @@ export interface Context {
   request_id: string;
 }
 
+/** `context.run({ request_id }, work)` carries it through all that `work` awaits. */
 export const context = new AsyncLocalStorage<Context>();

@@ -1,4 +1,4 @@
-// PostgreSQL as everybody may know it: transactions that every query inside joins by itself, and what its errors mean.
+// PostgreSQL as every part of the program may use it: transactions that every query inside joins by itself, and what its errors mean.
 import { ConnectionError, TimeoutError } from 'sequelize';
 import { closeDatabase, database, isInTransaction, longDatabase } from './sequelize';
 
@@ -6,13 +6,16 @@ export { closeDatabase, isInTransaction };
 
 /**
  * Runs `work` in one transaction (READ COMMITTED): committed when it returns, rolled back when it throws.
- * Queries inside join it without being told; two of them must not overlap. Inside another transaction it is part of that.
+ * Queries inside join it by themselves; two of them must not overlap. Inside another transaction it is part of that.
  */
 export function inTransaction<T>(work: () => Promise<T>): Promise<T> {
   return isInTransaction() ? work() : database.transaction(work);
 }
 
-/** The same for work that no request waits for: each of its statements may take ten minutes. */
+/**
+ * The same for work that no request waits for: each of its statements may take ten minutes. It has a small pool of its own; every query inside
+ * joins it, from whichever pool it would come otherwise.
+ */
 export function inLongTransaction<T>(work: () => Promise<T>): Promise<T> {
   return isInTransaction() ? work() : longDatabase().transaction(work);
 }
@@ -34,12 +37,12 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return false;
 }
 
-/** Name of the unique constraint or index that a write ran into, if that is what the error says. */
+/** Name of the unique constraint or index that a write violated; undefined where the error is another one. */
 export function violatedConstraint(error: unknown): string | undefined {
   const original = (error as { original?: { code?: string; constraint?: string } } | undefined)?.original;
   return original?.code === '23505' ? original.constraint : undefined;
 }
 
-/** Whether a write named a row that was deleted in the same moment. */
+/** Whether a write referred to a row that was deleted in the same moment. */
 export const isForeignKeyViolation = (error: unknown): boolean =>
   (error as { original?: { code?: string } } | undefined)?.original?.code === '23503';

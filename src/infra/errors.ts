@@ -21,6 +21,7 @@ const maker =
   (key: MessageKey, values: Record<string, string | number> = {}, details: ConstructorParameters<typeof ApiError>[2] = {}): ApiError =>
     new ApiError(status, { key, values }, details);
 
+/** Makers of ApiErrors: a message's key, its values, and what else belongs to the answer (`headers`, `cause`). */
 export const badRequest = maker(400);
 export const unauthorized = maker(401);
 export const forbidden = maker(403);

@@ -1,6 +1,7 @@
 // What /metrics shows. No path parameter, id or address is a label: each value would be a time series of its own, and name people.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+/** The metrics of this process, Node's own among them. */
 export const registry = new Registry();
 collectDefaultMetrics({ register: registry });
 

@@ -1,4 +1,4 @@
-// The connections to PostgreSQL and the statements written by hand. For models and migrations alone: everybody else asks a model, and finds
+// The connections to PostgreSQL and the statements written by hand. For models and migrations alone: everything else uses a model, and finds
 // transactions and what errors mean in database.ts.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
@@ -27,9 +27,9 @@ export function isInTransaction(): boolean {
   return transaction !== undefined && transaction.finished === undefined;
 }
 
-/** No statement of a request may take longer; a request that meets a dead database answers 503 within 5 s. */
+/** No statement of a request may take longer; a request that meets a database that does not answer is answered 503 within 5 s. */
 const STATEMENT_TIMEOUT_MS = 4500;
-/** For a statement that nobody waits for: counting a large hour, dropping a month, deleting a Space. */
+/** For a statement that no request waits for: counting a large hour, dropping a month, deleting a Space. */
 const LONG_STATEMENT_TIMEOUT_MS = 600_000;
 const LONG_POOL_SIZE = 2;
 
@@ -39,7 +39,13 @@ export interface DatabaseOptions {
   statementTimeoutMs?: number;
 }
 
-/** Opens a pool; nothing is connected before the first query. */
+/**
+ * Opens a pool; nothing is connected before the first query.
+ *
+ * @param url `postgres://…`
+ * @param poolSize connections at most; DATABASE_POOL_SIZE where left out
+ * @param statementTimeoutMs after which a statement is given up, its connection with it
+ */
 export function openDatabase({
   url,
   poolSize = settings.DATABASE_POOL_SIZE,
@@ -91,7 +97,7 @@ export async function selectFromReplica<Row extends object>(sql: string, bind: u
   return replica.query<Row>(sql, { bind, type: QueryTypes.SELECT, transaction: null });
 }
 
-/** Runs a statement whose rows nobody wants. @returns how many rows it changed */
+/** Runs a statement whose rows are of no interest. @returns how many rows it changed */
 export async function execute(sql: string, bind: unknown[] = []): Promise<number> {
   // Of an INSERT Sequelize gives the number itself.
   const [, result] = (await database.query(sql, { bind })) as [unknown, { rowCount?: number } | number | undefined];

@@ -34,11 +34,11 @@ export function onShutdown(graceSeconds: number, steps: readonly Step[]): void {
   };
   process.once('SIGTERM', () => void stop('SIGTERM'));
   process.once('SIGINT', () => void stop('SIGINT'));
-  // npm start forks web and worker: where it was killed, they must not live on.
+  // npm start forks web and worker: where it was killed, they must end, too.
   if (process.send) process.once('disconnect', () => void stop('parent is gone'));
 }
 
-/** From here on an error that nobody caught ends the process with exit code 1, after it was logged. */
+/** From here on an uncaught error ends the process with exit code 1, after it was logged. */
 export function dieOnUncaught(): void {
   const die = (error: unknown): void => {
     log.fatal({ err: error }, 'uncaught error');

@@ -83,6 +83,7 @@ const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 
+/** How each queue runs. */
 export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
   push: { sends: true, schedules: [] },
   sms: { sends: true, schedules: [] },
@@ -128,7 +129,7 @@ const FAILURE = /^(not_configured|unregistered|refused|failed|unknown|expired|no
 /** The text with which a job fails whose send had this outcome; BullMQ carries errors as text alone. */
 export const failureText = ({ outcome, reason }: SendResult<string>): string => (reason === undefined ? outcome : `${outcome}: ${reason}`);
 
-/** Reads `failureText()` back; any other text is an error that nobody expected: `failed`. */
+/** Reads `failureText()` back; any other text is an unexpected error: `failed`. */
 export function parseFailure(text: string): PushResult {
   const match = FAILURE.exec(text);
   if (!match) return { outcome: 'failed', reason: 'the job failed' };
