@@ -1,4 +1,4 @@
-// API keys (api.md 2.2), and the access of every endpoint, derived from the rows: it fails where one forgets its rule.
+// API keys, and the access of every endpoint, derived from the declarations: it fails where one forgets its rule.
 import { request as httpRequest } from 'node:http';
 import { endpoints } from '../src/api';
 import { hashApiKey } from '../src/services/credentials/secrets';

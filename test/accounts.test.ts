@@ -1,4 +1,4 @@
-// Accounts: admins' endpoints, the caller's own, activation by key, phone countries (api.md 4).
+// Accounts: admins' endpoints, the caller's own, activation by key, phone countries.
 import { createHash, createHmac } from 'node:crypto';
 import { eventually, SPACE, startSystem, type Account, type Answer, type RequestOptions, type System } from './helpers/system';
 

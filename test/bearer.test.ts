@@ -1,4 +1,4 @@
-// JSON Web Tokens (api.md 2.4), made by the library as an identity provider makes them.
+// JSON Web Tokens, made by the library as an identity provider makes them.
 import { execFile } from 'node:child_process';
 import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { promisify } from 'node:util';

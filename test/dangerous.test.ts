@@ -1,4 +1,4 @@
-// The unsecure endpoints (api.md 4): off by default; with them on, what older apps do.
+// The unsecure endpoints: off by default; with them on, what older apps do.
 import { createHash } from 'node:crypto';
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { eventually, SPACE, startSystem, type Answer, type System } from './helpers/system';

@@ -1,4 +1,4 @@
-// Devices, read from and removed in a registrar's Redis with entries as Flexisip writes them (clients.md 6).
+// Devices, read from and removed in a registrar's Redis with entries as Flexisip writes them.
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { Redis } from 'ioredis';

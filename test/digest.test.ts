@@ -59,7 +59,7 @@ interface Attempt {
   url?: string;
 }
 
-/** A second implementation of the client's side, as belle-sip writes it (clients.md 1.1). */
+/** A second implementation of the client's side, as belle-sip writes it (`src/auth_helper.c` in its sources). */
 function authorize({
   user,
   password = 'pass word é',

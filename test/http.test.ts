@@ -1,4 +1,4 @@
-// The conventions that hold for every endpoint (api.md 1).
+// The conventions that hold for every endpoint (docs/api-rules.md).
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';

@@ -1,4 +1,4 @@
-// API keys on request, and auth tokens (api.md 4).
+// API keys on request, and auth tokens.
 import { startSystem, type Account, type Answer, type System } from './helpers/system';
 
 let system: System;

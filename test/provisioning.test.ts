@@ -1,4 +1,4 @@
-// Remote provisioning (api.md 7, 12).
+// Remote provisioning: the documents that apps fetch, and the tokens that open them.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { create as parseXml } from 'xmlbuilder2';

@@ -1,4 +1,4 @@
-// POST /push_notification, as Flexisip calls it (clients.md 5.3): through the queue, over APNs and FCM as they are.
+// POST /push_notification, as Flexisip calls it: through the queue, over APNs and FCM as they are.
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { startSystem, type Account, type Answer, type System } from './helpers/system';
 

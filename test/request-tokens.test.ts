@@ -1,4 +1,4 @@
-// Request tokens, the page on which a person validates one, and what they are exchanged for (api.md 4, 6).
+// Request tokens, the page on which a person validates one, and what they are exchanged for.
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { request, startSystem, type Answer, type System } from './helpers/system';
 

@@ -1,4 +1,4 @@
-// Spaces (api.md 4).
+// Spaces: made, changed and deleted by super admins, and picked by the Host header.
 import { SPACE, eventually, startSystem, type Answer, type System } from './helpers/system';
 
 let system: System;

@@ -1,4 +1,4 @@
-// linphone-daemon at its UNIX socket, as it is (clients.md 7): one client at a time, another is accepted and closed without a word; one
+// linphone-daemon at its UNIX socket, as it is: one client at a time, another is accepted and closed without a word; one
 // read is one command, up to its first line feed; the answer may come in pieces; the connection stays open.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
