@@ -58,7 +58,9 @@ export function openDatabase({
     logging: false,
     keepDefaultTimezone: true,
     pool: { max: poolSize, acquire: 4000, idle: 30_000 },
-    define: { underscored: false, timestamps: false, freezeTableName: true },
+    // Where a query names a column that its scope names, too, both conditions hold: by default the query's would replace the scope's, and
+    // `Account.scope(visibleTo(caller)).findAll({ where: { domain } })` would show another Space's accounts.
+    define: { underscored: false, timestamps: false, freezeTableName: true, whereMergeStrategy: 'and' },
     dialectOptions: {
       application_name: 'flexisip-account-api',
       clientMinMessages: 'ignore',

@@ -63,6 +63,20 @@ test('an admin reads, changes and deletes rows of the own Space alone, a super a
   expect(await Account.scope(visibleTo({ ...admin, super_admin: true })).count()).toBe(2);
 });
 
+test('a condition on the column that the scope is about does not replace it', async () => {
+  const { SYSTEM, visibleTo } = visibility;
+  const { Account, AccountAction } = models;
+  const admin = { domain: OTHER, super_admin: false };
+  const { domain } = (await Account.scope(visibleTo(SYSTEM)).findByPk(others))!;
+  expect(await Account.scope(visibleTo(admin)).findAll({ where: { domain } })).toEqual([]);
+  await AccountAction.create({ account_id: others, key: 'gate', code: '1' });
+  const where = { account_id: others, key: 'gate' };
+  expect(await AccountAction.scope(visibleTo(admin)).findAll({ where })).toEqual([]);
+  expect(await AccountAction.scope(visibleTo(admin)).update({ code: '2' }, { where })).toEqual([0]);
+  expect(await AccountAction.scope(visibleTo(admin)).destroy({ where })).toBe(0);
+  expect(await AccountAction.scope(visibleTo(SYSTEM)).count({ where })).toBe(1);
+});
+
 test('rows are dated by the clock of the database', async () => {
   const { AccountType } = models;
   const type = await AccountType.create({ key: 'phone' });
