@@ -1,8 +1,11 @@
-// What a handler gets of a job.
-import type { Payload, QueueName } from '../src/queues/contracts';
+// What a handler gets of a job, and what it gives where there is nothing to do any more.
+import type { Payload, QueueName, SendResult } from '../src/queues/contracts';
 
 export interface Job<Q extends QueueName> {
   payload: Payload<Q>;
-  /** Milliseconds left in which something may be started; Infinity where nobody waits. */
+  /** Milliseconds left in which something may be started; Infinity where no request waits. */
   timeLeft: () => number;
 }
+
+/** The row that a job is about was deleted, has nothing to send, or is another worker's. */
+export const NOTHING_TO_SEND: SendResult = { outcome: 'expired', reason: 'the row is gone, spent or another worker has it' };

@@ -15,9 +15,12 @@ import { closePatientDatabase } from './patient-database';
 
 dieOnUncaught();
 
+/** Between two tries to reach Redis. */
+const RETRY_MS = 1000;
+/** Their job is a completed one. */
 const GOOD_OUTCOMES = new Set(['sent', 'already_sent', 'limit_reached']);
 
-/** Does one job. What was not sent is a failed job, so that operators see it; who waits reads the outcome in its reason. */
+/** Does one job. What was not sent is a failed job, so that operators see it; the process that waits reads the outcome in its reason. */
 async function run(name: QueueName, job: BullJob<Envelope>): Promise<unknown> {
   const { payload, deadline = Infinity, request_id } = job.data;
   const started = performance.now();
@@ -48,7 +51,7 @@ const workers = served.map((name) => {
     connection,
     prefix: queuePrefix(name),
     concurrency,
-    // A send whose worker died is not done again: nobody knows how far it came (design.md, «At most once to a person»).
+    // A send whose worker died is not done again: nobody knows how far it came, and no message is better than two.
     maxStalledCount: sends ? 0 : 1,
     metrics: { maxDataPoints: 60 * 24 },
   });
@@ -59,7 +62,7 @@ const workers = served.map((name) => {
   return worker;
 });
 
-async function keepSchedules(): Promise<void> {
+async function upsertJobSchedulers(): Promise<void> {
   for (const name of served) {
     const { schedules } = queues[name];
     for (const { id, every, payload } of schedules) {
@@ -68,21 +71,21 @@ async function keepSchedules(): Promise<void> {
   }
 }
 
-/** Redis may be away at the start: try until it is there. */
-async function keepSchedulesAtLast(): Promise<void> {
+/** Redis may not answer yet at the start: tries until it does. */
+async function upsertJobSchedulersWhenRedisIsReady(): Promise<void> {
   for (;;) {
     try {
       await connection.ping();
-      await keepSchedules();
+      await upsertJobSchedulers();
       return;
     } catch (error) {
       log.debug({ reason: reasonOf(error) }, 'schedules are not kept yet');
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 }
 
-void keepSchedulesAtLast();
+void upsertJobSchedulersWhenRedisIsReady();
 log.info({ queues: served }, 'worker runs');
 process.send?.('ready');
 

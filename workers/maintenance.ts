@@ -1,23 +1,36 @@
 // The queue `maintenance`: what time alone makes due.
 import { settings } from '../config';
-import { database, execute } from '../src/infra/sequelize';
+import { database } from '../src/infra/sequelize';
 import { log } from '../src/infra/log';
+import {
+  AccountCreationRequestToken,
+  AccountCreationToken,
+  AuthToken,
+  EmailChangeCode,
+  Message,
+  PhoneChangeCode,
+  RecoveryCode,
+} from '../src/models';
+import { createdBefore } from '../src/models/moments';
 import { rowJobId, enqueue } from '../src/queues/producer';
 import { clearNonces } from '../src/services/credentials/nonces';
 import { foldAccountCounts } from '../src/services/accounts/pages';
-import { dueCodes, failOverdueCodes } from '../src/services/accounts/code-sending';
-import { forgetMessages } from '../src/services/messaging/sip-messages';
-import { forgetOverdue } from '../src/services/tokens/creation-tokens';
+import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
 import { dropPartitions, ensurePartitions } from '../src/services/statistics/partitions';
 import { patientDatabase } from './patient-database';
 import type { Job } from './job';
+
+const DAY_MINUTES = 24 * 60;
+/** After this time nobody exchanges an authentication token any more. */
+const AUTH_TOKEN_RETENTION_MINUTES = 5;
+const NONCE_RETENTION_MINUTES = 60;
 
 /**
  * Rows whose process died between its commit and adding the job get their job now; rows whose worker died in the send are
  * closed. The row's id is the job's: a job that is there already is not added again.
  */
 async function sweep(): Promise<Record<string, number>> {
-  const due = await dueCodes();
+  const due = await findDueCodes();
   for (const { kind, id, deadline } of due) {
     if (kind === 'email_change') await enqueue('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
     else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
@@ -25,38 +38,28 @@ async function sweep(): Promise<Record<string, number>> {
   return {
     folded: await foldAccountCounts(),
     enqueued: due.length,
-    forgotten: await forgetOverdue(),
-    overdue: await failOverdueCodes(),
-    messages: await forgetMessages(),
+    forgotten: await AccountCreationToken.scope('overdue').destroy(),
+    overdue: await closeOverdueCodes(),
+    messages: await Message.scope('overdue').destroy(),
   };
 }
 
-/** Spent and expired rows that nothing asks for any more. Tombstones stay until an operator clears them (api.md 4). */
+/** Used and expired rows that nothing asks for any more. Tombstones stay until an operator clears them. */
 async function clean(): Promise<Record<string, number>> {
-  const keepMinutes = Math.max(settings.BLOCKING_TIME_PERIOD_CHECK, 24 * 60);
-  const codes = (table: string): Promise<number> =>
-    execute(`DELETE FROM ${table} WHERE code IS NULL AND created_at < now() - make_interval(mins => $1)`, [keepMinutes]);
-  const life = settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
+  // Void codes still count towards blocking.
+  const codes = { where: { code: null, ...createdBefore(Math.max(settings.BLOCKING_TIME_PERIOD_CHECK, DAY_MINUTES)) } };
+  const lifeMinutes = settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
+  const unused = (minutes: number): { where: { used: boolean } } => ({ where: { used: false, ...createdBefore(minutes) } });
   // A token that was sent counts for its device for a day, or as long as the retry time is.
-  const counted = Math.max(24 * 60, settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES);
+  const countedMinutes = Math.max(DAY_MINUTES, settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES);
   const done = {
-    nonces: await clearNonces(60),
-    email_change_codes: await codes('email_change_codes'),
-    phone_change_codes: await codes('phone_change_codes'),
-    recovery_codes: await codes('recovery_codes'),
-    auth_tokens: await execute("DELETE FROM auth_tokens WHERE created_at < now() - interval '5 minutes'"),
-    creation_tokens:
-      life === 0
-        ? 0
-        : await execute('DELETE FROM account_creation_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [
-            Math.max(life, counted),
-          ]),
-    request_tokens:
-      life === 0
-        ? 0
-        : await execute('DELETE FROM account_creation_request_tokens WHERE NOT used AND created_at < now() - make_interval(mins => $1)', [
-            life,
-          ]),
+    nonces: await clearNonces(NONCE_RETENTION_MINUTES),
+    email_change_codes: await EmailChangeCode.destroy(codes),
+    phone_change_codes: await PhoneChangeCode.destroy(codes),
+    recovery_codes: await RecoveryCode.destroy(codes),
+    auth_tokens: await AuthToken.destroy({ where: createdBefore(AUTH_TOKEN_RETENTION_MINUTES) }),
+    creation_tokens: lifeMinutes === 0 ? 0 : await AccountCreationToken.destroy(unused(Math.max(lifeMinutes, countedMinutes))),
+    request_tokens: lifeMinutes === 0 ? 0 : await AccountCreationRequestToken.destroy(unused(lifeMinutes)),
   };
   log.info(done, 'cleaned');
   return done;
@@ -71,6 +74,7 @@ async function partitions(): Promise<Record<string, number>> {
   return { made: made.length, dropped: dropped.length };
 }
 
+/** Does a job of the queue `maintenance`. @returns how many rows or months each part was about */
 export async function maintain({ payload }: Job<'maintenance'>): Promise<Record<string, number>> {
   switch (payload.task) {
     case 'sweep':

@@ -1,7 +1,7 @@
 // The queue `push`: whether a device may be sent a token is decided here, and what is sent is sent from here.
 import { settings } from '../config';
 import type { PushDevice, PushResult } from '../src/queues/contracts';
-import { decideOnDevice, forgetUnsent, markSent } from '../src/services/tokens/creation-tokens';
+import { decideOnDevice, deleteUnsent, markSent } from '../src/services/tokens/creation-tokens';
 import type { Job } from './job';
 import { load } from './providers';
 import { deliver } from './providers/delivery';
@@ -9,13 +9,14 @@ import { apnsPush, apnsTopic, fcmPush, type PushContent } from './push-content';
 
 type Send = (content: PushContent) => Promise<PushResult>;
 
-const LIMIT = 30_000;
+/** For the whole of a push that no request waits for. */
+const SEND_TIMEOUT_MS = 30_000;
 /** What must be left for recording a send once it is done. */
-const RECORDING = 150;
+const RECORD_MARGIN_MS = 150;
 
-/** The way to a device, or why there is none: settled before anything is written. */
-function wayTo(device: PushDevice, type: PushContent['type'], timeLeft: () => number): Send | PushResult {
-  const left = (): number => timeLeft() - RECORDING;
+/** How a device is reached, or why it cannot be: decided before anything is written. */
+function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => number): Send | PushResult {
+  const left = (): number => timeLeft() - RECORD_MARGIN_MS;
   if (device.prid === null || device.prid.split(':')[0] === '') return { outcome: 'no_device', reason: 'pn_prid is missing' };
   if (device.provider === 'fcm') {
     // pn_param picks the project; a single one serves all.
@@ -29,7 +30,7 @@ function wayTo(device: PushDevice, type: PushContent['type'], timeLeft: () => nu
         () => import('./providers/fcm.js'),
         ({ closeFcm }) => closeFcm(),
       );
-      return deliver(`fcm ${project}`, left, LIMIT, () => fcm.sendFcm(project, fcmPush(device, content)));
+      return deliver(`fcm ${project}`, left, SEND_TIMEOUT_MS, () => fcm.sendFcm(project, fcmPush(device, content)));
     };
   }
   const environment = device.provider;
@@ -43,29 +44,30 @@ function wayTo(device: PushDevice, type: PushContent['type'], timeLeft: () => nu
       () => import('./providers/apns.js'),
       ({ closeApns }) => closeApns(),
     );
-    return deliver(environment, left, LIMIT, (signal) => apns.sendApns(environment, apnsPush(device, topic, content), signal));
+    return deliver(environment, left, SEND_TIMEOUT_MS, (signal) => apns.sendApns(environment, apnsPush(device, topic, content), signal));
   };
 }
 
+/** Does a job of the queue `push`: a notification, or a creation token where the device may have one. */
 export async function sendPush({ payload, timeLeft }: Job<'push'>): Promise<PushResult> {
-  if (timeLeft() <= RECORDING) return { outcome: 'expired', reason: 'nobody waits for it any more' };
+  if (timeLeft() <= RECORD_MARGIN_MS) return { outcome: 'expired', reason: 'nobody waits for it any more' };
   const type = payload.kind === 'notification' ? payload.type : 'background';
-  const send = wayTo(payload, type, timeLeft);
+  const send = sendTo(payload, type, timeLeft);
   if (typeof send !== 'function') return send;
   if (payload.kind === 'notification') return send({ type, callId: payload.call_id, token: null });
 
-  const decision = await decideOnDevice(payload, payload, Math.min(timeLeft(), LIMIT));
+  const decision = await decideOnDevice(payload, payload, Math.min(timeLeft(), SEND_TIMEOUT_MS));
   if (decision.outcome !== 'send') return decision;
   let result: PushResult;
   try {
     result = await send({ type, callId: null, token: decision.token });
   } catch (error) {
-    await forgetUnsent(decision.id);
+    await deleteUnsent(decision.id);
     throw error;
   }
   if (result.outcome !== 'sent') {
-    // Also where nobody knows: a token that was perhaps delivered was promised to nobody.
-    await forgetUnsent(decision.id);
+    // Also where nobody knows whether it was delivered: the request is answered 503, so its token must not work.
+    await deleteUnsent(decision.id);
     return result;
   }
   return (await markSent(decision.id)) ? result : { outcome: 'expired', reason: 'sent after its deadline' };

@@ -1,31 +1,28 @@
-// Actions of an account. Without a DTMF protocol all of them are refused, before the body is looked at (api.md 1.2).
+// Actions of an account. Without a DTMF protocol all of them are refused, before the body is looked at.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { created, ok, route, type Caller, type Reply } from '../http/route';
-import {
-  createAction,
-  deleteAction,
-  findAction,
-  findActions,
-  requireDtmfProtocol,
-  updateAction,
-  type AccountActionRow,
-  type AccountActionValues,
-} from '../services/address-book/account-actions';
+import { AccountAction } from '../models';
+import { visibleTo } from '../models/visibility';
+import { requireDtmfProtocol } from '../services/address-book/dtmf-protocol';
 import { presentAccountAction } from './presenters';
-import { pathId, scopeOf } from './parameters';
+import { pathId } from './parameters';
 import { actionCode, key } from './schemas';
 import { shapes } from './shapes';
 
 const shared = {
   access: 'admin',
   group: 'Account actions',
-  before: (caller: Caller, { id = '' }: Record<string, string>) => requireDtmfProtocol(pathId(id), scopeOf(caller)),
+  before: (caller: Caller, { id = '' }: Record<string, string>) => requireDtmfProtocol(caller, pathId(id)),
 } as const;
-const body = Joi.object<AccountActionValues, true>({ key: key(), code: actionCode() });
+const body = Joi.object<Pick<AccountAction, 'key' | 'code'>, true>({ key: key(), code: actionCode() });
+const whereOf = (params: { id: string; action_id: string }): { account_id: number; id: number } => ({
+  account_id: pathId(params.id),
+  id: pathId(params.action_id),
+});
 const NO_PROTOCOL = 'The account has no DTMF protocol';
 
-function present(action: AccountActionRow | null, as = ok): Reply {
+function present(action: AccountAction | null, as = ok): Reply {
   if (!action) throw notFound('action.not_found');
   return as(presentAccountAction(action));
 }
@@ -37,7 +34,11 @@ export const accountActions = [
     path: '/accounts/:id/actions',
     summary: 'Lists the actions of an account',
     answers: { 200: { description: 'Actions, by id', schema: shapes.accountActions }, 403: NO_PROTOCOL, 404: 'No such account' },
-    handler: async ({ params }) => ok((await findActions(pathId(params.id))).map(presentAccountAction)),
+    handler: async ({ caller, params }) => {
+      const where = { account_id: pathId(params.id) };
+      const actions = await AccountAction.scope(visibleTo(caller)).findAll({ where, order: [['id', 'ASC']] });
+      return ok(actions.map(presentAccountAction));
+    },
   }),
   route({
     ...shared,
@@ -45,7 +46,7 @@ export const accountActions = [
     path: '/accounts/:id/actions/:action_id',
     summary: 'Shows an action',
     answers: { 200: { description: 'The action', schema: shapes.accountAction }, 403: NO_PROTOCOL, 404: 'No such account or action' },
-    handler: async ({ params }) => present(await findAction(pathId(params.id), pathId(params.action_id))),
+    handler: async ({ caller, params }) => present(await AccountAction.scope(visibleTo(caller)).findOne({ where: whereOf(params) })),
   }),
   route({
     ...shared,
@@ -54,7 +55,7 @@ export const accountActions = [
     summary: 'Makes an action',
     body,
     answers: { 201: { description: 'The action', schema: shapes.accountAction }, 403: NO_PROTOCOL, 404: 'No such account' },
-    handler: async ({ params, body: values }) => present(await createAction(pathId(params.id), values), created),
+    handler: async ({ params, body: values }) => present(await AccountAction.create({ account_id: pathId(params.id), ...values }), created),
   }),
   route({
     ...shared,
@@ -63,7 +64,11 @@ export const accountActions = [
     summary: 'Changes an action',
     body,
     answers: { 200: { description: 'The action', schema: shapes.accountAction }, 403: NO_PROTOCOL, 404: 'No such account or action' },
-    handler: async ({ params, body: values }) => present(await updateAction(pathId(params.id), pathId(params.action_id), values)),
+    handler: async ({ caller, params, body: values }) => {
+      const actions = AccountAction.scope(visibleTo(caller));
+      const [, [changed = null]] = await actions.update(values, { where: whereOf(params), returning: true });
+      return present(changed);
+    },
   }),
   route({
     ...shared,
@@ -71,8 +76,9 @@ export const accountActions = [
     path: '/accounts/:id/actions/:action_id',
     summary: 'Deletes an action',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 403: NO_PROTOCOL, 404: 'No such account or action' },
-    handler: async ({ params }) => {
-      if (!(await deleteAction(pathId(params.id), pathId(params.action_id)))) throw notFound('action.not_found');
+    handler: async ({ caller, params }) => {
+      const deleted = await AccountAction.scope(visibleTo(caller)).destroy({ where: whereOf(params) });
+      if (deleted === 0) throw notFound('action.not_found');
       return ok();
     },
   }),

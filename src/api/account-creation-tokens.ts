@@ -42,7 +42,7 @@ export const accountCreationTokens = [
     group: 'Account creation tokens',
     summary: 'Makes an account creation token',
     answers: { 201: { description: 'The token', schema: shapes.creationToken } },
-    handler: async ({ client }) => created(presentCreationToken(await createCreationToken(client.ip, client.user_agent))),
+    handler: async ({ client }) => created(presentCreationToken(await createCreationToken(client))),
   }),
   route({
     method: 'post',
@@ -51,7 +51,7 @@ export const accountCreationTokens = [
     group: 'Account creation tokens',
     summary: 'Makes a request token, and the address of the page on which a person validates it',
     answers: { 201: { description: 'The token', schema: shapes.requestToken } },
-    handler: async ({ client }) => created(presentRequestToken(await createRequestToken(client.ip, client.user_agent))),
+    handler: async ({ client }) => created(presentRequestToken(await createRequestToken(client))),
   }),
   route({
     method: 'post',
@@ -62,8 +62,8 @@ export const accountCreationTokens = [
     body: Joi.object<{ account_creation_request_token: string }, true>({ account_creation_request_token: text().required() }),
     answers: { 201: { description: 'The token', schema: shapes.creationToken }, 404: 'Unknown, used, expired, or not validated' },
     handler: async ({ body, client }) => {
-      const made = await exchangeRequestToken(body.account_creation_request_token, client.ip, client.user_agent);
-      // A real client looks for the field at fault beside the message (clients.md 8).
+      const made = await exchangeRequestToken(body.account_creation_request_token, client);
+      // Apps look for the field at fault beside the message.
       if (!made)
         throw notFound(
           'request_token.invalid',
@@ -83,7 +83,7 @@ export const accountCreationTokens = [
     body: Joi.object<{ account_creation_token: string }, true>({ account_creation_token: text().required() }),
     answers: { 200: { description: 'The token', schema: shapes.creationToken }, 404: 'Unknown, used, or expired' },
     handler: async ({ body, caller, client }) => {
-      const used = await consumeForAccount(body.account_creation_token, caller.account_id, client.ip, client.user_agent);
+      const used = await consumeForAccount(body.account_creation_token, caller.account_id, client);
       if (!used) throw notFound('creation_token.invalid');
       return ok(presentCreationToken(used));
     },

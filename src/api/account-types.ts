@@ -2,15 +2,9 @@
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { created, ok, route, type Reply } from '../http/route';
-import {
-  createAccountType,
-  deleteAccountType,
-  findAccountType,
-  findAccountTypes,
-  updateAccountType,
-  type AccountTypeRow,
-} from '../services/address-book/account-types';
-import { linkRows } from './links';
+import { AccountType } from '../models';
+import { createAccountType, updateAccountType } from '../services/address-book/account-types';
+import { linkEndpoints } from './links';
 import { presentAccountType } from './presenters';
 import { pathId } from './parameters';
 import { key } from './schemas';
@@ -19,7 +13,7 @@ import { shapes } from './shapes';
 const shared = { access: 'admin', group: 'Account types' } as const;
 const body = Joi.object<{ key: string }, true>({ key: key() });
 
-function present(type: AccountTypeRow | null, as = ok): Reply {
+function present(type: AccountType | null, as = ok): Reply {
   if (!type) throw notFound('type.not_found');
   return as(presentAccountType(type));
 }
@@ -31,7 +25,7 @@ export const accountTypes = [
     path: '/account_types',
     summary: 'Lists the types, which all spaces share',
     answers: { 200: { description: 'Types, by id', schema: shapes.accountTypes } },
-    handler: async () => ok((await findAccountTypes()).map(presentAccountType)),
+    handler: async () => ok((await AccountType.findAll({ order: [['id', 'ASC']] })).map(presentAccountType)),
   }),
   route({
     ...shared,
@@ -39,7 +33,7 @@ export const accountTypes = [
     path: '/account_types/:id',
     summary: 'Shows a type',
     answers: { 200: { description: 'The type', schema: shapes.accountType }, 404: 'No such type' },
-    handler: async ({ params }) => present(await findAccountType(pathId(params.id))),
+    handler: async ({ params }) => present(await AccountType.findByPk(pathId(params.id))),
   }),
   route({
     ...shared,
@@ -66,11 +60,12 @@ export const accountTypes = [
     summary: 'Deletes a type, and takes it from all accounts',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such type' },
     handler: async ({ params }) => {
-      if (!(await deleteAccountType(pathId(params.id)))) throw notFound('type.not_found');
+      const deleted = await AccountType.destroy({ where: { id: pathId(params.id) } });
+      if (deleted === 0) throw notFound('type.not_found');
       return ok();
     },
   }),
-  ...linkRows({
+  ...linkEndpoints({
     kind: 'account_type',
     group: shared.group,
     path: '/accounts/:id/types/:type_id',

@@ -3,7 +3,8 @@ import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { ok, route, type AnyEndpoint } from '../http/route';
 import { findAccountView } from '../services/accounts/views';
-import { confirmCode, requestCode, requireMayRequest, type Channel } from '../services/accounts/change-codes';
+import type { Channel } from '../models/accounts/change-code';
+import { redeemChangeCode, requestChangeCode, requireMayRequestCode } from '../services/accounts/change-codes';
 import { presentAccount } from './presenters';
 import { email, phone, text } from './schemas';
 import { shapes } from './shapes';
@@ -11,7 +12,7 @@ import { shapes } from './shapes';
 const WORDS = { email: 'email address', phone: 'phone number' } as const;
 const FIELDS = { email: () => email().required(), phone: () => phone().required() } as const;
 
-const rowsOf = (channel: Channel): AnyEndpoint[] => {
+const endpointsOf = (channel: Channel): AnyEndpoint[] => {
   const shared = { access: 'user', group: `Accounts, ${WORDS[channel]}`, method: 'post' } as const;
   return [
     route({
@@ -19,11 +20,11 @@ const rowsOf = (channel: Channel): AnyEndpoint[] => {
       path: `/accounts/me/${channel}/request`,
       summary: `Sends a code to a new ${WORDS[channel]}`,
       description: 'Wants a creation token used for the account. The answer comes once the code is sent.',
-      before: ({ account_id: id }) => requireMayRequest(id),
+      before: ({ account_id: id }) => requireMayRequestCode(id),
       body: Joi.object<Record<Channel, string>>({ [channel]: FIELDS[channel]() }),
       answers: { 200: { description: 'Sent', schema: shapes.empty }, 403: 'Asked too often, or without a creation token', 503: 'Not sent' },
       handler: async ({ body, caller, client, language }) => {
-        await requestCode(channel, {
+        await requestChangeCode(channel, {
           account_id: caller.account_id,
           recipient: body[channel],
           language,
@@ -49,7 +50,7 @@ const rowsOf = (channel: Channel): AnyEndpoint[] => {
         410: 'The code has expired',
       },
       handler: async ({ body, caller }) => {
-        await confirmCode(channel, caller.account_id, body.code);
+        await redeemChangeCode(channel, caller.account_id, body.code);
         const view = await findAccountView(caller.account_id);
         if (!view) throw notFound('account.not_found');
         return ok(presentAccount(view));
@@ -58,4 +59,4 @@ const rowsOf = (channel: Channel): AnyEndpoint[] => {
   ];
 };
 
-export const changeCodes = [...rowsOf('email'), ...rowsOf('phone')];
+export const changeCodes = [...endpointsOf('email'), ...endpointsOf('phone')];

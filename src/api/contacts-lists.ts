@@ -3,35 +3,30 @@ import Joi from 'joi';
 import { settings } from '../../config';
 import { notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
-import {
-  createContactsList,
-  deleteContactsList,
-  findContactsList,
-  findContactsLists,
-  updateContactsList,
-  type ContactsListRow,
-  type ContactsListValues,
-} from '../services/address-book/contacts-lists';
+import { ContactsList } from '../models';
+import type { ContactsListView } from '../models/address-book/contacts-list';
+import { visibleTo } from '../models/visibility';
+import { createContactsList, updateContactsList, type ContactsListValues } from '../services/address-book/contacts-lists';
 import { findRequestSpace } from '../services/spaces/spaces';
-import { linkRows } from './links';
+import { linkEndpoints } from './links';
 import { presentContactsList } from './presenters';
-import { pathId, scopeOf } from './parameters';
+import { pathId } from './parameters';
 import { prose, text } from './schemas';
 import { shapes } from './shapes';
 
-const LONGEST_DESCRIPTION = 10_000;
+const MAX_DESCRIPTION_LENGTH = 10_000;
 const shared = { access: 'admin', group: 'Contacts lists' } as const;
-const body = Joi.object<ContactsListValues, true>({ title: text().required(), description: prose(LONGEST_DESCRIPTION).required() });
+const body = Joi.object<ContactsListValues, true>({ title: text().required(), description: prose(MAX_DESCRIPTION_LENGTH).required() });
 
-function present(list: ContactsListRow | null, as = ok): Reply {
+function present(list: ContactsListView | null, as = ok): Reply {
   if (!list) throw notFound('list.not_found');
   return as(presentContactsList(list));
 }
 
-/** A list belongs to the admin's own Space; a super admin's to the request's (api.md 4, «Contacts Lists»). */
+/** A list belongs to the admin's own Space; a super admin's to the request's. */
 async function create({ caller, host, body: values }: Call<string, ContactsListValues, 'admin'>): Promise<Reply> {
   const domain = caller.super_admin ? ((await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN) : caller.domain;
-  return present(await createContactsList(values, domain), created);
+  return present(await createContactsList(domain, values), created);
 }
 
 export const contactsLists = [
@@ -41,7 +36,8 @@ export const contactsLists = [
     path: '/contacts_lists',
     summary: 'Lists the contacts lists',
     answers: { 200: { description: 'Contacts lists, by id', schema: shapes.contactsLists } },
-    handler: async ({ caller }) => ok((await findContactsLists(scopeOf(caller))).map(presentContactsList)),
+    handler: async ({ caller }) =>
+      ok((await ContactsList.scope([visibleTo(caller), 'counted']).findAll({ order: [['id', 'ASC']] })).map(presentContactsList)),
   }),
   route({
     ...shared,
@@ -49,7 +45,7 @@ export const contactsLists = [
     path: '/contacts_lists/:id',
     summary: 'Shows a contacts list',
     answers: { 200: { description: 'The list', schema: shapes.contactsList }, 404: 'No such list' },
-    handler: async ({ caller, params }) => present(await findContactsList(pathId(params.id), scopeOf(caller))),
+    handler: async ({ caller, params }) => present(await ContactsList.scope([visibleTo(caller), 'counted']).findByPk(pathId(params.id))),
   }),
   route({
     ...shared,
@@ -68,7 +64,7 @@ export const contactsLists = [
     summary: 'Changes a contacts list',
     body,
     answers: { 200: { description: 'The list', schema: shapes.contactsList }, 404: 'No such list' },
-    handler: async ({ caller, params, body: values }) => present(await updateContactsList(pathId(params.id), values, scopeOf(caller))),
+    handler: async ({ caller, params, body: values }) => present(await updateContactsList(caller, pathId(params.id), values)),
   }),
   route({
     ...shared,
@@ -77,11 +73,12 @@ export const contactsLists = [
     summary: 'Deletes a contacts list, and takes it from all accounts',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such list' },
     handler: async ({ caller, params }) => {
-      if (!(await deleteContactsList(pathId(params.id), scopeOf(caller)))) throw notFound('list.not_found');
+      const deleted = await ContactsList.scope(visibleTo(caller)).destroy({ where: { id: pathId(params.id) } });
+      if (deleted === 0) throw notFound('list.not_found');
       return ok();
     },
   }),
-  ...linkRows({
+  ...linkEndpoints({
     kind: 'contact_of_list',
     group: shared.group,
     path: '/contacts_lists/:contacts_list_id/contacts/:contact_id',
@@ -89,7 +86,7 @@ export const contactsLists = [
     remove: { summary: 'Takes an account off a contacts list', absent: 'contact.absent' },
     missing: ['list.not_found', 'account.not_found'],
   }),
-  ...linkRows({
+  ...linkEndpoints({
     kind: 'list_of_account',
     group: shared.group,
     path: '/accounts/:id/contacts_lists/:contacts_list_id',

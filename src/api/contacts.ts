@@ -1,8 +1,8 @@
 // Contacts: those of the caller, and those that admins give to accounts.
 import { notFound } from '../infra/errors';
 import { ok, route, type Reply } from '../http/route';
-import { findContact, findContacts, findOwnContact, findOwnContacts } from '../services/address-book/contacts';
-import { linkRows } from './links';
+import { findContact, findContacts, findOwnContact, findOwnContacts } from '../models/address-book/contact-view';
+import { linkEndpoints } from './links';
 import { presentContact } from './presenters';
 import { pathId, pathSip, requireAccount } from './parameters';
 import { shapes } from './shapes';
@@ -57,7 +57,7 @@ export const contacts = [
       return present(await findOwnContact(account.id, pathId(params.contact_id)));
     },
   }),
-  ...linkRows({
+  ...linkEndpoints({
     kind: 'contact',
     group: managed.group,
     path: '/accounts/:id/contacts/:contact_id',

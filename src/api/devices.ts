@@ -8,7 +8,7 @@ import { pathText, requireAccount } from './parameters';
 import { shapes } from './shapes';
 
 /** The same two for the caller's own account and for one that is named. */
-function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
+function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
   const of = whose === 'me' ? 'the own account' : 'an account';
   const shared = { access: whose === 'me' ? 'user' : 'admin', group: 'Accounts devices' } as const;
   const base = `/accounts/${whose}/devices` as const;
@@ -41,4 +41,4 @@ function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
   ];
 }
 
-export const devices = [...rowsOf('me'), ...rowsOf(':id')];
+export const devices = [...endpointsOf('me'), ...endpointsOf(':id')];

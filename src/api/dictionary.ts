@@ -2,12 +2,18 @@
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { created, ok, route } from '../http/route';
-import { deleteEntry, findDictionary, findEntry, setEntry } from '../services/address-book/dictionary';
-import { pathId, pathText, scopeOf } from './parameters';
+import { AccountDictionaryEntry } from '../models';
+import { visibleTo } from '../models/visibility';
+import { findDictionary } from '../services/address-book/dictionary';
+import { pathId, pathText } from './parameters';
 import { text } from './schemas';
 import { shapes } from './shapes';
 
 const shared = { access: 'admin', group: 'Dictionary' } as const;
+const whereOf = (params: { id: string; key: string }): { account_id: number; key: string } => ({
+  account_id: pathId(params.id),
+  key: pathText(params.key),
+});
 
 export const dictionary = [
   route({
@@ -17,7 +23,7 @@ export const dictionary = [
     summary: 'Shows the dictionary of an account',
     answers: { 200: { description: 'Values by key', schema: shapes.dictionary }, 404: 'No such account' },
     handler: async ({ caller, params }) => {
-      const found = await findDictionary(pathId(params.id), scopeOf(caller));
+      const found = await findDictionary(caller, pathId(params.id));
       if (!found) throw notFound('account.not_found');
       return ok(found);
     },
@@ -29,9 +35,9 @@ export const dictionary = [
     summary: 'Shows one value',
     answers: { 200: { description: 'The value', schema: shapes.dictionaryEntry }, 404: 'No such account or key' },
     handler: async ({ caller, params }) => {
-      const value = await findEntry(pathId(params.id), pathText(params.key), scopeOf(caller));
-      if (value === null) throw notFound('dictionary.not_found');
-      return ok({ value });
+      const entry = await AccountDictionaryEntry.scope(visibleTo(caller)).findOne({ where: whereOf(params) });
+      if (!entry) throw notFound('dictionary.not_found');
+      return ok({ value: entry.value });
     },
   }),
   route({
@@ -43,7 +49,8 @@ export const dictionary = [
     body: Joi.object<{ value: string }, true>({ value: text().required() }),
     answers: { 201: { description: 'The value', schema: shapes.dictionaryEntry }, 404: 'No such account' },
     handler: async ({ caller, params, body: { value } }) => {
-      if (!(await setEntry(pathId(params.id), params.key, value, scopeOf(caller)))) throw notFound('account.not_found');
+      const stored = await AccountDictionaryEntry.put(caller, { account_id: pathId(params.id), key: params.key, value });
+      if (!stored) throw notFound('account.not_found');
       return created({ value });
     },
   }),
@@ -54,7 +61,8 @@ export const dictionary = [
     summary: 'Removes one key',
     answers: { 200: { description: 'Removed', schema: shapes.empty }, 404: 'No such account or key' },
     handler: async ({ caller, params }) => {
-      if (!(await deleteEntry(pathId(params.id), pathText(params.key), scopeOf(caller)))) throw notFound('dictionary.not_found');
+      const deleted = await AccountDictionaryEntry.scope(visibleTo(caller)).destroy({ where: whereOf(params) });
+      if (deleted === 0) throw notFound('dictionary.not_found');
       return ok();
     },
   }),

@@ -1,17 +1,13 @@
 // From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
 import { settings } from '../../config';
 import type { AccountView } from '../models/accounts/account-view';
-import type { AccountActionRow } from '../services/address-book/account-actions';
-import type { AccountTypeRow } from '../services/address-book/account-types';
+import type { AccountAction, AccountCreationRequestToken, AccountCreationToken, AccountType, Space, VcardStorage } from '../models';
+import type { ContactView } from '../models/address-book/contact-view';
+import type { ContactsListView } from '../models/address-book/contacts-list';
 import type { AuthTokenRow } from '../services/credentials/auth-tokens';
-import type { ContactView } from '../services/address-book/contacts';
-import type { ContactsListRow } from '../services/address-book/contacts-lists';
-import type { CreationTokenRow } from '../services/tokens/creation-tokens';
 import type { Device } from '../services/devices/registrar-contacts';
-import type { RequestToken } from '../services/tokens/request-tokens';
-import { SPACE_FLAGS, type FullSpace } from '../services/spaces/spaces';
+import { SPACE_FLAGS } from '../services/spaces/spaces';
 import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics/events';
-import type { StoredVcard } from '../services/address-book/vcards-storage';
 
 /** UTC with six decimals (api.md 1.5). */
 export const presentDate = (moment: Date | string): string => new Date(moment).toISOString().replace('Z', '000Z');
@@ -87,7 +83,7 @@ export function presentAccountToAdmin(view: AccountView): Record<string, unknown
   };
 }
 
-export function presentCreationToken(row: CreationTokenRow): Record<string, unknown> {
+export function presentCreationToken(row: AccountCreationToken): Record<string, unknown> {
   const { token, pn_provider, pn_param, pn_prid, used, account_id, ip, user_agent, created_at } = row;
   return {
     token,
@@ -102,13 +98,16 @@ export function presentCreationToken(row: CreationTokenRow): Record<string, unkn
   };
 }
 
-export function presentRequestToken({ token, validated_at }: RequestToken): Record<string, unknown> {
+export function presentRequestToken({
+  token,
+  validated_at,
+}: Pick<AccountCreationRequestToken, 'token' | 'validated_at'>): Record<string, unknown> {
   return { token, validation_url: validated_at === null ? `${settings.APP_URL}/creation_token/check/${token}` : null };
 }
 
-const presentDates = (row: { created_at: Date; updated_at: Date }): Record<string, string> => ({
+const presentDates = (row: { created_at: Date; updated_at: Date | null }): Record<string, string> => ({
   created_at: presentDate(row.created_at),
-  updated_at: presentDate(row.updated_at),
+  updated_at: presentDate(row.updated_at ?? row.created_at),
 });
 
 export function presentAuthToken(row: AuthTokenRow): Record<string, unknown> {
@@ -116,7 +115,7 @@ export function presentAuthToken(row: AuthTokenRow): Record<string, unknown> {
   return { id, token, account_id, ip, user_agent, ...presentDates(row) };
 }
 
-export function presentSpace(space: FullSpace): Record<string, unknown> {
+export function presentSpace(space: Space): Record<string, unknown> {
   const { domain, host, max_account, max_accounts, expire_at } = space;
   const flags = Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, space[flag]]));
   return { domain, host, ...flags, max_account, max_accounts, expire_at: orNull(expire_at), ...presentDates(space) };
@@ -139,15 +138,15 @@ export function presentContact(view: ContactView): Record<string, unknown> {
   };
 }
 
-export function presentContactsList(list: ContactsListRow): Record<string, unknown> {
+export function presentContactsList(list: ContactsListView): Record<string, unknown> {
   const { id, title, description, contacts_count } = list;
   return { id, title, description, ...presentDates(list), contacts_count };
 }
 
-export const presentAccountType = ({ id, key }: AccountTypeRow): Record<string, unknown> => ({ id, key });
-export const presentAccountAction = ({ id, key, code }: AccountActionRow): Record<string, unknown> => ({ id, key, code });
+export const presentAccountType = ({ id, key }: AccountType): Record<string, unknown> => ({ id, key });
+export const presentAccountAction = ({ id, key, code }: AccountAction): Record<string, unknown> => ({ id, key, code });
 
-export const presentVcard = (stored: StoredVcard): Record<string, unknown> => ({ vcard: stored.vcard, ...presentDates(stored) });
+export const presentVcard = (stored: VcardStorage): Record<string, unknown> => ({ vcard: stored.vcard, ...presentDates(stored) });
 
 export const presentDevice = ({ uuid, user_agent, update_time }: Device): Record<string, unknown> => ({
   uuid,

@@ -2,8 +2,10 @@
 import Joi from 'joi';
 import { notFound, unprocessable } from '../infra/errors';
 import { created, ok, route, type AnyEndpoint, type Caller, type Reply } from '../http/route';
+import { VcardStorage } from '../models';
+import { visibleTo } from '../models/visibility';
 import type { Vcard } from '../services/address-book/vcards';
-import { createVcard, deleteVcard, findVcard, findVcards, replaceVcard, type StoredVcard } from '../services/address-book/vcards-storage';
+import { createVcard, replaceVcard } from '../services/address-book/vcards-storage';
 import { presentVcard } from './presenters';
 import { pathText, requireAccount } from './parameters';
 import { vcard } from './schemas';
@@ -11,17 +13,17 @@ import { shapes } from './shapes';
 
 const body = Joi.object<{ vcard: Vcard }, true>({ vcard: vcard().required() });
 
-function present(stored: StoredVcard | null): Reply {
+function present(stored: VcardStorage | null): Reply {
   if (!stored) throw notFound('vcard.not_found');
   return ok(presentVcard(stored));
 }
 
 /** The same five for the caller's own account and for one that is named. */
-function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
+function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
   const of = whose === 'me' ? 'the own account' : 'an account';
   const shared = { access: whose === 'me' ? 'user' : 'admin', group: 'vCards storage' } as const;
   const base = `/accounts/${whose}/vcards-storage` as const;
-  // `id` is in the path of an admin's rows only.
+  // `id` is in the path of an admin's endpoints only.
   const accountOf = async (caller: Caller, params: Record<string, string>): Promise<number> =>
     whose === 'me' ? caller.account_id : (await requireAccount(params['id'] ?? '', caller)).id;
   return [
@@ -32,7 +34,8 @@ function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       summary: `Lists the vCards of ${of}, by UID`,
       answers: { 200: { description: 'vCards by UID', schema: shapes.vcards }, 404: 'No such account' },
       handler: async ({ caller, params }) => {
-        const stored = await findVcards(await accountOf(caller, params));
+        const where = { account_id: await accountOf(caller, params) };
+        const stored = await VcardStorage.scope(visibleTo(caller)).findAll({ where, order: [['id', 'ASC']] });
         return ok(Object.fromEntries(stored.map((row) => [row.uuid, presentVcard(row)])));
       },
     }),
@@ -42,7 +45,10 @@ function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       path: `${base}/:uuid`,
       summary: `Shows a vCard of ${of}`,
       answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
-      handler: async ({ caller, params }) => present(await findVcard(await accountOf(caller, params), pathText(params.uuid))),
+      handler: async ({ caller, params }) => {
+        const where = { account_id: await accountOf(caller, params), uuid: pathText(params.uuid) };
+        return present(await VcardStorage.scope(visibleTo(caller)).findOne({ where }));
+      },
     }),
     route({
       ...shared,
@@ -71,7 +77,7 @@ function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
       handler: async ({ caller, params, body: { vcard: card } }) => {
         if (card.uid !== params.uuid) throw unprocessable({ vcard: [{ key: 'vcard.other_uid', values: { attribute: 'vcard' } }] });
-        return present(await replaceVcard(await accountOf(caller, params), card));
+        return present(await replaceVcard(caller, await accountOf(caller, params), card));
       },
     }),
     route({
@@ -81,11 +87,13 @@ function rowsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       summary: `Deletes a vCard of ${of}`,
       answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account or vCard' },
       handler: async ({ caller, params }) => {
-        if (!(await deleteVcard(await accountOf(caller, params), pathText(params.uuid)))) throw notFound('vcard.not_found');
+        const where = { account_id: await accountOf(caller, params), uuid: pathText(params.uuid) };
+        const deleted = await VcardStorage.scope(visibleTo(caller)).destroy({ where });
+        if (deleted === 0) throw notFound('vcard.not_found');
         return ok();
       },
     }),
   ];
 }
 
-export const vcardsStorage = [...rowsOf('me'), ...rowsOf(':id')];
+export const vcardsStorage = [...endpointsOf('me'), ...endpointsOf(':id')];

@@ -27,8 +27,16 @@ export const dates = {
 };
 /** Options that go with `dates`. */
 export const dated = { timestamps: true, createdAt: 'created_at', updatedAt: 'updated_at' } as const;
+/** A text that clients choose: what a column cannot hold of it is cut. PostgreSQL counts characters, not UTF-16 units. */
+export const clipped = (name: string, length: number): ModelAttributeColumnOptions => ({
+  type: varchar(length),
+  allowNull: true,
+  set(value: unknown) {
+    this.setDataValue(name, typeof value === 'string' ? Array.from(value).slice(0, length).join('') : value);
+  },
+});
 /** The client that a row was made for. */
-export const client = { ip: optional(varchar(255)), user_agent: optional(varchar(255)) };
+export const client = { ip: optional(varchar(255)), user_agent: clipped('user_agent', 255) };
 /** What the sweep reads of a row that needs a job. */
 export const sending = { send_state: optional(TEXT), send_deadline: optional(DATE) };
 

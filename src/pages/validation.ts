@@ -1,4 +1,4 @@
-// The page on which a person validates a request token (api.md 6). Works without scripts where hCaptcha is off; opening it changes nothing.
+// The page on which a person validates a request token. Works without scripts where hCaptcha is off; opening it changes nothing.
 import express, { Router, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../../config';
@@ -9,8 +9,8 @@ import { toApiError } from '../http/reply';
 import { log, reasonOf } from '../infra/log';
 import { render, type MessageKey } from '../i18n';
 import { writePage } from './layout';
+import { AccountCreationRequestToken } from '../models';
 import { isHcaptchaOn, verifyHcaptcha } from '../services/tokens/hcaptcha';
-import { findRequestToken, validateRequestToken } from '../services/tokens/request-tokens';
 
 const HCAPTCHA = ['https://hcaptcha.com', 'https://*.hcaptcha.com'];
 
@@ -66,15 +66,18 @@ const formFor = (token: string, status = 200, error?: MessageKey): Shown => ({
   ...(error ? { error } : {}),
 });
 
+const findToken = (token: string): Promise<AccountCreationRequestToken | null> =>
+  AccountCreationRequestToken.scope('alive').findOne({ attributes: ['token'], where: { token } });
+
 async function check(request: Request, response: Response): Promise<void> {
-  const found = await findRequestToken(String(request.params['token']));
+  const found = await findToken(String(request.params['token']));
   show(request, response, found ? formFor(found.token) : gone);
 }
 
 async function validate(request: Request, response: Response): Promise<void> {
   const body = (request.body ?? {}) as Record<string, unknown>;
   const token = typeof body['account_creation_request_token'] === 'string' ? body['account_creation_request_token'] : '';
-  if (!(await findRequestToken(token))) {
+  if (!(await findToken(token))) {
     show(request, response, gone);
     return;
   }
@@ -95,7 +98,9 @@ async function validate(request: Request, response: Response): Promise<void> {
   show(
     request,
     response,
-    (await validateRequestToken(token)) ? { status: 200, title: 'page.validation.done_title', lead: 'page.validation.done' } : gone,
+    (await AccountCreationRequestToken.validateToken(token))
+      ? { status: 200, title: 'page.validation.done_title', lead: 'page.validation.done' }
+      : gone,
   );
 }
 

@@ -1,4 +1,4 @@
-// The text routes of contacts and stored vCards (api.md 5): at the root, text/vcard with LF; errors as JSON.
+// The text routes of contacts and stored vCards: at the root, text/vcard with LF; errors as JSON.
 import { Router, type Request, type Response } from 'express';
 import { pathSip, pathText } from '../api/parameters';
 import { notFound } from '../infra/errors';
@@ -6,9 +6,10 @@ import { languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
 import { writeBytes, writeError } from '../http/reply';
 import type { Caller } from '../http/route';
+import { VcardStorage } from '../models';
+import { findContact, findContacts } from '../models/address-book/contact-view';
+import { visibleTo } from '../models/visibility';
 import { contactCard } from '../services/address-book/contact-cards';
-import { findContact, findContacts } from '../services/address-book/contacts';
-import { findVcard, findVcards } from '../services/address-book/vcards-storage';
 
 /** The text for a caller; `name` is the path's last part, where there is one. */
 type Work = (caller: Caller, name: string) => Promise<string>;
@@ -21,9 +22,14 @@ const ROUTES: Record<string, Work> = {
     if (!contact) throw notFound('contact.not_found');
     return contactCard(contact);
   },
-  '/vcards-storage': async ({ account_id }) => (await findVcards(account_id)).map(({ vcard }) => `${vcard}\n`).join(''),
-  '/vcards-storage/:name': async ({ account_id }, name) => {
-    const stored = await findVcard(account_id, pathText(name));
+  '/vcards-storage': async (caller) => {
+    const where = { account_id: caller.account_id };
+    const stored = await VcardStorage.scope(visibleTo(caller)).findAll({ where, order: [['id', 'ASC']] });
+    return stored.map(({ vcard }) => `${vcard}\n`).join('');
+  },
+  '/vcards-storage/:name': async (caller, name) => {
+    const where = { account_id: caller.account_id, uuid: pathText(name) };
+    const stored = await VcardStorage.scope(visibleTo(caller)).findOne({ where });
     if (!stored) throw notFound('vcard.not_found');
     return stored.vcard;
   },

@@ -1,7 +1,8 @@
 // An account: a SIP address with its flags and what a person is reached by.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, type NonAttribute } from 'sequelize';
 import { database } from '../../infra/sequelize';
 import { BOOLEAN, DATE, dated, dates, id, optional, required, SMALLINT, varchar } from '../columns';
+import type { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
 import { confine } from '../visibility';
 
 export class Account extends Model<InferAttributes<Account>, InferCreationAttributes<Account>> {
@@ -22,6 +23,8 @@ export class Account extends Model<InferAttributes<Account>, InferCreationAttrib
   declare expire_time: CreationOptional<Date | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+  /** Where a query includes them. */
+  declare dictionary_entries?: NonAttribute<AccountDictionaryEntry[]>;
 }
 Account.init(
   {

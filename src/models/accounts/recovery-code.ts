@@ -1,4 +1,4 @@
-// Recovery codes of imported installations; they count towards blocking.
+// Recovery codes of imported installations: none is made any more, but those that are there count as requests of their account.
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database } from '../../infra/sequelize';
 import { accountId, client, dated, dates, id, optional, varchar } from '../columns';

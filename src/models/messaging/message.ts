@@ -1,15 +1,31 @@
 // A message that an admin sends through linphone-daemon, until a worker takes it.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { database, select } from '../../infra/sequelize';
 import { DATE, dated, dates, id, required, TEXT, varchar } from '../columns';
+import { overdue } from '../moments';
 
 export class Message extends Model<InferAttributes<Message>, InferCreationAttributes<Message>> {
   declare id: CreationOptional<number>;
+  /** `user@domain`. */
   declare recipient: string;
   declare body: string;
   declare send_deadline: Date;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /**
+   * Takes a message for sending, once: the row is gone after that. A statement of our own, since Sequelize's `destroy` does not give back
+   * what it deleted.
+   *
+   * @returns null where it is gone or too late
+   */
+  static async take(rowId: number): Promise<Pick<Attributes<Message>, 'recipient' | 'body'> | null> {
+    const [message] = await select<Pick<Attributes<Message>, 'recipient' | 'body'>>(
+      'DELETE FROM messages WHERE id = $1 AND send_deadline > now() RETURNING recipient, body',
+      [rowId],
+    );
+    return message ?? null;
+  }
 }
 Message.init(
   {
@@ -19,5 +35,13 @@ Message.init(
     send_deadline: required(DATE),
     ...dates,
   },
-  { sequelize: database, tableName: 'messages', ...dated },
+  {
+    sequelize: database,
+    tableName: 'messages',
+    ...dated,
+    scopes: {
+      /** Left behind by a web process that died while it waited. */
+      overdue: { where: overdue() },
+    },
+  },
 );

@@ -1,7 +1,17 @@
 // A Space: a SIP domain with its host and settings.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { database, select } from '../../infra/sequelize';
 import { BOOLEAN, DATE, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
+
+/** What rules need to know of the Space that a request is for. */
+export type RequestSpace = Pick<Attributes<Space>, 'id' | 'domain' | 'host' | 'super' | 'max_accounts' | 'expire_at'>;
+
+/**
+ * The condition and order that find the request's Space among `spaces`: the one with that host, else with that domain, else the default.
+ * `host` and `fallback` name the placeholders of the Host header and of APP_SIP_DOMAIN.
+ */
+export const requestSpaceSql = (host: string, fallback: string): string =>
+  `WHERE host = ${host} OR domain = ${host} OR domain = ${fallback} ORDER BY (host = ${host}) DESC, (domain = ${host}) DESC LIMIT 1`;
 
 export class Space extends Model<InferAttributes<Space>, InferCreationAttributes<Space>> {
   declare id: CreationOptional<number>;
@@ -23,6 +33,41 @@ export class Space extends Model<InferAttributes<Space>, InferCreationAttributes
   declare expire_at: CreationOptional<Date | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /**
+   * The Space that a request is for. A statement of our own, since it shares condition and order with the look-up of who calls.
+   *
+   * @param host the request's host, without its port, in lower case
+   * @param fallback the domain that requests to unknown hosts are for
+   * @returns null only where even the default Space was never made
+   */
+  static async findForRequest(host: string, fallback: string): Promise<RequestSpace | null> {
+    const [space] = await select<RequestSpace>(
+      `SELECT id, domain, host, super, max_accounts, expire_at FROM spaces ${requestSpaceSql('$1', '$2')}`,
+      [host, fallback],
+    );
+    return space ?? null;
+  }
+
+  /**
+   * Makes a Space, or changes host and role of the one with that domain. A statement of our own, since a host that is not named stays as
+   * it is, or is the domain of a new Space; Sequelize's `upsert` writes the same values in both cases, and does not say which it was.
+   *
+   * @returns whether it is new
+   */
+  static async createOrUpdate({
+    domain,
+    host,
+    super: isSuper,
+  }: Pick<Attributes<Space>, 'domain' | 'super'> & { host: string | null }): Promise<boolean> {
+    const [row] = await select<{ created: boolean }>(
+      `INSERT INTO spaces (domain, host, super, created_at, updated_at) VALUES ($1::text, coalesce($2::text, $1::text), $3, now(), now())
+       ON CONFLICT (domain) DO UPDATE SET host = coalesce($2::text, spaces.host), super = $3, updated_at = now()
+       RETURNING (xmax = 0) AS created`,
+      [domain, host, isSuper],
+    );
+    return row?.created === true;
+  }
 }
 Space.init(
   {
@@ -47,10 +92,3 @@ Space.init(
   },
   { sequelize: database, tableName: 'spaces', ...dated },
 );
-
-/**
- * The condition and order that find the request's Space among `spaces` (api.md 1.8): host, else domain, else the default.
- * `host` and `fallback` name the placeholders of the Host header and of APP_SIP_DOMAIN.
- */
-export const requestSpaceSql = (host: string, fallback: string): string =>
-  `WHERE host = ${host} OR domain = ${host} OR domain = ${fallback} ORDER BY (host = ${host}) DESC, (domain = ${host}) DESC LIMIT 1`;

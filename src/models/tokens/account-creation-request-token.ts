@@ -1,7 +1,9 @@
 // Tokens that a person validates on a page, to be exchanged for a creation token.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, literal, Model, Op } from 'sequelize';
+import { settings } from '../../../config';
 import { database } from '../../infra/sequelize';
 import { BOOLEAN, client, DATE, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
+import { createdWithin } from '../moments';
 
 export class AccountCreationRequestToken extends Model<
   InferAttributes<AccountCreationRequestToken>,
@@ -16,6 +18,12 @@ export class AccountCreationRequestToken extends Model<
   declare user_agent: CreationOptional<string | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /** Marks a token as validated; of several times the first counts. @returns false where it is unknown, used or expired */
+  static async validateToken(token: string): Promise<boolean> {
+    const [changed] = await this.scope('alive').update({ validated_at: literal('coalesce(validated_at, now())') }, { where: { token } });
+    return changed === 1;
+  }
 }
 AccountCreationRequestToken.init(
   {
@@ -27,5 +35,18 @@ AccountCreationRequestToken.init(
     ...client,
     ...dates,
   },
-  { sequelize: database, tableName: 'account_creation_request_tokens', ...dated },
+  {
+    sequelize: database,
+    tableName: 'account_creation_request_tokens',
+    ...dated,
+    scopes: {
+      /** May still be validated or exchanged; a request token lives as long as a creation token does. */
+      alive: () => {
+        const lifeMinutes = settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
+        return { where: { used: false, ...(lifeMinutes === 0 ? {} : createdWithin(lifeMinutes)) } };
+      },
+      /** A person has shown to be one. */
+      validated: { where: { validated_at: { [Op.ne]: null } } },
+    },
+  },
 );

@@ -1,7 +1,12 @@
 // Tokens that allow to make one account.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
+import { settings } from '../../../config';
+import { database, execute, select } from '../../infra/sequelize';
 import { BOOLEAN, client, dated, dates, id, INTEGER, optional, required, sending, type SendState, varchar } from '../columns';
+import { createdWithin, NOW, overdue } from '../moments';
+
+/** The device that a token is sent to: push provider, application and device token. */
+export type TokenDevice = Pick<Attributes<AccountCreationToken>, 'pn_provider' | 'pn_param' | 'pn_prid'>;
 
 export class AccountCreationToken extends Model<InferAttributes<AccountCreationToken>, InferCreationAttributes<AccountCreationToken>> {
   declare id: CreationOptional<number>;
@@ -17,6 +22,46 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
   declare send_deadline: CreationOptional<Date | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /**
+   * Waits for the device's own lock, held until the transaction around it ends: of any number of requests for one device, one decides at
+   * a time. A statement of our own, since an advisory lock locks no row: the device may have none yet.
+   */
+  static async lockDevice({ pn_provider, pn_param, pn_prid }: TokenDevice): Promise<void> {
+    await execute('SELECT pg_advisory_xact_lock(hashtextextended(jsonb_build_array($1::text, $2::text, $3::text)::text, 0))', [
+      pn_provider,
+      pn_param,
+      pn_prid,
+    ]);
+  }
+
+  /**
+   * Counts the device's tokens. One statement of our own, since both counts come from one look at the index.
+   *
+   * A row counts where it was sent, or is being sent and its deadline has not passed: what a killed worker left behind counts no longer
+   * than its send could have taken.
+   *
+   * @param retryMinutes how long an unused token counts as recent
+   * @param lifeMinutes after which a token is of no use and no longer recent; 0 = never
+   * @returns `recent`: unused and young; `today`: all of the last 24 hours
+   */
+  static async countForDevice(
+    { pn_provider, pn_param, pn_prid }: TokenDevice,
+    retryMinutes: number,
+    lifeMinutes: number,
+  ): Promise<{ recent: number; today: number }> {
+    const [counted = { recent: 0, today: 0 }] = await select<{ recent: number; today: number }>(
+      `SELECT count(*) FILTER (WHERE NOT used AND created_at > now() - make_interval(mins => $4)
+                                 AND ($5 = 0 OR created_at > now() - make_interval(mins => $5)))::integer AS recent,
+              count(*) FILTER (WHERE created_at > now() - interval '24 hours')::integer AS today
+         FROM account_creation_tokens
+        WHERE pn_provider = $1 AND pn_param IS NOT DISTINCT FROM $2 AND pn_prid IS NOT DISTINCT FROM $3
+          AND (send_state = 'sent' OR (send_state = 'sending' AND send_deadline > clock_timestamp()))
+          AND created_at > now() - greatest(interval '24 hours', make_interval(mins => $4))`,
+      [pn_provider, pn_param, pn_prid, retryMinutes, lifeMinutes],
+    );
+    return counted;
+  }
 }
 AccountCreationToken.init(
   {
@@ -31,5 +76,29 @@ AccountCreationToken.init(
     ...sending,
     ...dates,
   },
-  { sequelize: database, tableName: 'account_creation_tokens', ...dated },
+  {
+    sequelize: database,
+    tableName: 'account_creation_tokens',
+    ...dated,
+    scopes: {
+      /** May be used for an account: sent, or made without sending, and not too old. */
+      usable: () => {
+        const lifeMinutes = settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
+        return {
+          where: {
+            used: false,
+            account_id: null,
+            send_state: { [Op.or]: [null, 'sent'] },
+            ...(lifeMinutes === 0 ? {} : createdWithin(lifeMinutes)),
+          },
+        };
+      },
+      /** On its way to a device. */
+      sending: { where: { send_state: 'sending' } },
+      /** On its way, and the request that asked for it still waits. */
+      in_time: { where: { send_deadline: { [Op.gt]: NOW } } },
+      /** Left behind by a worker that died in the send. */
+      overdue: { where: { send_state: 'sending', ...overdue() } },
+    },
+  },
 );

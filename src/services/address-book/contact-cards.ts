@@ -1,10 +1,10 @@
-// A contact as a vCard, for apps that take their address book from here (api.md 5). Lines end with LF, as the API's documentation has it.
-import type { ContactView } from './contacts';
+// A contact as a vCard, for apps that take their address book from here. They expect lines that end with LF.
+import type { ContactView } from '../../models/address-book/contact-view';
 
-/** RFC 6350 3.4. */
+/** RFC 6350 section 3.4. */
 const escapeText = (text: string): string => text.replace(/[\\,;]/g, '\\$&').replace(/\r\n|[\r\n]/g, '\\n');
 
-/** One card, without a line end after it. */
+/** The card of one contact, without a line end after it. */
 export function contactCard({ username, domain, display_name: name, dtmf_protocol: protocol, types, actions }: ContactView): string {
   const address = `${username}@${domain}`;
   return [

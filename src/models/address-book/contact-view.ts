@@ -1,15 +1,13 @@
-// Contacts as people see them: an account's own and those of the lists it was given, each once, whatever their Space.
+// Contacts as people see them: an account's own and those of the lists it was given, each once, whatever their Space. Statements of our own:
+// with all that hangs on a contact each answer is one statement, whatever the number of contacts.
+import type { Attributes } from 'sequelize';
 import { select } from '../../infra/sequelize';
-import { RELATED, type RelatedData } from '../../models/accounts/account-view';
+import type { Account } from '../accounts/account';
+import { RELATED, type RelatedData } from '../accounts/account-view';
 
-export interface ContactView extends RelatedData {
-  id: number;
-  username: string;
-  domain: string;
-  activated: boolean;
-  dtmf_protocol: string | null;
-  display_name: string | null;
-}
+/** What others may know of an account. */
+export type ContactView = RelatedData &
+  Pick<Attributes<Account>, 'id' | 'username' | 'domain' | 'activated' | 'dtmf_protocol' | 'display_name'>;
 
 const CONTACT_VIEW = `SELECT a.id, a.username, a.domain, a.activated, a.dtmf_protocol, a.display_name, ${RELATED} FROM accounts a`;
 
@@ -19,11 +17,12 @@ const ALL_CONTACTS = `
   UNION SELECT c.contact_id FROM account_contacts_list l JOIN contacts_list_contact c ON c.contacts_list_id = l.contacts_list_id
          WHERE l.account_id = $1`;
 
-/** All contacts of an account, by id, in one statement whatever their number. */
+/** All contacts of an account, by id: its own and those of its lists. */
 export async function findContacts(accountId: number): Promise<ContactView[]> {
   return select<ContactView>(`${CONTACT_VIEW} WHERE a.id IN (${ALL_CONTACTS}) ORDER BY a.id`, [accountId]);
 }
 
+/** One of them by its SIP address, the domain in lower case. @returns null where the account has no such contact */
 export async function findContact(accountId: number, username: string, domain: string): Promise<ContactView | null> {
   const [view] = await select<ContactView>(`${CONTACT_VIEW} WHERE a.username = $2 AND a.domain = $3 AND a.id IN (${ALL_CONTACTS})`, [
     accountId,
@@ -33,11 +32,12 @@ export async function findContact(accountId: number, username: string, domain: s
   return view ?? null;
 }
 
-/** What an admin gave the account itself. */
+/** The contacts that an admin gave the account itself, by id; those of its lists are not among them. */
 export async function findOwnContacts(accountId: number): Promise<ContactView[]> {
   return select<ContactView>(`${CONTACT_VIEW} JOIN contacts k ON k.contact_id = a.id WHERE k.account_id = $1 ORDER BY a.id`, [accountId]);
 }
 
+/** One of them by its id. @returns null where the account has no such contact of its own */
 export async function findOwnContact(accountId: number, contactId: number): Promise<ContactView | null> {
   const [view] = await select<ContactView>(`${CONTACT_VIEW} JOIN contacts k ON k.contact_id = a.id WHERE k.account_id = $1 AND a.id = $2`, [
     accountId,

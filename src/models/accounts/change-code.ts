@@ -1,0 +1,153 @@
+// Codes sent to a new email address or phone number. Two tables of one form: what holds for one holds for the other, so both have the
+// methods and scopes of ChangeCode, and CHANGE_CODES names the table of a channel.
+import {
+  type Attributes,
+  type CreationOptional,
+  type InferAttributes,
+  type InferCreationAttributes,
+  literal,
+  Model,
+  type ModelScopeOptions,
+  type NonAttribute,
+  Op,
+} from 'sequelize';
+import { database, select } from '../../infra/sequelize';
+import { accountId, client, dated, dates, id, optional, required, sending, type SendState, SMALLINT, varchar } from '../columns';
+import { NOW, overdue, secondsAgo } from '../moments';
+
+/** What a code is sent by. Also the attribute that holds where it is sent to. */
+export type Channel = 'email' | 'phone';
+
+/** `code` is null once it was redeemed, is void, or a newer one has taken its place. */
+export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreationAttributes<ChangeCode>> {
+  declare id: CreationOptional<number>;
+  declare account_id: number;
+  declare code: CreationOptional<string | null>;
+  /** Of the two, a table has the one that its channel names. */
+  declare email?: string;
+  declare phone?: string;
+  declare attempts: CreationOptional<number>;
+  declare language: CreationOptional<string>;
+  declare ip: CreationOptional<string | null>;
+  declare user_agent: CreationOptional<string | null>;
+  declare send_state: CreationOptional<SendState | null>;
+  declare send_deadline: CreationOptional<Date | null>;
+  declare created_at: CreationOptional<Date>;
+  declare updated_at: CreationOptional<Date | null>;
+
+  /** The address or number that it goes to. */
+  get recipient(): NonAttribute<string> {
+    return this.email ?? this.phone ?? '';
+  }
+
+  /** Whether it is too old; of a code that findPending() gave. */
+  get expired(): NonAttribute<boolean> {
+    return this.get('expired');
+  }
+
+  /** Takes a due row for sending, once: of several workers one gets it. @returns null where it is gone, void, too late, or another worker's */
+  static async claim(rowId: number): Promise<ChangeCode | null> {
+    const [, [claimed]] = await this.scope(['due', 'unredeemed']).update(
+      { send_state: 'sending' },
+      { where: { id: rowId }, returning: true },
+    );
+    return claimed ?? null;
+  }
+
+  /** Records that a code was sent: it counts from now on, and makes those before it void. Inside a transaction. */
+  static async recordSent({ id: rowId, account_id }: Pick<Attributes<ChangeCode>, 'id' | 'account_id'>): Promise<void> {
+    await this.update({ send_state: 'sent' }, { where: { id: rowId } });
+    await this.scope('unredeemed').update({ code: null }, { where: { account_id, id: { [Op.lt]: rowId } } });
+  }
+
+  /**
+   * The codes that an account may redeem, newest first: while the newest is under way the one before it is still good.
+   *
+   * @param expiryMinutes 0 = they never expire
+   * @returns two at most; `expired` says which are too old, by the database's clock
+   */
+  static findPending(account_id: number, expiryMinutes: number): Promise<ChangeCode[]> {
+    const expired = expiryMinutes === 0 ? 'false' : `created_at <= now() - make_interval(mins => ${Math.trunc(expiryMinutes)})`;
+    return this.scope(['unredeemed', 'begun']).findAll({
+      attributes: { include: [[literal(`(${expired})`), 'expired']] },
+      where: { account_id },
+      order: [['id', 'DESC']],
+      limit: 2,
+    });
+  }
+
+  /** Counts a wrong code for each of the rows; at `maxAttempts` a row is void. */
+  static async countWrongAttempt(ids: number[], maxAttempts: number): Promise<void> {
+    await this.update(
+      {
+        attempts: literal('attempts + 1'),
+        code: literal(`CASE WHEN attempts + 1 >= ${Math.trunc(maxAttempts)} THEN NULL ELSE code END`),
+      },
+      { where: { id: ids } },
+    );
+  }
+
+  /**
+   * Closes rows whose deadline has passed: never begun → deleted, as if nobody had asked; begun by a worker that died → it may have been
+   * sent, so it stays valid. @returns how many rows
+   */
+  static async closeOverdue(): Promise<number> {
+    const deleted = await this.destroy({ where: { send_state: 'due', ...overdue() } });
+    // Silent: for the account's owner nothing has changed.
+    const [failed] = await this.update({ send_state: 'failed' }, { where: { send_state: 'sending', ...overdue() }, silent: true });
+    return deleted + failed;
+  }
+}
+
+const scopes: ModelScopeOptions<Attributes<ChangeCode>> = {
+  /** Waits for a worker, and the request that asked for it still waits. */
+  due: { where: { send_state: 'due', send_deadline: { [Op.gt]: NOW } } },
+  /** Made a moment ago at least: the process that made it has had the time to add its job itself. */
+  settled: { where: { created_at: { [Op.lt]: secondsAgo(2) } } },
+  /** Neither used nor void. */
+  unredeemed: { where: { code: { [Op.ne]: null } } },
+  /** A worker has taken it, so it may have reached the person. */
+  begun: { where: { send_state: { [Op.or]: [null, { [Op.ne]: 'due' }] } } },
+};
+
+/** Gives a channel's model its table. */
+function initialize(model: typeof ChangeCode, channel: Channel): void {
+  model.init(
+    {
+      id,
+      account_id: accountId,
+      code: optional(varchar(255)),
+      [channel]: required(varchar(255)),
+      attempts: required(SMALLINT, 0),
+      language: required(varchar(2), 'en'),
+      ...client,
+      ...sending,
+      ...dates,
+    },
+    { sequelize: database, tableName: `${channel}_change_codes`, ...dated, scopes },
+  );
+}
+
+export class EmailChangeCode extends ChangeCode {}
+initialize(EmailChangeCode, 'email');
+
+export class PhoneChangeCode extends ChangeCode {}
+initialize(PhoneChangeCode, 'phone');
+
+/** The model of a channel's codes. */
+export const CHANGE_CODES: Readonly<Record<Channel, typeof ChangeCode>> = { email: EmailChangeCode, phone: PhoneChangeCode };
+
+/**
+ * Counts what an account asked for lately: codes of all kinds, and its own last change. One statement of our own, since it looks at four
+ * tables and every request for a code begins with it.
+ */
+export async function countRecentRequests(account_id: number, minutes: number): Promise<number> {
+  const recent = (table: string): string =>
+    `(SELECT count(*) FROM ${table} WHERE account_id = a.id AND created_at > now() - make_interval(mins => $2))`;
+  const [account] = await select<{ events: number }>(
+    `SELECT (${recent('email_change_codes')} + ${recent('phone_change_codes')} + ${recent('recovery_codes')}
+             + (coalesce(a.updated_at > now() - make_interval(mins => $2), false))::integer)::integer AS events FROM accounts a WHERE a.id = $1`,
+    [account_id, minutes],
+  );
+  return account?.events ?? 0;
+}

@@ -1,0 +1,52 @@
+// Change codes on their way to a person: taken by a worker once, then sent, failed, or unknown. Who may have one: change-codes.ts.
+import { inTransaction } from '../../infra/database';
+import { CHANGE_CODES, type ChangeCode, type Channel } from '../../models/accounts/change-code';
+import type { SendOutcome } from '../../queues/contracts';
+
+/** What jobs call the code of a channel. */
+const JOB_KINDS = { email: 'email_change', phone: 'phone_change' } as const satisfies Record<Channel, string>;
+const CHANNELS = Object.keys(JOB_KINDS) as Channel[];
+
+/** A code that a worker may send, and nobody else: by which address or number, in which language. */
+export type ClaimedCode = Pick<ChangeCode, 'id' | 'account_id' | 'recipient' | 'language'> & { code: string };
+
+/** Takes a due code for sending. @returns null where it is gone, redeemed, too late, or another worker's */
+export async function claimChangeCode(channel: Channel, rowId: number): Promise<ClaimedCode | null> {
+  const claimed = await CHANGE_CODES[channel].claim(rowId);
+  if (!claimed) return null;
+  const { id, account_id, recipient, language, code } = claimed;
+  return { id, account_id, recipient, language, code: code ?? '' };
+}
+
+/**
+ * Records what came of a send. Sent, or nobody knows: the code counts, and older ones are void. Not sent: the row is deleted, as if it
+ * had not been asked for.
+ */
+export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode, outcome: SendOutcome): Promise<void> {
+  const codes = CHANGE_CODES[channel];
+  if (outcome === 'sent' || outcome === 'unknown') await inTransaction(() => codes.recordSent(code));
+  else await codes.destroy({ where: { id: code.id } });
+}
+
+export interface DueCode {
+  kind: (typeof JOB_KINDS)[Channel];
+  id: number;
+  deadline: Date;
+}
+
+/** Codes that need a job and may have none: the process that made them may have died before it added the job. */
+export async function findDueCodes(): Promise<DueCode[]> {
+  const found: DueCode[] = [];
+  for (const channel of CHANNELS) {
+    const codes = await CHANGE_CODES[channel].scope(['due', 'settled']).findAll({ attributes: ['id', 'send_deadline'], raw: true });
+    for (const { id, send_deadline: deadline } of codes) if (deadline) found.push({ kind: JOB_KINDS[channel], id, deadline });
+  }
+  return found;
+}
+
+/** Closes codes whose time is over: never begun → deleted; begun by a worker that died → it stays valid. @returns how many */
+export async function closeOverdueCodes(): Promise<number> {
+  let closed = 0;
+  for (const channel of CHANNELS) closed += await CHANGE_CODES[channel].closeOverdue();
+  return closed;
+}
