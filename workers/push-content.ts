@@ -1,4 +1,4 @@
-// What a push holds, laid out as Flexisip's own pusher does it: apps read the token and the Call-ID out of it (api.md 8, clients.md 4).
+// What a push holds, laid out as Flexisip's own pusher does it: apps read the token and the Call-ID out of it.
 import { randomUUID } from 'node:crypto';
 import type { PushDevice, PushType } from '../src/queues/contracts';
 import type { ApnsPush } from './providers/apns';
@@ -11,16 +11,23 @@ export interface PushContent {
   token: string | null;
 }
 
-const DAY = 24 * 3600;
-/** Seconds that a push is worth delivering. */
-const CALL_TTL = 90;
-const APNS_TTL = 30 * DAY;
-const FCM_TTL = 28 * DAY;
+const DAY_SECONDS = 24 * 3600;
+/** A call that was not answered by then is over. */
+const CALL_TTL_SECONDS = 90;
+const APNS_TTL_SECONDS = 30 * DAY_SECONDS;
+/** The longest that FCM takes. */
+const FCM_TTL_SECONDS = 28 * DAY_SECONDS;
 
 const sendTime = (now: Date): string => now.toISOString().slice(0, 19).replace('T', ' ');
 const customPayload = (token: string | null): Record<string, string> => (token === null ? {} : { token });
 
-/** What follows the first dot of `TEAMID.bundle.id`, a last `.remote` cut; null where there is no dot. */
+/**
+ * The topic of a push to an Apple device.
+ *
+ * @param param `TEAMID.bundle.id`, perhaps with `.remote` behind it; what follows the first dot is the topic
+ * @param configured APNS_TOPIC, which goes before
+ * @returns null where neither names one
+ */
 export function apnsTopic(param: string | null, configured: string | undefined, type: PushType): string | null {
   const dot = param?.indexOf('.') ?? -1;
   const topic = configured ?? (dot < 0 ? undefined : param?.slice(dot + 1).replace(/\.remote$/, ''));
@@ -28,10 +35,10 @@ export function apnsTopic(param: string | null, configured: string | undefined, 
   return type === 'call' && !topic.endsWith('.voip') ? `${topic}.voip` : topic;
 }
 
-/** @param topic from apnsTopic() */
+/** A push to an Apple device. @param topic from apnsTopic() */
 export function apnsPush({ prid }: PushDevice, topic: string, { type, callId, token }: PushContent, now = new Date()): ApnsPush {
   const call = { 'call-id': callId ?? '', uuid: randomUUID(), 'send-time': sendTime(now) };
-  const ttl = type === 'call' ? CALL_TTL : APNS_TTL;
+  const ttl = type === 'call' ? CALL_TTL_SECONDS : APNS_TTL_SECONDS;
   const aps = {
     background: { badge: 0, 'content-available': 1, 'loc-key': 'IM_MSG', 'loc-args': [''], ...call },
     message: { alert: { 'loc-key': 'IM_MSG', 'loc-args': [''] }, sound: 'default', 'mutable-content': 1, badge: 1 },
@@ -56,10 +63,11 @@ export function apnsPush({ prid }: PushDevice, topic: string, { type, callId, to
   };
 }
 
+/** A push to an Android device. */
 export function fcmPush({ prid }: PushDevice, { type, callId, token }: PushContent, now = new Date()): FcmPush {
   return {
     token: prid ?? '',
-    ttl: (type === 'call' ? CALL_TTL : FCM_TTL) * 1000,
+    ttl: (type === 'call' ? CALL_TTL_SECONDS : FCM_TTL_SECONDS) * 1000,
     data: {
       uuid: randomUUID(),
       'from-uri': '',

@@ -1,4 +1,4 @@
-// The texts of mails and SMS, in the language of whoever asked for them.
+// The texts of mails and SMS, in the language of the request that asked for them.
 import { settings } from '../config';
 import { escapeHtml } from '../src/infra/html';
 import { LANGUAGES, render, type Language, type MessageKey } from '../src/i18n';
@@ -35,6 +35,7 @@ function mail(to: string, language: Language, subject: string, paragraphs: (stri
   };
 }
 
+/** The code for a new address. @param tag language of the request; English where it is not one of ours */
 export function emailChangeMail(to: string, code: string, tag: string): Mail {
   const writer = new Writer(languageOf(tag));
   const minutes = settings.APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES;
@@ -52,6 +53,7 @@ interface Person {
 }
 const sipOf = ({ username, domain }: Person): string => `sip:${username}@${domain}`;
 
+/** The key that activates a new account. @param tag as of emailChangeMail() */
 export function accountCreationMail(to: string, person: Person, key: string, tag: string): Mail {
   const writer = new Writer(languageOf(tag));
   return mail(to, writer.language, writer.say('mail.account_creation.subject'), [
@@ -61,6 +63,7 @@ export function accountCreationMail(to: string, person: Person, key: string, tag
   ]);
 }
 
+/** The news that an account is ready to be used. @param tag as of emailChangeMail() */
 export function accountReadyMail(to: string, person: Person, tag: string): Mail {
   const writer = new Writer(languageOf(tag));
   return mail(to, writer.language, writer.say('mail.account_ready.subject'), [
@@ -71,6 +74,7 @@ export function accountReadyMail(to: string, person: Person, tag: string): Mail 
   ]);
 }
 
+/** The code for a new number. @param tag as of emailChangeMail() */
 export function phoneChangeSms(code: string, tag: string): string {
   const writer = new Writer(languageOf(tag));
   const minutes = settings.APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES;
@@ -79,5 +83,6 @@ export function phoneChangeSms(code: string, tag: string): string {
     : writer.say('sms.phone_change_expiring', { code, minutes: writer.minutes(minutes) });
 }
 
+/** The code that activates or recovers an account. @param tag as of emailChangeMail() */
 export const accountSms = (kind: 'account_creation' | 'account_recovery', code: string, tag: string): string =>
   new Writer(languageOf(tag)).say(`sms.${kind}`, { code });

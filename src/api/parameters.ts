@@ -1,10 +1,10 @@
-// What a path names, and what of it the caller may see: a forgotten `where` cannot leak another Space's rows, since every finder asks for a scope.
+// What a path names, and what of it the caller may see.
 import { notFound } from '../infra/errors';
 import type { Caller } from '../http/route';
 import { findAccountInScope, type ScopedAccount } from '../services/accounts/accounts';
 import type { SipAddress } from '../infra/sip-uri';
 
-/** The domain that a caller is confined to; null for super admins (api.md 1.8). */
+/** The domain that a caller is confined to; null for super admins. */
 export const scopeOf = ({ super_admin, domain }: Caller): string | null => (super_admin ? null : domain);
 
 /** A number in the path. @throws {ApiError} 404 where it is none that a row could have */

@@ -1,4 +1,4 @@
-// Fields that several endpoints share (api.md 1.4). Rules of ours fail with `message:<key>`.
+// Fields that several endpoints share. Rules of ours fail with `message:<key>`.
 import Joi from 'joi';
 import { DateTime, IANAZone } from 'luxon';
 import { settings } from '../../config';
@@ -11,8 +11,8 @@ import { parseVcard, type Vcard } from '../services/address-book/vcards';
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const UNSTORABLE = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
-/** UTF-8 octets of a message's text; with its recipient it stays below the 32 KiB of a command. */
-const MESSAGE_OCTETS = 32_000;
+/** Of a message's text in UTF-8; with its recipient it stays below the 32 KiB of a command. */
+const MAX_MESSAGE_BYTES = 32_000;
 
 /** `json` is the field's JSON Schema in the documentation where a rule of ours hides it from Joi. */
 const custom = (json: object, rule: Joi.CustomValidator): Joi.AnySchema => Joi.any().custom(rule).empty(null).meta({ json });
@@ -20,8 +20,10 @@ const custom = (json: object, rule: Joi.CustomValidator): Joi.AnySchema => Joi.a
 const noControls: Joi.CustomValidator<string> = (value, helpers) =>
   UNSTORABLE.test(value) ? helpers.error('message:field.characters') : value;
 
+/** One line of text without control characters. @param max characters */
 export const text = (max = 255): Joi.StringSchema => Joi.string().max(max).custom(noControls).empty(null);
 
+/** true, false, 1 or 0, the latter also as text; becomes a boolean. */
 export const boolean = (): Joi.BooleanSchema =>
   custom({ enum: [true, false, 0, 1, '0', '1'] }, (value: unknown, helpers) => {
     if (value === true || value === 1 || value === '1') return true;
@@ -29,6 +31,7 @@ export const boolean = (): Joi.BooleanSchema =>
     return helpers.error('message:field.boolean');
   }) as unknown as Joi.BooleanSchema;
 
+/** A whole number, also as text; PostgreSQL's `integer` where no bounds are given. */
 export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema =>
   custom({ type: ['integer', 'string'], pattern: '^[+-]?[0-9]+$' }, (value: unknown, helpers) => {
     const number = typeof value === 'string' && /^[+-]?\d+$/.test(value) ? Number(value) : value;
@@ -42,6 +45,7 @@ function parseIso(value: unknown): DateTime | null {
   const parsed = DateTime.fromISO(value, { zone: 'utc' });
   return parsed.isValid && parsed.year >= 1 && parsed.year <= 9999 ? parsed : null;
 }
+/** A moment in ISO 8601; becomes a Date. */
 export const isoDate = (): Joi.DateSchema =>
   custom({ type: 'string', format: 'date-time', description: 'ISO 8601 date or date-time; no zone = UTC' }, (value: unknown, helpers) => {
     return parseIso(value)?.toJSDate() ?? helpers.error('message:field.date');
@@ -60,7 +64,7 @@ export const timeZone = (): Joi.StringSchema =>
     typeof value === 'string' && IANAZone.isValidZone(value) ? value : helpers.error('message:field.time_zone'),
   ) as unknown as Joi.StringSchema;
 
-/** The number of a page; what is none is the first (api.md 1.5). */
+/** The number of a page; what is none is the first. */
 export const pageNumber = (): Joi.NumberSchema =>
   custom({ type: 'integer', minimum: 1 }, (value: unknown) =>
     typeof value === 'string' && /^[1-9]\d{0,8}$/.test(value) ? Number(value) : 1,
@@ -72,7 +76,7 @@ export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
     if (typeof value !== 'string') return helpers.error('message:field.string');
     const address = value.trim().replace(/^sip:/i, '');
     const at = address.lastIndexOf('@');
-    // A domain's letter case means nothing (RFC 3261 19.1.4); kept, it would split its figures.
+    // A domain's letter case means nothing (RFC 3261 section 19.1.4); kept, it would split its figures.
     const [username, domain] = [address.slice(0, at), address.slice(at + 1).toLowerCase()];
     if (at < 1 || domain === '' || UNSTORABLE.test(address)) return helpers.error('message:field.sip_address');
     if (username.length > 256 || domain.length > 256) return helpers.error('message:field.max', { limit: 256 });
@@ -155,9 +159,11 @@ export const dateTime = (): Joi.DateSchema =>
 /** Any Unicode, not trimmed, hashed as UTF-8; the limit only bounds the work. */
 export const password = (): Joi.StringSchema => Joi.string().min(6).max(1024).empty(null).required();
 
+/** Of a password's hash. */
 export const algorithm = (): Joi.StringSchema<PasswordAlgorithm> =>
   Joi.string().valid('SHA-256', 'MD5').empty(null).required() as Joi.StringSchema<PasswordAlgorithm>;
 
+/** How a device is sent the code of an action. */
 export const dtmfProtocol = (): Joi.StringSchema => Joi.string().valid('sipinfo', 'sipmessage', 'rfc2833').empty(null);
 
 /** A device as apps and the SIP proxy name it. */
@@ -177,13 +183,14 @@ export const pushTarget = {
     .pattern(/^[A-Za-z0-9_:-]+$/)
     .empty(null),
 };
+/** The device of a body, as jobs name it. */
 export const deviceOf = ({ pn_provider: provider, pn_param: param, pn_prid: prid }: PushTarget): PushDevice => ({
   provider,
   param: param ?? null,
   prid: prid ?? null,
 });
 
-/** A SIP Call-ID; wider than the word it once was, since real ones are (api.md 1.4). */
+/** A SIP Call-ID: of the characters that RFC 3261 section 25.1 allows, those that real ones have. */
 export const callId = (): Joi.StringSchema =>
   Joi.string()
     .max(255)
@@ -209,7 +216,9 @@ const lowerCase = (max: number, allowed: RegExp): Joi.StringSchema =>
     })
     .empty(null)
     .required();
+/** Of a type or an action. */
 export const key = (): Joi.StringSchema => lowerCase(64, /^[a-z0-9_-]+$/);
+/** What an action sends. */
 export const actionCode = (): Joi.StringSchema => lowerCase(255, /^[a-z0-9]+$/);
 
 /** One vCard, parsed. */
@@ -231,9 +240,9 @@ export const messageRecipient = (): Joi.StringSchema =>
 
 /** A message's text: one line, each line break a space. The daemon reads a command of 32 KiB at most at once. */
 export const messageBody = (): Joi.StringSchema =>
-  custom({ type: 'string', maxLength: MESSAGE_OCTETS }, (value: unknown, helpers) => {
+  custom({ type: 'string', maxLength: MAX_MESSAGE_BYTES }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
     const line = value.replace(/\r\n|[\r\n\u2028\u2029\u0085]/g, ' ');
     if (UNSTORABLE.test(line)) return helpers.error('message:field.characters');
-    return Buffer.byteLength(line) > MESSAGE_OCTETS ? helpers.error('message:field.octets', { limit: MESSAGE_OCTETS }) : line;
+    return Buffer.byteLength(line) > MAX_MESSAGE_BYTES ? helpers.error('message:field.octets', { limit: MAX_MESSAGE_BYTES }) : line;
   }) as unknown as Joi.StringSchema;

@@ -3,12 +3,15 @@ import { DataTypes, literal, type ModelAttributeColumnOptions } from 'sequelize'
 
 export const id: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, primaryKey: true, autoIncrement: true };
 export const accountId: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, allowNull: false };
+/** A column that always has a value. @param defaultValue what Sequelize writes where none is given */
 export const required = (type: ModelAttributeColumnOptions['type'], defaultValue?: unknown): ModelAttributeColumnOptions => ({
   type,
   allowNull: false,
   ...(defaultValue === undefined ? {} : { defaultValue }),
 });
+/** A column that may be NULL. */
 export const optional = (type: ModelAttributeColumnOptions['type']): ModelAttributeColumnOptions => ({ type, allowNull: true });
+/** The type of a text of at most `length` characters. */
 export const varchar = (length: number): ModelAttributeColumnOptions['type'] => DataTypes.STRING(length);
 export const DATE = DataTypes.DATE;
 export const BOOLEAN = DataTypes.BOOLEAN;

@@ -11,7 +11,7 @@ import { findContact, findContacts } from '../models/address-book/contact-view';
 import { visibleTo } from '../models/visibility';
 import { contactCard } from '../services/address-book/contact-cards';
 
-/** The text for a caller; `name` is the path's last part, where there is one. */
+/** Gives the text for a caller; `name` is the path's last part, where there is one. */
 type Work = (caller: Caller, name: string) => Promise<string>;
 
 const ROUTES: Record<string, Work> = {
@@ -35,6 +35,7 @@ const ROUTES: Record<string, Work> = {
   },
 };
 
+/** The router of these routes. */
 export function vcardTexts(): Router {
   const router = Router({ caseSensitive: true });
   for (const [path, work] of Object.entries(ROUTES)) {

@@ -1,4 +1,4 @@
-// Apple's push service, through @parse/node-apn. Its traps are listed in pitfalls.md, B4; each guard here names one.
+// Apple's push service, through @parse/node-apn, with guards against what the library does by itself.
 import { Notification, Provider, type ProviderOptions } from '@parse/node-apn';
 import { settings } from '../../config';
 import { log } from '../../src/infra/log';
@@ -17,7 +17,8 @@ export interface ApnsPush {
 type Environment = 'apns' | 'apns.dev';
 
 /** The library's own limit of a request; ours, the job's deadline, is shorter. */
-const REQUEST_TIMEOUT = 60_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** In a row. */
 const TIMEOUTS_TO_RECONNECT = 2;
 
 const providers = new Map<Environment, Provider>();
@@ -29,16 +30,19 @@ function options(environment: Environment): ProviderOptions {
     ...(settings.APNS_KEY_FILE === undefined
       ? { cert: settings.APNS_CERT_FILE, key: settings.APNS_CERT_KEY_FILE }
       : { token: { key: settings.APNS_KEY_FILE, keyId: settings.APNS_KEY_ID ?? '', teamId: settings.APNS_TEAM_ID ?? '' } }),
-    // Never left to NODE_ENV (B4.33).
+    // Else NODE_ENV decides between Apple's production and sandbox.
     production: environment === 'apns',
-    // It repeats 429 and 5xx at once, deaf to Retry-After (B4.29): deliver() does it instead.
+    // Else it repeats 429 and 5xx at once, whatever Retry-After says: deliver() does it instead.
     connectionRetryLimit: 0,
-    requestTimeout: REQUEST_TIMEOUT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     ...(proxy ? { proxy: { host: proxy.hostname, port: Number(proxy.port || 80) } } : {}),
   };
 }
 
-/** One Provider an environment for the life of the process (B4.32). @throws where the key or certificate cannot be read */
+/**
+ * The one Provider of an environment, for the life of the process: one per push leaks, and makes Apple refuse too many new tokens
+ * (https://github.com/node-apn/node-apn/issues/542). @throws where the key or certificate cannot be read
+ */
 function providerOf(environment: Environment): Provider {
   let provider = providers.get(environment);
   if (!provider) {
@@ -56,7 +60,7 @@ interface Internals {
   client: { session?: Session; destroySession: (session?: Session) => void };
 }
 
-/** shutdown() hangs on a dead session (B4.28): the session is destroyed once its last request can have ended. */
+/** Lets go of a Provider. Its shutdown() hangs on a dead session, so the session is destroyed once its last request can have ended. */
 function retire(environment: Environment, milliseconds: number): void {
   const provider = providers.get(environment);
   providers.delete(environment);
@@ -76,22 +80,23 @@ interface Failure {
   code?: string;
 }
 
-const GONE = new Set(['Unregistered', 'BadDeviceToken', 'DeviceTokenNotForTopic', 'ExpiredToken']);
-/** The stream was never opened, so nothing was sent (B4.31). */
+/** The app was removed from the device, or the token is not one of this app. */
+const UNREGISTERED_REASONS = new Set(['Unregistered', 'BadDeviceToken', 'DeviceTokenNotForTopic', 'ExpiredToken']);
+/** The stream was never opened, so nothing was sent (https://github.com/parse-community/node-apn/issues/140). */
 const UNOPENED = /ERR_HTTP2_(GOAWAY_SESSION|INVALID_SESSION|STREAM_CANCEL|OUT_OF_STREAMS)|REFUSED_STREAM|after receiving a GOAWAY/;
 const UNCONNECTED = /cannot connect to proxy|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 
 function explain(environment: Environment, { status, response, error, code }: Failure): Attempt {
   const reason = response?.reason ?? '';
   if (typeof status === 'number') {
-    if (status === 410 || GONE.has(reason)) return { outcome: 'unregistered', reason: reason || 'Unregistered' };
+    if (status === 410 || UNREGISTERED_REASONS.has(reason)) return { outcome: 'unregistered', reason: reason || 'Unregistered' };
     if (status === 429 || status >= 500) return { outcome: 'failed', reason: `APNs ${status} ${reason}`.trim(), trouble: true, again: {} };
     if (error?.message === 'ExpiredProviderToken') return { outcome: 'failed', reason: error.message, again: {} };
     return { outcome: 'refused', reason: `APNs ${status} ${reason}`.trim() };
   }
   const text = `${code ?? ''} ${error?.code ?? ''} ${error?.message ?? ''}`;
   // Its session, or the promise of one, is of no use any more; other requests on it may still end well.
-  retire(environment, REQUEST_TIMEOUT);
+  retire(environment, REQUEST_TIMEOUT_MS);
   const again = UNOPENED.test(text) || UNCONNECTED.test(text);
   const empty = /with status (\d+) and empty body/.exec(text)?.[1];
   if (empty !== undefined)
@@ -100,7 +105,7 @@ function explain(environment: Environment, { status, response, error, code }: Fa
   return { outcome: 'failed', reason: 'APNs was not reached', trouble: true, ...(again ? { again: {} } : {}) };
 }
 
-/** One try. Never throws for what Apple does. */
+/** One attempt. Never throws for what Apple does. */
 export async function sendApns(environment: Environment, push: ApnsPush, signal: AbortSignal): Promise<Attempt> {
   const notification = new Notification();
   notification.topic = push.topic;
@@ -111,7 +116,7 @@ export async function sendApns(environment: Environment, push: ApnsPush, signal:
   notification.rawPayload = push.payload;
 
   signal.addEventListener('abort', () => {
-    // A half-open connection is never dropped by itself (B4.27).
+    // The library never drops a half-open connection by itself (https://github.com/parse-community/node-apn/issues/27).
     const count = (timeouts.get(environment) ?? 0) + 1;
     timeouts.set(environment, count);
     if (count >= TIMEOUTS_TO_RECONNECT) retire(environment, 0);
@@ -122,6 +127,7 @@ export async function sendApns(environment: Environment, push: ApnsPush, signal:
   return failure ? explain(environment, failure) : { outcome: 'sent' };
 }
 
+/** Closes all connections to Apple. */
 export function closeApns(): void {
   for (const environment of providers.keys()) retire(environment, 0);
 }

@@ -10,17 +10,18 @@ export interface Attempt {
   reason?: string;
   /** The provider itself is in trouble (not this one message): counts towards the breaker. */
   trouble?: boolean;
-  /** Nothing was delivered, and another try may succeed; milliseconds to wait first where the provider named them. */
+  /** Nothing was delivered, and another attempt may succeed; milliseconds to wait first where the provider named them. */
   again?: { after?: number };
 }
 
 const FAILURES_TO_OPEN = 5;
-/** A provider that is back is found within this time (design.md: within a minute). */
-const PROBE_AFTER = 15_000;
-const FIRST_PAUSE = 200;
-const MOST_TRIES = 3;
-/** Less than this left: a try could not end in time. */
-const LEAST_TIME = 100;
+/** A provider that is back is found within this time. */
+const PROBE_AFTER_MS = 15_000;
+/** Before the second attempt; doubled before each further one. */
+const FIRST_PAUSE_MS = 200;
+const MAX_ATTEMPTS = 3;
+/** Less than this left: an attempt could not end in time. */
+const MIN_ATTEMPT_MS = 100;
 
 const breakers = new Map<string, CircuitBreakerPolicy>();
 
@@ -29,7 +30,7 @@ function breakerOf(provider: string): CircuitBreakerPolicy {
   if (!breaker) {
     breaker = circuitBreaker(
       handleWhenResult((attempt) => (attempt as Attempt).trouble === true),
-      { halfOpenAfter: PROBE_AFTER, breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN) },
+      { halfOpenAfter: PROBE_AFTER_MS, breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN) },
     );
     breaker.onBreak(() => log.warn({ provider }, 'a provider keeps failing: its jobs fail at once until a probe succeeds'));
     breaker.onReset(() => log.info({ provider }, 'a provider is back'));
@@ -38,8 +39,8 @@ function breakerOf(provider: string): CircuitBreakerPolicy {
   return breaker;
 }
 
-/** Ends a try at `milliseconds`; what was sent until then is unknown. */
-async function inTime(milliseconds: number, attempt: (signal: AbortSignal) => Promise<Attempt>): Promise<Attempt> {
+/** Ends an attempt after `milliseconds`; what was sent until then is unknown. */
+async function attemptWithin(milliseconds: number, attempt: (signal: AbortSignal) => Promise<Attempt>): Promise<Attempt> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Attempt>((resolve) => {
@@ -60,37 +61,38 @@ async function inTime(milliseconds: number, attempt: (signal: AbortSignal) => Pr
  *
  * @param provider names the breaker: one an outside world
  * @param timeLeft milliseconds until nothing may be started any more
- * @param limit milliseconds for the whole where nobody waits
- * @param attempt one try; must not throw for what the provider does
+ * @param timeoutMs for the whole where no request waits
+ * @param attempt makes one attempt; must not throw for what the provider does
  */
 export async function deliver(
   provider: string,
   timeLeft: () => number,
-  limit: number,
+  timeoutMs: number,
   attempt: (signal: AbortSignal, milliseconds: number) => Promise<Attempt>,
 ): Promise<Attempt> {
-  const end = Date.now() + Math.min(timeLeft(), limit);
+  const end = Date.now() + Math.min(timeLeft(), timeoutMs);
   const left = (): number => end - Date.now();
-  if (left() < LEAST_TIME) return { outcome: 'expired', reason: 'nobody waits for it any more' };
-  for (let tries = 1; ; tries += 1) {
+  if (left() < MIN_ATTEMPT_MS) return { outcome: 'expired', reason: 'nobody waits for it any more' };
+  for (let attempts = 1; ; attempts += 1) {
     let result: Attempt;
     try {
-      result = await breakerOf(provider).execute(() => inTime(left(), (signal) => attempt(signal, left())));
+      result = await breakerOf(provider).execute(() => attemptWithin(left(), (signal) => attempt(signal, left())));
     } catch (error) {
       if (isBrokenCircuitError(error)) return { outcome: 'failed', reason: 'the provider keeps failing' };
       throw error;
     }
-    const pause = result.again?.after ?? FIRST_PAUSE * 2 ** (tries - 1);
-    if (!result.again || tries === MOST_TRIES || left() < pause + LEAST_TIME) return result;
+    const pause = result.again?.after ?? FIRST_PAUSE_MS * 2 ** (attempts - 1);
+    if (!result.again || attempts === MAX_ATTEMPTS || left() < pause + MIN_ATTEMPT_MS) return result;
     await sleep(pause);
   }
 }
 
 /** Errors of a connection that was never made, so nothing was sent. */
 const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
+/** Whether the error code of a socket means that no connection was made. */
 export const neverConnected = (code: unknown): boolean => typeof code === 'string' && NEVER_CONNECTED.test(code);
 
-/** `Retry-After` in seconds, as milliseconds; dates are not worth waiting for. */
+/** The pause that a `Retry-After` in seconds asks for, in milliseconds; one that names a date is ignored: it is not worth waiting for. */
 export function retryAfter(header: unknown): { after?: number } {
   const seconds = Number(header);
   return header !== undefined && Number.isFinite(seconds) ? { after: seconds * 1000 } : {};

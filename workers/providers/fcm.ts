@@ -1,4 +1,4 @@
-// Google's push service, through firebase-admin. Its traps are listed in pitfalls.md, B5.
+// Google's push service, through firebase-admin.
 import { cert, deleteApp, initializeApp, type App } from 'firebase-admin/app';
 import { getMessaging, type Messaging } from 'firebase-admin/messaging';
 import { HttpsProxyAgent } from 'https-proxy-agent';
@@ -7,7 +7,7 @@ import { neverConnected, type Attempt } from './delivery';
 
 export interface FcmPush {
   token: string;
-  /** Milliseconds. */
+  /** Milliseconds that it is worth delivering. */
   ttl: number;
   data: Record<string, string>;
 }
@@ -18,18 +18,19 @@ interface Internals {
   messagingRequestHandler: { httpClient: { retry: unknown } };
 }
 
-/** @throws where the service account cannot be read */
+/** The client of one Firebase project, made once. @throws where the service account cannot be read */
 export function messagingOf(project: string): Messaging {
   let app = apps.get(project);
   if (!app) {
     const file = settings.FIREBASE_SERVICE_ACCOUNTS.find((account) => account.project === project)?.file ?? '';
     const agent = settings.HTTPS_PROXY === undefined ? undefined : new HttpsProxyAgent(settings.HTTPS_PROXY);
-    // The path, not the parsed object, and the agent in both places: else the token request goes past the proxy (B5.35).
+    // The path, not the parsed object, and the agent in both places: else the request for
+    // Google's token goes past the proxy (https://github.com/firebase/firebase-admin-node/issues/2960).
     app = initializeApp({ credential: cert(file, agent), projectId: project, ...(agent ? { httpAgent: agent } : {}) }, project);
     apps.set(project, app);
   }
   const messaging = getMessaging(app);
-  // It repeats by itself up to four times, also what may have been delivered (B5.34); a test holds that this switches it off.
+  // It repeats by itself up to four times, also what may have been delivered; a test holds that this switches it off.
   (messaging as unknown as Internals).messagingRequestHandler.httpClient.retry = null;
   return messaging;
 }
@@ -41,13 +42,15 @@ interface FirebaseError {
   cause?: { code?: string };
 }
 
-const GONE = new Set(['messaging/registration-token-not-registered', 'messaging/invalid-registration-token']);
-const PASSING = /server-unavailable|internal-error|message-rate-exceeded|quota-exceeded|unknown-error/;
+/** The app was removed from the device, or the token was never one. */
+const UNREGISTERED_CODES = new Set(['messaging/registration-token-not-registered', 'messaging/invalid-registration-token']);
+/** Another try may succeed. */
+const TEMPORARY = /server-unavailable|internal-error|message-rate-exceeded|quota-exceeded|unknown-error/;
 
 function explain(error: FirebaseError): Attempt {
   const code = error.code ?? 'unknown';
-  if (GONE.has(code)) return { outcome: 'unregistered', reason: code };
-  if (PASSING.test(code)) return { outcome: 'failed', reason: code, trouble: true, again: {} };
+  if (UNREGISTERED_CODES.has(code)) return { outcome: 'unregistered', reason: code };
+  if (TEMPORARY.test(code)) return { outcome: 'failed', reason: code, trouble: true, again: {} };
   if (code.startsWith('app/network')) {
     const unsent = neverConnected(error.cause?.code) || /ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(error.message ?? '');
     return { outcome: 'failed', reason: code, trouble: true, ...(unsent ? { again: {} } : {}) };
@@ -56,10 +59,10 @@ function explain(error: FirebaseError): Attempt {
   return { outcome: code.startsWith('app/') ? 'failed' : 'refused', reason: code, ...(code.startsWith('app/') ? { trouble: true } : {}) };
 }
 
-/** One try. Never throws for what Google does. */
+/** One attempt. Never throws for what Google does. */
 export async function sendFcm(project: string, push: FcmPush): Promise<Attempt> {
   try {
-    // send(), not sendEach(): the latter knows no proxy (B5.36).
+    // send(), not sendEach(): the latter knows no proxy (https://github.com/firebase/firebase-admin-node/issues/2697).
     await messagingOf(project).send({ token: push.token, android: { priority: 'high', ttl: push.ttl, data: push.data } });
     return { outcome: 'sent' };
   } catch (error) {
@@ -67,6 +70,7 @@ export async function sendFcm(project: string, push: FcmPush): Promise<Attempt> 
   }
 }
 
+/** Closes all projects' clients. */
 export async function closeFcm(): Promise<void> {
   await Promise.all([...apps.values()].map((app) => deleteApp(app)));
   apps.clear();

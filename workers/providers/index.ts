@@ -8,6 +8,7 @@ export async function load<M>(name: string, module: () => Promise<M>, close?: (m
   return loaded;
 }
 
+/** Closes what load() has opened. */
 export async function closeProviders(): Promise<void> {
   await Promise.all([...opened.values()].map(async (close) => close()));
 }

@@ -1,16 +1,17 @@
-// linphone-daemon, over its UNIX socket (clients.md 7). It serves one client at a time: another is accepted and closed without a word.
+// linphone-daemon, over its UNIX socket. It serves one client at a time: another is accepted and closed without a word.
 // What it has not read is reset (ECONNRESET, EPIPE): that was not sent, so it is tried again. What it has read and not answered is
 // unknown, and never sent again.
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageResult } from '../../src/queues/contracts';
 
-const PAUSE = 50;
+const PAUSE_MS = 50;
 /** A daemon that is being started again is back within this time; one that is not there is not waited for longer. */
-const RESTART = 1500;
-const LONGEST_REPLY = 64 * 1024;
+const RESTART_MS = 1500;
+/** In characters; no reply of the daemon comes near. */
+const MAX_REPLY_CHARACTERS = 64 * 1024;
 
-/** `busy`, `absent`: it was not sent. */
+/** `busy`: another client is served; `absent`: nobody listens. In both cases it was not sent. */
 type Try = MessageResult | 'busy' | 'absent';
 
 /** `Name: value` lines as they have come so far, whole lines only; a closed connection ends the last one. */
@@ -55,7 +56,7 @@ function tryOnce(path: string, command: string, milliseconds: number): Promise<T
       text += chunk;
       const reply = readReply(text, false);
       if (reply) finish(reply);
-      else if (text.length > LONGEST_REPLY) finish({ outcome: 'unknown', reason: 'the daemon answers without end' });
+      else if (text.length > MAX_REPLY_CHARACTERS) finish({ outcome: 'unknown', reason: 'the daemon answers without end' });
     });
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
       if (unread(code) && text === '') finish('busy');
@@ -69,19 +70,19 @@ function tryOnce(path: string, command: string, milliseconds: number): Promise<T
 /**
  * Gives the daemon one command, a line with its line feed.
  *
- * @param milliseconds until nobody waits any more
+ * @param milliseconds until no request waits any more
  */
 export async function sendToDaemon(path: string, command: string, milliseconds: number): Promise<MessageResult> {
   const end = Date.now() + milliseconds;
-  let gone = 0;
+  let absentSince = 0;
   for (;;) {
     const left = end - Date.now();
-    if (left < PAUSE) return { outcome: 'expired', reason: 'the daemon was busy all the time' };
+    if (left < PAUSE_MS) return { outcome: 'expired', reason: 'the daemon was busy all the time' };
     const result = await tryOnce(path, command, left);
     if (result !== 'busy' && result !== 'absent') return result;
-    if (result === 'busy') gone = 0;
-    else if (gone === 0) gone = Date.now();
-    else if (Date.now() - gone > RESTART) return { outcome: 'failed', reason: 'the daemon is not there' };
-    await sleep(PAUSE);
+    if (result === 'busy') absentSince = 0;
+    else if (absentSince === 0) absentSince = Date.now();
+    else if (Date.now() - absentSince > RESTART_MS) return { outcome: 'failed', reason: 'the daemon is not there' };
+    await sleep(PAUSE_MS);
   }
 }

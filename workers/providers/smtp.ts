@@ -13,19 +13,19 @@ export interface Mail {
 let transport: Transporter | undefined;
 
 function open(): Transporter {
-  const seconds = settings.EMAIL_TIMEOUT_SECONDS * 1000;
+  const timeoutMs = settings.EMAIL_TIMEOUT_SECONDS * 1000;
   return createTransport({
     pool: true,
-    // As many as the worker has mails under way: one behind a hung one would wait for its time-out (pitfalls B5.43).
+    // As many as the worker has mails under way: one behind a hung one would wait for its timeout, too (https://github.com/nodemailer/nodemailer/issues/511).
     maxConnections: settings.WORKER_CONCURRENCY,
     host: settings.MAIL_HOST,
     port: settings.MAIL_PORT,
     secure: settings.MAIL_PORT === 465,
     ...(settings.MAIL_USERNAME === undefined ? {} : { auth: { user: settings.MAIL_USERNAME, pass: settings.MAIL_PASSWORD } }),
     tls: { rejectUnauthorized: !settings.MAIL_ALLOW_SELF_SIGNED },
-    connectionTimeout: seconds,
-    greetingTimeout: seconds,
-    socketTimeout: seconds,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
   });
 }
 
@@ -47,7 +47,7 @@ function explain({ code, command, responseCode }: SmtpError): Attempt {
   return { outcome: 'failed', reason, trouble: true, ...(unsent && command === 'CONN' ? { again: {} } : {}) };
 }
 
-/** One try. Never throws for what the server does. */
+/** One attempt. Never throws for what the server does. */
 export async function sendSmtp(mail: Mail, signal: AbortSignal): Promise<Attempt> {
   transport ??= open();
   try {
@@ -62,6 +62,7 @@ export async function sendSmtp(mail: Mail, signal: AbortSignal): Promise<Attempt
   }
 }
 
+/** Closes the connections to the server. */
 export function closeSmtp(): void {
   transport?.close();
 }

@@ -6,11 +6,11 @@ import { neverConnected, retryAfter, type Attempt } from './delivery';
 
 let client: Promise<Twilio> | undefined;
 
-/** Loaded at the first SMS: the library takes most of a second (pitfalls B5). */
+/** Loaded at the first SMS: the library takes most of a second. */
 async function open(): Promise<Twilio> {
   const { default: twilio } = await import('twilio');
   const httpClient = new twilio.RequestClient({ timeout: settings.SMS_TIMEOUT_SECONDS * 1000 });
-  // It ignores HTTPS_PROXY (pitfalls B5.39).
+  // It ignores HTTPS_PROXY (https://github.com/twilio/twilio-node/issues/611).
   if (settings.HTTPS_PROXY !== undefined) {
     httpClient.axios.defaults.httpsAgent = new HttpsProxyAgent(settings.HTTPS_PROXY);
     httpClient.axios.defaults.proxy = false;
@@ -24,13 +24,13 @@ interface TwilioError {
   response?: { headers?: Record<string, unknown> };
 }
 
-// Numbers that no try will reach: not a number, no mobile, unsubscribed.
+// https://www.twilio.com/docs/api/errors: not a number, no mobile, unsubscribed. No further try will reach them.
 const UNREACHABLE = new Set([21211, 21214, 21610, 21614]);
 
 function explain({ status, code, response }: TwilioError): Attempt {
   const reason = `Twilio ${status ?? ''} ${code ?? ''}`.trim();
   if (status === undefined) {
-    // Network: only a connection that was never made is sure not to have sent anything (pitfalls B5.41).
+    // Network: only a connection that was never made is sure not to have sent anything.
     return neverConnected(code) ? { outcome: 'failed', reason, trouble: true, again: {} } : { outcome: 'unknown', reason, trouble: true };
   }
   if (status === 429) return { outcome: 'failed', reason, trouble: true, again: retryAfter(response?.headers?.['retry-after']) };
@@ -38,7 +38,7 @@ function explain({ status, code, response }: TwilioError): Attempt {
   return { outcome: typeof code === 'number' && UNREACHABLE.has(code) ? 'unregistered' : 'refused', reason };
 }
 
-/** One try; 201 means that Twilio has queued it. Never throws for what Twilio does. */
+/** One attempt; 201 means that Twilio has queued it. Never throws for what Twilio does. */
 export async function sendTwilio(to: string, body: string): Promise<Attempt> {
   client ??= open();
   const from =

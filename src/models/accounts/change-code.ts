@@ -128,9 +128,11 @@ function initialize(model: typeof ChangeCode, channel: Channel): void {
   );
 }
 
+/** Codes sent by mail to a new address. */
 export class EmailChangeCode extends ChangeCode {}
 initialize(EmailChangeCode, 'email');
 
+/** Codes sent by SMS to a new number. */
 export class PhoneChangeCode extends ChangeCode {}
 initialize(PhoneChangeCode, 'phone');
 

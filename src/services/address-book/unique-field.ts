@@ -2,7 +2,7 @@
 import { violatedConstraint } from '../../infra/database';
 import { unprocessable } from '../../infra/errors';
 
-/** Runs a write. @throws {ApiError} 422 under `field` where the write breaks the unique `constraint` */
+/** Runs a write and gives what it gives. @throws {ApiError} 422 under `field` where the write breaks the unique `constraint` */
 export async function uniqueField<T>(constraint: string, field: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();

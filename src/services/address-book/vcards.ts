@@ -3,15 +3,15 @@
 import { parse } from 'vcard4';
 import type { Message, MessageKey } from '../../i18n';
 
-/** UTF-8 octets. A card with a photograph in it fits; what is longer costs too much to look at. */
-const MOST_OCTETS = 512 * 1024;
+/** In UTF-8. A card with a photograph in it fits; what is longer costs too much to look at. */
+const MAX_CARD_BYTES = 512 * 1024;
 /** Lines as they come. Folded at 75 octets, the longest card has fewer; folded at every letter, it would have half a million. */
-const MOST_LINES = 8192;
+const MAX_LINES = 8192;
 /** A property's name with its parameters; the parser's time grows with the square of their number. */
-const LONGEST_HEAD = 4096;
+const MAX_HEAD_CHARACTERS = 4096;
 /** What an index of PostgreSQL can surely hold. */
-const LONGEST_UID = 255;
-const FOLD_AT = 75;
+const MAX_UID_CHARACTERS = 255;
+const MAX_LINE_BYTES = 75;
 
 const VERSIONS = new Set(['2.1', '3.0', '4.0']);
 const EXACTLY_ONCE = ['VERSION', 'FN', 'UID'];
@@ -47,10 +47,10 @@ class Refusal extends Error {
 const refuse = (key: MessageKey, values: Message['values'] = {}): Refusal =>
   new Refusal({ key, values: { attribute: 'vcard', ...values } });
 
-/** The lines of the text with what was folded put together again (RFC 6350 3.2). */
+/** The lines of the text with what was folded put together again (RFC 6350 section 3.2). */
 function unfold(text: string): string[] {
   const lines = text.replace(/\r\n/g, '\n').replace(/\n+$/, '').split('\n');
-  if (lines.length > MOST_LINES) throw refuse('vcard.lines', { limit: MOST_LINES });
+  if (lines.length > MAX_LINES) throw refuse('vcard.lines', { limit: MAX_LINES });
   const whole: string[][] = [];
   for (const line of lines) {
     const folded = line.startsWith(' ') || line.startsWith('\t');
@@ -63,13 +63,13 @@ function unfold(text: string): string[] {
 
 /** A line in pieces of at most 75 octets, no character cut. */
 function fold(line: string): string {
-  if (Buffer.byteLength(line) <= FOLD_AT) return line;
+  if (Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
   const pieces: string[] = [];
   let piece = '';
   let octets = 0;
   for (const character of line) {
     const length = Buffer.byteLength(character);
-    if (octets + length > FOLD_AT) {
+    if (octets + length > MAX_LINE_BYTES) {
       pieces.push(piece);
       piece = ' ';
       octets = 1;
@@ -91,7 +91,7 @@ interface Property {
 function readProperty(line: string): Property {
   const shortened = line.length > 40 ? `${line.slice(0, 40)}…` : line;
   const head = line.indexOf(':');
-  if (head > LONGEST_HEAD || (head < 0 && line.length > LONGEST_HEAD)) throw refuse('vcard.line', { line: shortened });
+  if (head > MAX_HEAD_CHARACTERS || (head < 0 && line.length > MAX_HEAD_CHARACTERS)) throw refuse('vcard.line', { line: shortened });
   const [whole, group = '', name = '', parameters = '', value = ''] = PROPERTY.exec(line) ?? [];
   if (whole === undefined) throw refuse('vcard.line', { line: shortened });
   const known = [...parameters.matchAll(new RegExp(PARAMETER, 'gu'))].filter(([, parameter = '']) => isKnownParameter(parameter));
@@ -104,7 +104,7 @@ const unescapeText = (text: string): string =>
   text.replace(/\\([\\,;nN])/g, (_, character: string) => (character.toLowerCase() === 'n' ? '\n' : character));
 
 function readVcard(text: string): Vcard {
-  if (Buffer.byteLength(text) > MOST_OCTETS) throw refuse('vcard.too_large', { limit: MOST_OCTETS / 1024 });
+  if (Buffer.byteLength(text) > MAX_CARD_BYTES) throw refuse('vcard.too_large', { limit: MAX_CARD_BYTES / 1024 });
   if (CONTROL.test(text.replace(/\r\n/g, '\n'))) throw refuse('field.characters');
   const lines = unfold(text);
   const isLine = (line: string | undefined, what: string): boolean => line?.trim().toUpperCase() === what;
@@ -119,7 +119,7 @@ function readVcard(text: string): Vcard {
   if (!VERSIONS.has(version)) throw refuse('vcard.version');
   const uid = unescapeText(valuesOf('UID')[0] ?? '').trim();
   if (uid === '') throw refuse('vcard.uid');
-  if (uid.length > LONGEST_UID) throw refuse('vcard.uid_long', { limit: LONGEST_UID });
+  if (uid.length > MAX_UID_CHARACTERS) throw refuse('vcard.uid_long', { limit: MAX_UID_CHARACTERS });
   if (version === '4.0') {
     const known = properties.filter(({ name }) => RFC_6350.has(name)).map(({ shown }) => shown);
     try {
@@ -132,7 +132,11 @@ function readVcard(text: string): Vcard {
   return { uid, text: `${['BEGIN:VCARD', ...ordered.map(({ line }) => fold(line)), 'END:VCARD'].join('\n')}\n` };
 }
 
-/** Reads one vCard; what is wrong with it otherwise. */
+/**
+ * Reads one vCard of version 2.1, 3.0 or 4.0 with exactly one FN and one UID.
+ *
+ * @returns its UID and normalised text; or `refused`: what is wrong with it, in words for the caller
+ */
 export function parseVcard(text: string): Vcard | { refused: Message } {
   try {
     return readVcard(text);

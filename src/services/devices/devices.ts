@@ -7,19 +7,19 @@ import { withTimeout } from '../../infra/timeout';
 import { parseRegistrarContact, type Device } from './registrar-contacts';
 import type { SipAddress } from '../../infra/sip-uri';
 
-/** Milliseconds for all that one request asks of it. */
-const LIMIT = 2000;
+/** For all that one request asks of it. */
+const REGISTRAR_TIMEOUT_MS = 2000;
 
 let registrar: RedisConnection | undefined;
 
-/** @throws {ApiError} 503 where there is no such Redis, or it does not answer in time */
-async function ask<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> {
+/** Runs `work` on the registrar's Redis. @throws {ApiError} 503 where there is no such Redis, or it does not answer in time */
+async function withRegistrar<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> {
   if (settings.FLEXISIP_REDIS_URL === undefined) throw unavailable('registrar.not_configured');
   const redis = (registrar ??= connectRedis('producer', settings.FLEXISIP_REDIS_URL, "the registrar's Redis"));
   try {
     return await withTimeout(
       whenReady(redis).then(() => work(redis)),
-      LIMIT,
+      REGISTRAR_TIMEOUT_MS,
       "asking the registrar's Redis",
     );
   } catch (error) {
@@ -30,9 +30,13 @@ async function ask<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> 
 
 const aorOf = ({ username, domain }: SipAddress): string => `${username}@${domain}`;
 
-/** What cannot be read, or has no instance, is left out. @throws {ApiError} 503 */
+/**
+ * The devices that an account is registered from; contacts that cannot be read, or name no instance, are left out.
+ *
+ * @throws {ApiError} 503 where the registrar is not configured, or does not answer in time
+ */
 export async function findDevices(account: SipAddress): Promise<Device[]> {
-  const contacts = await ask((redis) => redis.hgetall(`fs:${aorOf(account)}`));
+  const contacts = await withRegistrar((redis) => redis.hgetall(`fs:${aorOf(account)}`));
   return Object.values(contacts)
     .map(parseRegistrarContact)
     .filter((device) => device !== null);
@@ -43,13 +47,13 @@ export async function findDevices(account: SipAddress): Promise<Device[]> {
  *
  * @param uuid as findDevices() gives it; quotes and brackets around it are tolerated
  * @returns whether there was one
- * @throws {ApiError} 503
+ * @throws {ApiError} 503 where the registrar is not configured, or does not answer in time
  */
 export async function deleteDevice(account: SipAddress, uuid: string): Promise<boolean> {
   const aor = aorOf(account);
   const key = `fs:${aor}`;
   const field = `"<${uuid.replace(/^"?<?|>?"?$/g, '')}>"`;
-  return ask(async (redis) => {
+  return withRegistrar(async (redis) => {
     if ((await redis.hexists(key, field)) === 0) return false;
     const results = await redis.multi().hdel(key, field).publish(aor, '').exec();
     const [error, deleted] = results?.[0] ?? [new Error('EXEC gave nothing'), 0];
@@ -58,6 +62,7 @@ export async function deleteDevice(account: SipAddress, uuid: string): Promise<b
   });
 }
 
+/** Closes the connection to the registrar's Redis, where one was opened. */
 export async function closeRegistrar(): Promise<void> {
   if (registrar) await closeRedis(registrar);
   registrar = undefined;

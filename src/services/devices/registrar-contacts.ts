@@ -1,4 +1,4 @@
-// A SIP Contact as Flexisip's registrar writes it (clients.md 6). No library reads it: its URI headers hold an unescaped `&`, `?` and `@`.
+// A SIP Contact (RFC 3261 section 20.10) as Flexisip's registrar writes it. No library reads it: its URI headers hold an unescaped `&`, `?` and `@`.
 export interface Device {
   /** `urn:uuid:…`, from `+sip.instance`. */
   uuid: string;
@@ -39,7 +39,7 @@ function decode(text: string): string {
   }
 }
 
-/** Reads `["name" ]<sip:user@host;…?headers>;parameters`; null where it has no instance or cannot be read. */
+/** Reads `["name" ]<sip:user@host;…?headers>;parameters`. @returns null where it has no instance (RFC 5626), or cannot be read */
 export function parseRegistrarContact(contact: string): Device | null {
   // The name before `<` may be quoted and have a `<` in it.
   const [name = ''] = splitUnquoted(contact, '<');

@@ -1,4 +1,4 @@
-// Asking the `push` queue, and what each of its outcomes is to the caller (design.md, «Queues»).
+// Sending a push through the queue `push`, and what each of its outcomes is to the caller.
 import { settings } from '../../../config';
 import { type ApiError, forbidden, unavailable } from '../../infra/errors';
 import { pushAnswers } from '../../infra/metrics';
@@ -19,7 +19,11 @@ const REFUSALS: Record<Exclude<(PushResult | NoAnswer)['outcome'], 'sent'>, () =
   queue_away: () => unavailable('server.queue', {}, { headers: { 'retry-after': '5' } }),
 };
 
-/** Sends a push and returns once the provider took it. @throws {ApiError} 403, 503 */
+/**
+ * Sends a push and returns once the provider took it.
+ *
+ * @throws {ApiError} 403 where the device was sent a token lately, or too many; 503 where it was not sent, or nobody knows
+ */
 export async function sendPush(job: PushJob): Promise<void> {
   const { outcome } = await enqueueAndWait('push', job, settings.PUSH_TIMEOUT_SECONDS);
   pushAnswers.inc({ outcome });

@@ -1,12 +1,19 @@
-// hCaptcha's answer about a person.
+// hCaptcha's answer about a person (https://docs.hcaptcha.com/).
 import { settings } from '../../../config';
 
 const SITEVERIFY = 'https://api.hcaptcha.com/siteverify';
-const TIME_LIMIT = 4000;
+const TIMEOUT_MS = 4000;
 
+/** Whether HCAPTCHA_SECRET and HCAPTCHA_SITEKEY are set. */
 export const isHcaptchaOn = (): boolean => settings.HCAPTCHA_SECRET !== undefined && settings.HCAPTCHA_SITEKEY !== undefined;
 
-/** @returns whether hCaptcha took the response @throws where it cannot be reached in 4 s */
+/**
+ * Asks hCaptcha whether a person solved its task.
+ *
+ * @param response what the page's form brought
+ * @param ip the person's address
+ * @throws where hCaptcha does not answer with 200 within 4 s
+ */
 export async function verifyHcaptcha(response: string, ip: string): Promise<boolean> {
   const { request } = await import('node:https');
   const { HttpsProxyAgent } = await import('https-proxy-agent');
@@ -18,7 +25,7 @@ export async function verifyHcaptcha(response: string, ip: string): Promise<bool
       {
         method: 'POST',
         agent,
-        signal: AbortSignal.timeout(TIME_LIMIT),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
         headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(body) },
       },
       (answer) => {
