@@ -88,7 +88,7 @@ export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreation
   }
 
   /**
-   * Closes rows whose deadline has passed: never begun → deleted, as if nobody had asked; begun by a worker that died → it may have been
+   * Closes rows whose deadline has passed: never begun → deleted, as if it had not been asked for; begun by a worker that died → it may have been
    * sent, so it stays valid. @returns how many rows
    */
   static async closeOverdue(): Promise<number> {
@@ -102,8 +102,8 @@ export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreation
 const scopes: ModelScopeOptions<Attributes<ChangeCode>> = {
   /** Waits for a worker, and the request that asked for it still waits. */
   due: { where: { send_state: 'due', send_deadline: { [Op.gt]: NOW } } },
-  /** Made a moment ago at least: the process that made it has had the time to add its job itself. */
-  settled: { where: { created_at: { [Op.lt]: secondsAgo(2) } } },
+  /** Old enough for the process that made it to have added its job by now. */
+  stale: { where: { created_at: { [Op.lt]: secondsAgo(2) } } },
   /** Neither used nor void. */
   unredeemed: { where: { code: { [Op.ne]: null } } },
   /** A worker has taken it, so it may have reached the person. */

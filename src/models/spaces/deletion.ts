@@ -48,7 +48,7 @@ const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id
  * @returns whether there was one
  */
 export async function deleteSpaceWithAll(domain: string): Promise<boolean> {
-  // Whoever makes an account locks the same row for the foreign key.
+  // Making an account locks the same row, for its foreign key.
   const found = await select('SELECT 1 AS one FROM spaces WHERE domain = $1 FOR UPDATE', [domain]);
   if (found.length === 0) return false;
   for (const [{ tableName }, column] of RELATED)

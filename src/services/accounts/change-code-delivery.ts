@@ -7,7 +7,7 @@ import type { SendOutcome } from '../../queues/contracts';
 const JOB_KINDS = { email: 'email_change', phone: 'phone_change' } as const satisfies Record<Channel, string>;
 const CHANNELS = Object.keys(JOB_KINDS) as Channel[];
 
-/** A code that a worker may send, and nobody else: by which address or number, in which language. */
+/** A code that a worker may send, and no other process: by which address or number, in which language. */
 export type ClaimedCode = Pick<ChangeCode, 'id' | 'account_id' | 'recipient' | 'language'> & { code: string };
 
 /** Takes a due code for sending. @returns null where it is gone, redeemed, too late, or another worker's */
@@ -19,7 +19,7 @@ export async function claimChangeCode(channel: Channel, rowId: number): Promise<
 }
 
 /**
- * Records what came of a send. Sent, or nobody knows: the code counts, and older ones are void. Not sent: the row is deleted, as if it
+ * Records what came of a send. Sent, or unknown: the code counts, and older ones are void. Not sent: the row is deleted, as if it
  * had not been asked for.
  */
 export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode, outcome: SendOutcome): Promise<void> {
@@ -38,7 +38,7 @@ export interface DueCode {
 export async function findDueCodes(): Promise<DueCode[]> {
   const found: DueCode[] = [];
   for (const channel of CHANNELS) {
-    const codes = await CHANGE_CODES[channel].scope(['due', 'settled']).findAll({ attributes: ['id', 'send_deadline'], raw: true });
+    const codes = await CHANGE_CODES[channel].scope(['due', 'stale']).findAll({ attributes: ['id', 'send_deadline'], raw: true });
     for (const { id, send_deadline: deadline } of codes) if (deadline) found.push({ kind: JOB_KINDS[channel], id, deadline });
   }
   return found;

@@ -1,4 +1,4 @@
-// A value that another row has: the database says so, whoever came first.
+// A value that another row has: the database says so, also of writes at the same moment.
 import { violatedConstraint } from '../../infra/database';
 import { unprocessable } from '../../infra/errors';
 

@@ -1,0 +1,131 @@
+// What models of codes, tokens and messages decide by themselves: who may send, what counts, what is over.
+import { loadModels, type Models } from '../helpers/models';
+import { startSystem, type System } from '../helpers/system';
+
+let system: System;
+let models: Models['models'];
+let close: Models['close'];
+let id: number;
+
+beforeAll(async () => {
+  system = await startSystem({ webs: 0, workers: 0 });
+  ({ models, close } = await loadModels(system));
+});
+afterAll(async () => {
+  await close();
+  await system.stop();
+});
+beforeEach(async () => {
+  ({ id } = await system.account(`owner-${Math.random()}`));
+});
+
+/** Rows as a process would have left them; ages and deadlines in seconds from now. */
+async function insertCode(
+  channel: 'email' | 'phone',
+  state: string | null,
+  deadline: number,
+  code: string | null = '1234',
+): Promise<number> {
+  const [row] = await system.rows<{ id: number }>(
+    `INSERT INTO ${channel}_change_codes (account_id, code, ${channel}, send_state, send_deadline, created_at, updated_at)
+     VALUES ($1, $2, 'recipient', $3, now() + make_interval(secs => $4), now() - interval '1 hour', now() - interval '1 hour') RETURNING id`,
+    [id, code, state, deadline],
+  );
+  return row?.id ?? 0;
+}
+
+describe.each(['email', 'phone'] as const)('codes by %s', (channel) => {
+  const table = `${channel}_change_codes`;
+  const codes = (): typeof models.EmailChangeCode => (channel === 'email' ? models.EmailChangeCode : models.PhoneChangeCode);
+
+  test('of many workers one claims a code', async () => {
+    const row = await insertCode(channel, 'due', 60);
+    const claims = await Promise.all(Array.from({ length: 10 }, () => codes().claim(row)));
+    const [claimed] = claims.filter((claim) => claim !== null);
+    expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
+    expect(claimed).toMatchObject({ id: row, account_id: id, code: '1234', recipient: 'recipient', language: 'en' });
+  });
+
+  test.each([
+    ['too late', 'due', -1, '1234'],
+    ['void', 'due', 60, null],
+    ['claimed', 'sending', 60, '1234'],
+  ])('nobody claims one that is %s', async (_, state, deadline, code) => {
+    expect(await codes().claim(await insertCode(channel, state, deadline, code))).toBeNull();
+  });
+
+  test('a sent code makes those before it void, not those after it or of others', async () => {
+    const [before, sent, after] = [
+      await insertCode(channel, 'sent', 0),
+      await insertCode(channel, 'sending', 60),
+      await insertCode(channel, 'due', 60),
+    ];
+    await codes().recordSent({ id: sent, account_id: id });
+    expect(await system.rows(`SELECT id, code, send_state FROM ${table} WHERE account_id = $1 ORDER BY id`, [id])).toEqual([
+      { id: before, code: null, send_state: 'sent' },
+      { id: sent, code: '1234', send_state: 'sent' },
+      { id: after, code: '1234', send_state: 'due' },
+    ]);
+  });
+
+  test('of rows whose time is over, those never begun go and the others stay as they are', async () => {
+    await insertCode(channel, 'due', -61);
+    const begun = await insertCode(channel, 'sending', -61);
+    const recent = await insertCode(channel, 'due', -30);
+    expect(await codes().closeOverdue()).toBe(2);
+    expect(
+      await system.rows(
+        `SELECT id, code, send_state, updated_at < now() - interval '30 minutes' AS untouched FROM ${table} WHERE account_id = $1 ORDER BY id`,
+        [id],
+      ),
+    ).toEqual([
+      { id: begun, code: '1234', send_state: 'failed', untouched: true },
+      { id: recent, code: '1234', send_state: 'due', untouched: true },
+    ]);
+    expect(await codes().closeOverdue()).toBe(0);
+  });
+});
+
+test('a message is taken once, and not after its deadline', async () => {
+  const { Message } = models;
+  const insert = (seconds: number): Promise<{ id: number }[]> =>
+    system.rows(
+      "INSERT INTO messages (recipient, body, send_deadline) VALUES ('bob@x', 'hello', now() + make_interval(secs => $1)) RETURNING id",
+      [seconds],
+    );
+  const [inTime] = await insert(60);
+  const [late] = await insert(-61);
+  const taken = await Promise.all(Array.from({ length: 5 }, () => Message.take(inTime?.id ?? 0)));
+  expect(taken.filter((message) => message !== null)).toEqual([{ recipient: 'bob@x', body: 'hello' }]);
+  expect(await Message.take(late?.id ?? 0)).toBeNull();
+  expect(await Message.scope('overdue').destroy()).toBe(1);
+});
+
+test('a device’s tokens count where they were sent, or are being sent in time', async () => {
+  const { AccountCreationToken } = models;
+  const device = { pn_provider: 'fcm', pn_param: null, pn_prid: `device-${id}` };
+  const insert = (state: string | null, deadline: number, { used = false, ageMinutes = 0 } = {}): Promise<unknown> =>
+    system.rows(
+      `INSERT INTO account_creation_tokens (token, pn_provider, pn_prid, used, send_state, send_deadline, created_at)
+       VALUES (md5(random()::text), $1, $2, $3, $4, now() + make_interval(secs => $5), now() - make_interval(mins => $6))`,
+      [device.pn_provider, device.pn_prid, used, state, deadline, ageMinutes],
+    );
+  const count = (): Promise<{ recent: number; today: number }> => AccountCreationToken.countForDevice(device, 60, 0);
+  expect(await count()).toEqual({ recent: 0, today: 0 });
+  await insert('sending', -1);
+  await insert(null, 0);
+  expect(await count()).toEqual({ recent: 0, today: 0 });
+  await insert('sending', 60);
+  await insert('sent', 0, { used: true });
+  await insert('sent', 0, { ageMinutes: 90 });
+  expect(await count()).toEqual({ recent: 1, today: 3 });
+  expect(await AccountCreationToken.countForDevice({ ...device, pn_param: 'other' }, 60, 0)).toEqual({ recent: 0, today: 0 });
+  await system.rows("UPDATE account_creation_tokens SET send_deadline = now() - interval '61 seconds' WHERE send_state = 'sending'");
+  expect(await AccountCreationToken.scope('overdue').destroy()).toBe(2);
+});
+
+test('what a client calls itself is cut to what its column holds, in characters', async () => {
+  const { AccountCreationRequestToken } = models;
+  const { user_agent: cut } = await AccountCreationRequestToken.create({ token: `cut-${id}`, user_agent: '🙂'.repeat(300) });
+  expect(cut).toBe('🙂'.repeat(255));
+});
