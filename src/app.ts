@@ -1,6 +1,5 @@
 // The order of middlewares on one page, and the routes that are no rows: health, metrics, documentation, dashboard.
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
@@ -15,6 +14,7 @@ import { openApiDocument } from './http/openapi';
 import { writeError, writeReply } from './http/reply';
 import { apiRouter } from './http/router';
 import { log } from './infra/log';
+import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './infra/metrics';
 import { documentationPage, documentationScript } from './pages/documentation';
 import { STYLESHEET_PATH, stylesheet } from './pages/layout';
@@ -23,17 +23,6 @@ import { reportQueues } from './queues/report';
 import { statisticsAssets, statisticsPage } from './pages/statistics';
 import { validationPage } from './pages/validation';
 import { vcardTexts } from './pages/vcard-texts';
-
-/** The program's version, from package.json beside `src` or, once compiled, beside `dist`. */
-export const VERSION: string = [path.join(__dirname, '..'), path.join(__dirname, '..', '..')]
-  .map((directory) => {
-    try {
-      return (JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')) as { version: string }).version;
-    } catch {
-      return undefined;
-    }
-  })
-  .find((version) => version !== undefined) as string;
 
 const REQUEST_ID = /^[\w.-]{1,128}$/;
 
@@ -115,8 +104,12 @@ export function createApp(): Express {
   });
   app.get('/metrics', (_request, response) => writeMetrics(response));
 
-  const document = openApiDocument(endpoints, settings, VERSION);
-  app.get('/api/openapi.json', (_request, response) => writeReply(response, { status: 200, body: document }));
+  // Made of all rows' schemas, which costs a tenth of a start: for the first who reads it.
+  let document: object | undefined;
+  app.get('/api/openapi.json', (_request, response) => {
+    document ??= openApiDocument(endpoints, settings, VERSION);
+    writeReply(response, { status: 200, body: document });
+  });
   app.get('/api', pagesPolicy, (_request, response) => {
     response.type('html').send(documentationPage());
   });

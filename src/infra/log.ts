@@ -1,16 +1,22 @@
 // The log: JSON lines, or coloured text in a developer's terminal. error = someone must act, warn = degraded, info = a line a request or job.
 import { inspect } from 'node:util';
 import pino from 'pino';
-import pretty from 'pino-pretty';
 import { settings } from '../../config';
 import { context } from './context';
+import { VERSION } from './version';
 
-const forPeople = process.stdout.isTTY && settings.NODE_ENV !== 'production';
+/** Coloured text where a person looks on; its package is loaded there alone. */
+function openOutput(): pino.DestinationStream {
+  if (!process.stdout.isTTY || settings.NODE_ENV === 'production') return pino.destination({ sync: false });
+  const pretty = require('pino-pretty') as typeof import('pino-pretty');
+  return pretty({ ignore: 'pid,hostname,version', sync: true });
+}
 
+/** The process's log. `err` is an error with its stack; a request's id is added by itself. */
 export const log = pino(
   {
     level: settings.LOG_LEVEL,
-    base: { pid: process.pid },
+    base: { pid: process.pid, version: VERSION },
     mixin: () => {
       const current = context.getStore();
       return current ? { request_id: current.request_id } : {};
@@ -32,8 +38,8 @@ export const log = pino(
       remove: true,
     },
   },
-  forPeople ? pretty({ ignore: 'pid,hostname', sync: true }) : pino.destination({ sync: false }),
+  openOutput(),
 );
 
-/** What an error says, for a line that needs no stack. */
+/** What an error says, for a line of the log that needs no stack; of what is no Error, what Node would print. */
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : inspect(error));

@@ -10,47 +10,52 @@ import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
 import * as messages from './0004-messages';
 import * as statisticsReading from './0005-statistics-reading';
+import { MIGRATION_NAMES, type MigrationName } from './state';
 
-/** Forward only; a migration that has landed is never edited. */
-const MIGRATIONS: readonly { name: string; up: (database: Sequelize) => Promise<void> }[] = [
-  { name: '0001-initial', up: initial.up },
-  { name: '0002-nonce-clearings', up: nonceClearings.up },
-  { name: '0003-account-counts', up: accountCounts.up },
-  { name: '0004-messages', up: messages.up },
-  { name: '0005-statistics-reading', up: statisticsReading.up },
-];
+const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> = {
+  '0001-initial': initial.up,
+  '0002-nonce-clearings': nonceClearings.up,
+  '0003-account-counts': accountCounts.up,
+  '0004-messages': messages.up,
+  '0005-statistics-reading': statisticsReading.up,
+};
 
 /** Key of the transaction-level advisory lock under which migrations run. */
-const LOCK = 7_060_501;
-const BETWEEN_TRIES = 100;
+const ADVISORY_LOCK_KEY = 7_060_501;
+const LOCK_RETRY_MS = 100;
+const CONNECT_TIMEOUT_MS = 5000;
+/** Building an index over a large table takes its time. */
+const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 /**
  * Brings the schema up to date and makes the partitions of the coming months.
  *
  * The lock is held by a connection of its own in an open transaction, and is tried, not waited for: a waiter's snapshot
- * would block CREATE INDEX CONCURRENTLY, and a session lock does not survive a pooler (pitfalls B6.56).
+ * would block CREATE INDEX CONCURRENTLY, and behind a pooler a session's lock stays with whatever connection took it.
  *
- * @returns the names of the migrations that this call applied
+ * @param url of the database, with a user who may create tables
+ * @returns the names of the migrations that this call applied; empty where there were none to apply
+ * @throws what pg or Sequelize throw where the server does not answer or a statement fails; that migration is rolled back then
  */
 export async function migrate(url: string): Promise<string[]> {
-  const holder = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+  const holder = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   await holder.connect();
   try {
     for (;;) {
       await holder.query('BEGIN');
-      const { rows } = await holder.query<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [LOCK]);
+      const { rows } = await holder.query<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [ADVISORY_LOCK_KEY]);
       if (rows[0]?.got) break;
       await holder.query('COMMIT');
-      await sleep(BETWEEN_TRIES);
+      await sleep(LOCK_RETRY_MS);
     }
-    const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: 3_600_000 });
+    const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
     try {
       const umzug = new Umzug({
-        migrations: MIGRATIONS.map(({ name, up }) => ({
+        migrations: MIGRATION_NAMES.map((name) => ({
           name,
           up: () =>
             database.transaction(async () => {
-              await up(database);
+              await MIGRATIONS[name](database);
               await database.query('INSERT INTO migrations (name) VALUES ($1)', { bind: [name] });
             }),
         })),
@@ -79,12 +84,4 @@ function storage(database: Sequelize): UmzugStorage {
     logMigration: () => Promise.resolve(),
     unlogMigration: () => Promise.resolve(),
   };
-}
-
-/** Whether the schema is the one this program was built for. */
-export async function isMigrated(database: Sequelize): Promise<boolean> {
-  const [found] = (await database.query("SELECT to_regclass('migrations') IS NOT NULL AS there")) as [{ there: boolean }[], unknown];
-  if (!found[0]?.there) return false;
-  const [applied] = (await database.query('SELECT name FROM migrations')) as [{ name: string }[], unknown];
-  return MIGRATIONS.every(({ name }) => applied.some((row) => row.name === name));
 }

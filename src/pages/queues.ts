@@ -1,12 +1,10 @@
-// /queues: bull-board, for super admins. It has no login and no CSRF token (pitfalls B8.68): sign-in.ts makes up for that.
-import { createBullBoard } from '@bull-board/api';
-import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
-import { ExpressAdapter } from '@bull-board/express';
+// /queues: bull-board, for super admins. It has no login of its own and its forms carry no CSRF token: sign-in.ts makes up for both.
 import { Router, type Express, type NextFunction, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { withHttp2Support } from '../http/http2';
 import { languageOf } from '../http/client';
 import { writeError } from '../http/reply';
+import { loadedOnce } from '../infra/lazy';
 import { QUEUE_NAMES } from '../queues/contracts';
 import { queueOf } from '../queues/producer';
 import { protect } from './sign-in';
@@ -23,8 +21,13 @@ function redact(data: unknown): unknown {
   };
 }
 
-/** The dashboard's router, to be mounted at /queues. */
-export function dashboard(): Router {
+/** bull-board over all queues: an app of its own, made and loaded for the first super admin who looks at it. */
+const loadBoard = loadedOnce(async () => {
+  const [{ createBullBoard }, { BullMQAdapter }, { ExpressAdapter }] = await Promise.all([
+    import('@bull-board/api'),
+    import('@bull-board/api/bullMQAdapter'),
+    import('@bull-board/express'),
+  ]);
   const server = new ExpressAdapter();
   server.setBasePath(BASE);
   const adapters = QUEUE_NAMES.map((name) => {
@@ -37,6 +40,11 @@ export function dashboard(): Router {
     serverAdapter: server,
     options: { uiConfig: { boardTitle: `${settings.APP_NAME} queues`, hideRedisDetails: true } },
   });
+  return withHttp2Support(server.getRouter() as Express);
+});
+
+/** The dashboard's router, to be mounted at /queues. */
+export function dashboard(): Router {
   const router = Router();
   router.use(
     protect({
@@ -46,9 +54,12 @@ export function dashboard(): Router {
       lead: 'page.queues.lead',
       wrong: 'page.queues.wrong',
     }),
-    withHttp2Support(server.getRouter() as Express),
+    async (request, response, next) => {
+      const board = await loadBoard();
+      board(request, response, next);
+    },
   );
-  // bull-board's own failures, Redis away among them.
+  // bull-board's own failures, such as a Redis that does not answer.
   router.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
     writeError(response, error, languageOf(request)),
   );

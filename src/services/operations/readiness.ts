@@ -1,7 +1,8 @@
 // Whether the servers behind us answer: for /health/ready, /metrics, and nothing else.
 import type { Redis } from 'ioredis';
-import { database, select } from '../../infra/sequelize';
-import { isMigrated } from '../../migrations';
+import { withTimeout } from '../../infra/timeout';
+import { VERSION } from '../../infra/version';
+import { isMigrated } from '../../migrations/state';
 import { producerConnection } from '../../queues/producer';
 
 export interface Check {
@@ -10,42 +11,33 @@ export interface Check {
 }
 export interface Readiness {
   status: 'ok' | 'failed';
+  version: string;
   postgresql: Check;
   redis: Check;
   warnings: string[];
 }
 
-const LIMIT = 2000;
-let migrated = false;
+const CHECK_TIMEOUT_MS = 2000;
 
-async function bounded(check: () => Promise<unknown>): Promise<Check> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${LIMIT} ms`)), LIMIT);
-  });
+async function check(server: string, ask: () => Promise<unknown>): Promise<Check> {
   try {
-    await Promise.race([check(), late]);
+    await withTimeout(ask(), CHECK_TIMEOUT_MS, server);
     return { status: 'ok' };
   } catch (error) {
-    // Codes only: a message may carry an address with a password.
-    const { code } = error as { code?: string; parent?: { code?: string } };
-    const parent = (error as { parent?: { code?: string } }).parent?.code;
+    // Codes where there is one: a message may carry an address with a password.
+    const { code, parent } = error as { code?: string; parent?: { code?: string } };
     return {
       status: 'failed',
-      reason: code ?? parent ?? (error instanceof Error ? error.message.replace(/\/\/[^@\s]*@/g, '//') : 'unknown'),
+      reason: code ?? parent?.code ?? (error instanceof Error ? error.message.replace(/\/\/[^@\s]*@/g, '//') : 'unknown'),
     };
-  } finally {
-    clearTimeout(timer);
   }
 }
 
 async function checkSchema(): Promise<void> {
-  await select('SELECT 1 AS one');
-  migrated ||= await isMigrated(database);
-  if (!migrated) throw new Error('the schema is not up to date: run bin/flexiapi db:migrate');
+  if (!(await isMigrated())) throw new Error('the schema is not up to date: run bin/flexiapi db:migrate');
 }
 
-/** A Redis that evicts loses jobs (pitfalls B2.18). */
+/** BullMQ needs a Redis that evicts nothing: evicted keys are lost jobs. */
 async function evictionWarning(): Promise<string[]> {
   try {
     const [, policy] = (await (producerConnection() as Redis).config('GET', 'maxmemory-policy')) as [string, string];
@@ -57,8 +49,16 @@ async function evictionWarning(): Promise<string[]> {
   }
 }
 
+/**
+ * Asks PostgreSQL and Redis at once, two seconds at most. Never throws: a server that does not answer is a failed check with its reason,
+ * an error code where there is one.
+ */
 export async function checkReadiness(): Promise<Readiness> {
-  const [postgresql, redis] = await Promise.all([bounded(checkSchema), bounded(() => producerConnection().ping())]);
+  const [postgresql, redis] = await Promise.all([
+    check('PostgreSQL', checkSchema),
+    // The connection itself may be what cannot be had.
+    check('Redis', async () => producerConnection().ping()),
+  ]);
   const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
-  return { status, postgresql, redis, warnings: redis.status === 'ok' ? await evictionWarning() : [] };
+  return { status, version: VERSION, postgresql, redis, warnings: redis.status === 'ok' ? await evictionWarning() : [] };
 }
