@@ -1,0 +1,100 @@
+// What a start of `web` costs: the CPU time of the process until it listens, and the same of another built checkout, in turn. Alone:
+// node dist/bench/start.js [--against <checkout>].
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { settings } from '../config';
+import { freePort } from '../src/start/ports';
+
+const RUNS = 15;
+const START_TIMEOUT_MS = 30_000;
+/** Between two runs: an earlier process is gone from the processor by then. */
+const PAUSE_MS = 100;
+/** What /proc counts in: USER_HZ is 100 on all machines that Node runs on. */
+const MILLISECONDS_PER_TICK = 10;
+
+interface Start {
+  cpuMs: number;
+  wallMs: number;
+}
+
+/** User and system time of a process and all its threads in milliseconds, from Linux's /proc. */
+function cpuTimeOf(pid: number): number {
+  // The second field, the name in parentheses, may hold spaces: fields are counted behind it.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_PER_TICK;
+}
+
+/** Starts `web` of a checkout, reads its CPU time when it says that it listens, and ends it. */
+async function startOnce(checkout: string): Promise<Start> {
+  const started = performance.now();
+  const child = spawn(process.execPath, [path.join(checkout, 'dist', 'src', 'web.js')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      NODE_ENV: 'production',
+      DATABASE_URL: settings.DATABASE_URL ?? 'postgres://127.0.0.1:1/none',
+      REDIS_URL: settings.REDIS_URL ?? 'redis://127.0.0.1:1',
+      QUEUE_PREFIX: `bench_${randomBytes(4).toString('hex')}`,
+      APP_KEY: '0'.repeat(32),
+      HOST: '127.0.0.1',
+      PORT: String(await freePort()),
+    },
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const listens = new Promise<Start>((resolve, reject) => {
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('web listens')) resolve({ cpuMs: cpuTimeOf(child.pid ?? 0), wallMs: performance.now() - started });
+    });
+    void ended.then(() => reject(new Error(`web of ${checkout} ended before it listened: ${output}`)));
+    setTimeout(() => reject(new Error(`web of ${checkout} does not listen: ${output}`)), START_TIMEOUT_MS).unref();
+  });
+  try {
+    return await listens;
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+    await sleep(PAUSE_MS);
+  }
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+
+function describe(name: string, starts: readonly Start[]): string {
+  const cpu = starts.map(({ cpuMs }) => cpuMs);
+  const range = `${Math.min(...cpu)} to ${Math.max(...cpu)}`;
+  return `start of web, ${name}: ${median(cpu)} ms of CPU until it listens (${range}), ${Math.round(median(starts.map(({ wallMs }) => wallMs)))} ms by the clock; median of ${starts.length}`;
+}
+
+/**
+ * Measures starts of this checkout's `web`, in turn with those of another one where it is named.
+ *
+ * @param against folder of another built checkout
+ * @returns lines to print; the ratio new ÷ old is the last
+ */
+export async function benchStart(against?: string): Promise<string[]> {
+  if (!existsSync('/proc/self/stat')) return ['start of web: not measured, there is no /proc on this machine'];
+  const here = path.join(__dirname, '..', '..');
+  const ours: Start[] = [];
+  const theirs: Start[] = [];
+  // One of each first, so that files are in the page cache.
+  await startOnce(here);
+  if (against !== undefined) await startOnce(against);
+  for (let run = 0; run < RUNS; run += 1) {
+    ours.push(await startOnce(here));
+    if (against !== undefined) theirs.push(await startOnce(against));
+  }
+  if (against === undefined) return [describe('this checkout', ours)];
+  const ratio = median(ours.map(({ cpuMs }) => cpuMs)) / median(theirs.map(({ cpuMs }) => cpuMs));
+  return [describe('this checkout', ours), describe(against, theirs), `start of web, CPU time new ÷ old: ${ratio.toFixed(2)}`];
+}
+
+if (require.main === module) {
+  const { values } = parseArgs({ options: { against: { type: 'string' } } });
+  void benchStart(values.against).then((lines) => process.stdout.write(`${lines.join('\n')}\n`));
+}
