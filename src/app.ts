@@ -1,4 +1,4 @@
-// The order of middlewares on one page, and the routes that are no rows: health, metrics, documentation, dashboard.
+// The order of middlewares on one page, and the routes that are not endpoints of the API: health, metrics, documentation, pages.
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
@@ -51,7 +51,7 @@ function identifyRequest(request: Request, response: Response, next: NextFunctio
 
 const UNLOGGED = /^\/(health|metrics|assets|queues\/(static|api))/;
 
-/** One line a request: the row's pattern instead of the path, and no header: tokens and keys stand in them. */
+/** One line a request. It has the endpoint's pattern instead of the path, and no header, since tokens and keys stand in both. */
 function logRequest(request: Request, response: Response, next: NextFunction): void {
   const started = performance.now();
   response.once('close', () => {
@@ -72,7 +72,7 @@ async function writeMetrics(response: Response): Promise<void> {
   const [readiness, reports] = await Promise.all([checkReadiness(), reportQueues().catch(() => [])]);
   serverUp.set({ server: 'postgresql' }, readiness.postgresql.status === 'ok' ? 1 : 0);
   serverUp.set({ server: 'redis' }, readiness.redis.status === 'ok' ? 1 : 0);
-  // Figures of a Redis that does not answer would be lies: none are shown then.
+  // Without an answer from Redis there are no figures, and those of the last answer would be wrong by now.
   for (const gauge of [queueJobs, queueOldest, queueWorkers]) gauge.reset();
   for (const { queue, workers, oldest_waiting_seconds: oldest, ...states } of reports) {
     for (const [state, count] of Object.entries(states)) queueJobs.set({ queue, state }, count);
@@ -83,6 +83,10 @@ async function writeMetrics(response: Response): Promise<void> {
   response.end(await registry.metrics());
 }
 
+/**
+ * The whole API and its pages as an Express app, which does not listen yet, and connects to no server before a request
+ * asks for it.
+ */
 export function createApp(): Express {
   const app = express();
   app.disable('x-powered-by');
@@ -104,7 +108,7 @@ export function createApp(): Express {
   });
   app.get('/metrics', (_request, response) => writeMetrics(response));
 
-  // Made of all rows' schemas, which costs a tenth of a start: for the first who reads it.
+  // Made of every endpoint's schemas, which would cost each start a tenth of its time: so for the first who reads it.
   let document: object | undefined;
   app.get('/api/openapi.json', (_request, response) => {
     document ??= openApiDocument(endpoints, settings, VERSION);

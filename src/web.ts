@@ -13,11 +13,13 @@ import { dieOnUncaught, onShutdown } from './infra/shutdown';
 
 dieOnUncaught();
 
+/** Ends a start that cannot go on; the reason says what to set. */
 function die(reason: string): never {
   process.stderr.write(`${reason}\n`);
   process.exit(1);
 }
 
+/** The listener with the app behind it, over TLS where a certificate is set. */
 function open(): Listener {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, SHUTDOWN_GRACE_SECONDS: grace } = settings;
   const tls = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined;

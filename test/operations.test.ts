@@ -103,6 +103,7 @@ describe('command line', () => {
     ])
       expect([wrong, (await flexiapi(wrong)).code]).toEqual([wrong, 2]);
     expect((await flexiapi(['--help'])).code).toBe(0);
+    expect(await flexiapi(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
   test('failed jobs are seen and put back; a send whose time is over is not sent', async () => {

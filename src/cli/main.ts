@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { settings } from '../../config';
 import { ApiError } from '../infra/errors';
 import { log } from '../infra/log';
+import { VERSION } from '../infra/version';
 import { render } from '../i18n';
 
 export class Refusal extends Error {}
@@ -18,6 +19,7 @@ log.level = 'silent';
 const program = new Command('flexiapi');
 program
   .description('Operates an account server: run it where the server’s .env is, or with the same environment.')
+  .version(VERSION)
   .option('--json', 'print one JSON value and nothing else')
   .showHelpAfterError('(--help shows how)')
   .exitOverride();

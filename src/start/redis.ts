@@ -9,11 +9,15 @@ import { freePort } from './ports';
 import { StartError, type EmbeddedServer } from './postgres';
 
 const SERVERS = ['redis-server', 'valkey-server'];
-const START_LIMIT = 15_000;
+const START_TIMEOUT_MS = 15_000;
+const STOP_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 1000;
+const DISCONNECT_TIMEOUT_MS = 100;
+const POLL_INTERVAL_MS = 50;
 
-const isThere = (command: string): boolean => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+const isInstalled = (command: string): boolean => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
-/** Each way to install it: the manager that must be there, and what is run. */
+/** Package managers that can install it, and the commands for each. */
 const MANAGERS: { manager: string; commands: string[][] }[] = [
   {
     manager: 'apt-get',
@@ -33,7 +37,7 @@ const THREE_WAYS =
 function install(say: (line: string) => void): void {
   const root = process.getuid?.() === 0;
   const sudo = !root && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0;
-  const found = MANAGERS.find(({ manager }) => (manager === 'brew' || root || sudo) && isThere(manager));
+  const found = MANAGERS.find(({ manager }) => (manager === 'brew' || root || sudo) && isInstalled(manager));
   if (!found) return;
   say(`There is no redis-server on this machine: installing one with ${found.manager} …`);
   // A package's own service must not start: it would take port 6379.
@@ -45,10 +49,10 @@ function install(say: (line: string) => void): void {
 }
 
 function findServer(say: (line: string) => void): string {
-  let server = SERVERS.find(isThere);
+  let server = SERVERS.find(isInstalled);
   if (server === undefined) {
     install(say);
-    server = SERVERS.find(isThere);
+    server = SERVERS.find(isInstalled);
   }
   if (server === undefined) throw new StartError(THREE_WAYS);
   return server;
@@ -61,8 +65,8 @@ async function answers(port: number, password: string): Promise<boolean> {
     password,
     lazyConnect: true,
     retryStrategy: () => null,
-    connectTimeout: 1000,
-    disconnectTimeout: 100,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
   });
   client.on('error', () => undefined);
   try {
@@ -78,7 +82,8 @@ async function answers(port: number, password: string): Promise<boolean> {
 /**
  * Starts Redis on `directory`, or takes over the one that a killed start left behind.
  *
- * @param say tells a person that something is being installed
+ * @param directory holds `redis/` (the data), its password, port and log
+ * @param say prints a line; called where a package is installed
  * @param durable false: nothing is kept on disk, for tests
  * @throws {StartError} with the three ways out where there is none
  */
@@ -115,10 +120,10 @@ export async function startRedis(directory: string, say: (line: string) => void,
     ].join('\n') + '\n',
   );
   child.unref();
-  const end = Date.now() + START_LIMIT;
+  const end = Date.now() + START_TIMEOUT_MS;
   while (!(await answers(port, password))) {
     if (exited || Date.now() > end) throw new StartError(`Redis does not start: see ${logFile}, or set REDIS_URL.`);
-    await sleep(50);
+    await sleep(POLL_INTERVAL_MS);
   }
   writeFileSync(portFile, String(port));
   return { url: urlOf(port), stop: () => stopServer(port, password) };
@@ -131,11 +136,11 @@ function readPassword(directory: string): string {
 }
 
 async function stopServer(port: number, password: string): Promise<void> {
-  const client = new Redis({ host: '127.0.0.1', port, password, retryStrategy: () => null, disconnectTimeout: 100 });
+  const client = new Redis({ host: '127.0.0.1', port, password, retryStrategy: () => null, disconnectTimeout: DISCONNECT_TIMEOUT_MS });
   client.on('error', () => undefined);
   // SHUTDOWN answers by ending the connection; it writes what is to be kept first.
   await client.call('SHUTDOWN').catch(() => undefined);
   client.disconnect();
-  const end = Date.now() + 10_000;
-  while ((await answers(port, password)) && Date.now() < end) await sleep(30);
+  const end = Date.now() + STOP_TIMEOUT_MS;
+  while ((await answers(port, password)) && Date.now() < end) await sleep(POLL_INTERVAL_MS);
 }
