@@ -1,6 +1,17 @@
 // The image and compose.yaml without Docker: the Dockerfile's steps are done in folders, and what comes of them is started.
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -145,13 +156,19 @@ describe('its steps, done in folders', () => {
   }, 300_000);
 });
 
-test('npm’s prepare without a compiler says so in one line and changes nothing', () => {
+test('npm’s prepare without the dev dependencies says so in one line and changes nothing', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'flexiapi-prepare-'));
-  cpSync(path.join(root, 'prepare.js'), path.join(directory, 'prepare.js'));
-  expect(execFileSync(process.execPath, ['prepare.js'], { cwd: directory, encoding: 'utf8' })).toMatch(
-    /^typescript is not installed and dist\/ is missing: .*\n$/,
-  );
-  expect(readdirSync(directory)).toEqual(['prepare.js']);
+  for (const file of ['prepare.js', 'package.json']) cpSync(path.join(root, file), path.join(directory, file));
+  const prepare = (): string => execFileSync(process.execPath, ['prepare.js'], { cwd: directory, encoding: 'utf8' });
+  expect(prepare()).toMatch(/^The dev dependencies are not installed: dist\/ is missing: .*\n$/);
+  expect(readdirSync(directory).sort()).toEqual(['package.json', 'prepare.js']);
+  // npm installs the compiler alone where another package names it as an optional peer.
+  mkdirSync(path.join(directory, 'node_modules'));
+  symlinkSync(path.join(root, 'node_modules', 'typescript'), path.join(directory, 'node_modules', 'typescript'));
+  mkdirSync(path.join(directory, 'dist', 'src'), { recursive: true });
+  writeFileSync(path.join(directory, 'dist', 'src', 'web.js'), '');
+  expect(prepare()).toBe('The dev dependencies are not installed: dist/ stays as it was built.\n');
+  expect(readdirSync(path.join(directory, 'dist', 'src'))).toEqual(['web.js']);
   rmSync(directory, { recursive: true });
 });
 
