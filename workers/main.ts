@@ -86,8 +86,6 @@ async function upsertJobSchedulersWhenRedisIsReady(): Promise<void> {
 }
 
 void upsertJobSchedulersWhenRedisIsReady();
-log.info({ queues: served }, 'worker runs');
-process.send?.('ready');
 
 onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['workers', () => Promise.all(workers.map((worker) => worker.close()))],
@@ -96,3 +94,7 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['redis', () => closeRedis(connection)],
   ['database', () => Promise.all([closeDatabase(), closePatientDatabase()])],
 ]);
+
+// Said last: whoever reads it may send a signal at once.
+log.info({ queues: served }, 'worker runs');
+process.send?.('ready');
