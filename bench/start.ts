@@ -1,12 +1,11 @@
 // What a start of `web` costs: the CPU time of the process until it listens, and the same of another built checkout, in turn. Alone:
-// node dist/bench/start.js [--against <checkout>].
+// node dist/bench/start.js [--against <checkout>]. Needs neither PostgreSQL nor Redis.
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { settings } from '../config';
 import { freePort } from '../src/start/ports';
 
 const RUNS = 15;
@@ -28,17 +27,34 @@ function cpuTimeOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_PER_TICK;
 }
 
+/** Takes connections and never answers, in place of PostgreSQL and Redis: `web` listens without waiting for either, and nothing is left behind. */
+async function openSilentServer(): Promise<{ port: number; close: () => void }> {
+  const port = await freePort();
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return {
+    port,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
 /** Starts `web` of a checkout, reads its CPU time when it says that it listens, and ends it. */
-async function startOnce(checkout: string): Promise<Start> {
+async function startOnce(checkout: string, silentPort: number): Promise<Start> {
   const started = performance.now();
   const child = spawn(process.execPath, [path.join(checkout, 'dist', 'src', 'web.js')], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'] ?? '',
       NODE_ENV: 'production',
-      DATABASE_URL: settings.DATABASE_URL ?? 'postgres://127.0.0.1:1/none',
-      REDIS_URL: settings.REDIS_URL ?? 'redis://127.0.0.1:1',
-      QUEUE_PREFIX: `bench_${randomBytes(4).toString('hex')}`,
+      DATABASE_URL: `postgres://127.0.0.1:${silentPort}/none`,
+      REDIS_URL: `redis://127.0.0.1:${silentPort}`,
       APP_KEY: '0'.repeat(32),
       HOST: '127.0.0.1',
       PORT: String(await freePort()),
@@ -82,12 +98,17 @@ export async function benchStart(against?: string): Promise<string[]> {
   const here = path.join(__dirname, '..', '..');
   const ours: Start[] = [];
   const theirs: Start[] = [];
-  // One of each first, so that files are in the page cache.
-  await startOnce(here);
-  if (against !== undefined) await startOnce(against);
-  for (let run = 0; run < RUNS; run += 1) {
-    ours.push(await startOnce(here));
-    if (against !== undefined) theirs.push(await startOnce(against));
+  const silent = await openSilentServer();
+  try {
+    // One of each first, so that files are in the page cache.
+    await startOnce(here, silent.port);
+    if (against !== undefined) await startOnce(against, silent.port);
+    for (let run = 0; run < RUNS; run += 1) {
+      ours.push(await startOnce(here, silent.port));
+      if (against !== undefined) theirs.push(await startOnce(against, silent.port));
+    }
+  } finally {
+    silent.close();
   }
   if (against === undefined) return [describe('this checkout', ours)];
   const ratio = median(ours.map(({ cpuMs }) => cpuMs)) / median(theirs.map(({ cpuMs }) => cpuMs));
