@@ -2,7 +2,7 @@
 // counted them, since reading looks at nothing else; and removed.
 import { DateTime } from 'luxon';
 import { execute } from '../src/infra/sequelize';
-import { BINS } from '../src/services/statistics/histogram';
+import { BIN_COUNT } from '../src/models/statistics/bins';
 import { periodsOf, readMessages } from '../src/services/statistics/reading';
 
 const HOURS = 365 * 24;
@@ -16,7 +16,7 @@ async function write(domain: Domain): Promise<void> {
   await execute(
     `INSERT INTO statistics_message_rollups (domain, direction, hour, messages, encrypted, devices, delivered, delays)
      SELECT $1, 'from', timestamptz '2001-01-01 00:00Z' + h * interval '1 hour', n, n / 2, n, n,
-            ARRAY(SELECT CASE WHEN bin <= least(40, n) THEN greatest(1, n / 40) ELSE 0 END FROM generate_series(1, ${BINS}) AS bin)
+            ARRAY(SELECT CASE WHEN bin <= least(40, n) THEN greatest(1, n / 40) ELSE 0 END FROM generate_series(1, ${BIN_COUNT}) AS bin)
        FROM generate_series(0, ${HOURS - 1}) AS h,
             -- Names h: else one throw of the dice would stand for all hours.
             LATERAL (SELECT (CASE WHEN $2::float8 >= 2 THEN $2 WHEN random() + 0 * h < 0.68 THEN ceil($2) ELSE 0 END)::integer AS n) AS counted

@@ -2,22 +2,24 @@
 import { randomUUID } from 'node:crypto';
 import { execute } from '../src/infra/sequelize';
 import { Batcher } from '../src/services/statistics/batcher';
-import { messages, type MessageEvent } from '../src/services/statistics/events';
+import type { MessageReport } from '../src/models/statistics/message';
+import { messageReports } from '../src/services/statistics/reports';
 
 const DOMAIN = 'bench.invalid';
 const ROUNDS = 5;
 const EVENTS = 1000;
 
-const event = (): MessageEvent => ({
+const event = (): MessageReport => ({
   id: randomUUID(),
-  from: { username: 'bench', domain: DOMAIN },
+  from_username: 'bench',
+  from_domain: DOMAIN,
   sent_at: new Date('2001-01-01T00:00:00Z'),
   encrypted: false,
   conference_id: null,
 });
 
 /** Events a second with `width` requests under way at once. */
-async function rate(batcher: Batcher<MessageEvent, boolean>, width: number): Promise<number> {
+async function rate(batcher: Batcher<MessageReport, boolean>, width: number): Promise<number> {
   let left = EVENTS;
   const started = performance.now();
   const client = async (): Promise<void> => {
@@ -30,14 +32,14 @@ async function rate(batcher: Batcher<MessageEvent, boolean>, width: number): Pro
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
 async function measure(): Promise<string[]> {
-  const alone = new Batcher(messages.run, 1);
+  const alone = new Batcher(messageReports.run, 1);
   const measured = new Map<string, number[]>();
   const note = (name: string, value: number): void => void measured.set(name, [...(measured.get(name) ?? []), value]);
-  await rate(messages, 10);
+  await rate(messageReports, 10);
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const width of [1, 10, 100, 500]) {
       const one = await rate(alone, width);
-      note(`${width} at once: shared statements / one statement an event`, (await rate(messages, width)) / one);
+      note(`${width} at once: shared statements / one statement an event`, (await rate(messageReports, width)) / one);
     }
   }
   return [...measured].map(([name, ratios]) => `${name}: ${median(ratios).toFixed(1)}`);

@@ -8,7 +8,7 @@ import { closeQueues, openQueues } from './queues/producer';
 import { createListener, type Listener } from './http/server';
 import { flushUses } from './services/credentials/api-keys';
 import { closeRegistrar } from './services/devices/devices';
-import { statisticsIdle } from './services/statistics/events';
+import { statisticsIdle } from './services/statistics/reports';
 import { dieOnUncaught, onShutdown } from './infra/shutdown';
 
 dieOnUncaught();

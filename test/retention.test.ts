@@ -1,9 +1,6 @@
 // Raw statistics by month: dropped after STATISTICS_RETENTION_MONTHS, what they were counted to kept.
 import { Queue } from 'bullmq';
-import { openDatabase } from '../src/infra/sequelize';
-import { dropPartitions, ensurePartitions } from '../src/services/statistics/partitions';
-import { aggregate } from '../src/services/statistics/rollups';
-import { noMarks } from './helpers/statistics';
+import { loadStatisticsJobs, noMarks, type StatisticsJobs } from './helpers/statistics';
 import { eventually, SPACE, startSystem, type Account, type System } from './helpers/system';
 
 type Row = Record<string, unknown>;
@@ -11,12 +8,17 @@ type Row = Record<string, unknown>;
 describe('retention', () => {
   let system: System;
   let reporter: Account;
+  let jobs: StatisticsJobs;
   const NOW = new Date('2027-06-10T00:00:00Z');
   beforeAll(async () => {
     system = await startSystem({ webs: 1, workers: 0 });
     reporter = await system.account('flexisip', { admin: true });
+    jobs = await loadStatisticsJobs(system);
   });
-  afterAll(() => system.stop());
+  afterAll(async () => {
+    await jobs.close();
+    await system.stop();
+  });
 
   const report = async (id: string, sentAt: string): Promise<void> => {
     const send = (method: string, route: string, body: object): Promise<unknown> =>
@@ -29,9 +31,7 @@ describe('retention', () => {
     (await system.rows(`SELECT id FROM statistics_${table} ORDER BY id`)).map(({ id }) => id);
 
   test('the maintenance queue does it where STATISTICS_RETENTION_MONTHS says so', async () => {
-    const database = openDatabase({ url: system.environment['DATABASE_URL'] ?? '', poolSize: 1 });
-    await ensurePartitions(database, new Date('2020-06-10'));
-    await database.close();
+    await jobs.ensurePartitions(new Date('2020-06-10'));
     await report('ancient', '2020-06-01T10:00:00Z');
     const run = async (): Promise<void> => {
       const queue = new Queue('maintenance', {
@@ -58,8 +58,7 @@ describe('retention', () => {
   });
 
   test('old months are dropped with their keys, once they are counted; what was counted stays, whatever comes late', async () => {
-    const database = openDatabase({ url: system.environment['DATABASE_URL'] ?? '', poolSize: 2 });
-    for (const month of ['2027-03-10', '2027-06-10']) await ensurePartitions(database, new Date(month));
+    for (const month of ['2027-03-10', '2027-06-10']) await jobs.ensurePartitions(new Date(month));
     await report('old', '2027-02-10T10:00:00Z');
     await report('last-kept', '2027-03-01T00:00:00Z');
     await report('now', '2027-06-01T10:00:00Z');
@@ -71,12 +70,12 @@ describe('retention', () => {
     // Somebody who reads for long is waited for at most a moment; nothing is half dropped.
     const reader = await system.db.connect();
     await reader.query('BEGIN; SELECT 1 FROM statistics_messages LIMIT 1');
-    expect(await dropPartitions(database, 3, NOW)).toEqual([]);
+    expect(await jobs.dropPartitions(3, NOW)).toEqual([]);
     await reader.query('COMMIT');
     reader.release();
     expect(await idsOf('messages')).toEqual(['last-kept', 'now', 'old']);
 
-    const dropped = await Promise.all([1, 2].map(() => dropPartitions(database, 3, NOW)));
+    const dropped = await Promise.all([1, 2].map(() => jobs.dropPartitions(3, NOW)));
     // Each once, though two were at it; older months went, too; no later one.
     expect(new Set(dropped.flat()).size).toBe(dropped.flat().length);
     expect(dropped.flat().some((name) => name.endsWith('2027_03'))).toBe(false);
@@ -99,12 +98,11 @@ describe('retention', () => {
 
     // Late for a month that is gone: accepted, forgotten again, and no figure of that month changes.
     await report('late', '2027-02-10T10:30:00Z');
-    await aggregate(database);
+    await jobs.aggregate();
     expect(await totals()).toEqual(figures);
-    await dropPartitions(database, 3, NOW);
+    await jobs.dropPartitions(3, NOW);
     expect(await idsOf('messages')).toEqual(['last-kept', 'now']);
     expect(await idsOf('message_keys')).toEqual(['last-kept', 'now']);
     expect(await totals()).toEqual(figures);
-    await database.close();
   });
 });

@@ -1,7 +1,8 @@
 // Reading statistics: periods out of hourly rollups, as JSON and CSV.
 import fc from 'fast-check';
 import { DateTime } from 'luxon';
-import { BIN_STARTS, percentile } from '../src/services/statistics/histogram';
+import { BIN_STARTS } from '../src/models/statistics/bins';
+import { percentile } from '../src/services/statistics/histogram';
 import { periodsOf } from '../src/services/statistics/reading';
 import { noMarks } from './helpers/statistics';
 import { SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';

@@ -1,7 +1,8 @@
 // Job 2: Flexisip reports statistics.
 import { randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
-import { BIN_STARTS } from '../src/services/statistics/histogram';
+import { BIN_STARTS } from '../src/models/statistics/bins';
+import { loadStatisticsJobs } from './helpers/statistics';
 import { SPACE, eventually, startSystem, type Account, type Answer, type System } from './helpers/system';
 
 let system: System;
@@ -265,14 +266,12 @@ test('an admin of any Space reports, a user does not', async () => {
 });
 
 test('events that wait for their month move into it when it is made', async () => {
-  const { ensurePartitions } = await import('../src/services/statistics/partitions.js');
-  const { openDatabase } = await import('../src/infra/sequelize.js');
+  const { ensurePartitions, close } = await loadStatisticsJobs(system);
   const sent = message({ sent_at: '2099-06-15T00:00:00Z' });
   await send('POST', '/messages', sent);
   await send('PATCH', `/messages/${sent['id'] as string}/to/a@b/devices/d`, { last_status: 200, received_at: '2099-06-15' });
-  const database = openDatabase({ url: system.environment['DATABASE_URL'] ?? '', poolSize: 3 });
-  const made = await Promise.all([1, 2].map(() => ensurePartitions(database, new Date('2099-06-01'))));
-  await database.close();
+  const made = await Promise.all([1, 2].map(() => ensurePartitions(new Date('2099-06-01'))));
+  await close();
   expect(made.flat().filter((name) => name === 'statistics_messages_2099_06')).toHaveLength(1);
   expect(await system.rows('SELECT tableoid::regclass::text AS place FROM statistics_messages WHERE id = $1', [sent['id']])).toEqual([
     { place: 'statistics_messages_2099_06' },

@@ -11,7 +11,6 @@ import { dieOnUncaught, onShutdown } from '../src/infra/shutdown';
 import { handlers } from './index';
 import type { Job } from './job';
 import { closeProviders } from './providers';
-import { closePatientDatabase } from './patient-database';
 
 dieOnUncaught();
 
@@ -92,7 +91,7 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['providers', closeProviders],
   ['queues', closeQueues],
   ['redis', () => closeRedis(connection)],
-  ['database', () => Promise.all([closeDatabase(), closePatientDatabase()])],
+  ['database', closeDatabase],
 ]);
 
 // Said last: whoever reads it may send a signal at once.

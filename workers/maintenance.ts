@@ -1,6 +1,5 @@
 // The queue `maintenance`: what time alone makes due.
 import { settings } from '../config';
-import { database } from '../src/infra/sequelize';
 import { log } from '../src/infra/log';
 import {
   AccountCreationRequestToken,
@@ -16,8 +15,8 @@ import { rowJobId, enqueue } from '../src/queues/producer';
 import { clearNonces } from '../src/services/credentials/nonces';
 import { foldAccountCounts } from '../src/services/accounts/pages';
 import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
-import { dropPartitions, ensurePartitions } from '../src/services/statistics/partitions';
-import { patientDatabase } from './patient-database';
+import { ensurePartitions } from '../src/models/statistics/partitions';
+import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
 
 const DAY_MINUTES = 24 * 60;
@@ -67,9 +66,9 @@ async function clean(): Promise<Record<string, number>> {
 
 /** Months ahead are made, and those over the retention are dropped. */
 async function partitions(): Promise<Record<string, number>> {
-  const made = await ensurePartitions(database);
+  const made = await ensurePartitions();
   const months = settings.STATISTICS_RETENTION_MONTHS;
-  const dropped = months === undefined ? [] : await dropPartitions(patientDatabase(), months);
+  const dropped = months === undefined ? [] : await dropPartitions(months);
   if (dropped.length > 0) log.info({ dropped }, 'old months of statistics were dropped; their figures stay');
   return { made: made.length, dropped: dropped.length };
 }

@@ -1,7 +1,7 @@
 // The queue `statistics`: counts the marked hours anew.
 import { aggregate } from '../src/services/statistics/rollups';
-import { patientDatabase } from './patient-database';
 
+/** @returns how many hours of a domain were counted */
 export async function aggregateStatistics(): Promise<{ buckets: number }> {
-  return { buckets: await aggregate(patientDatabase()) };
+  return { buckets: await aggregate() };
 }

@@ -17,7 +17,7 @@ import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
 import { pushNotifications } from './push-notifications';
 import { spaces } from './spaces';
-import { statistics } from './statistics';
+import { statisticsReporting } from './statistics-reporting';
 import { statisticsReading } from './statistics-reading';
 import { vcardsStorage } from './vcards-storage';
 
@@ -41,6 +41,6 @@ export const endpoints: readonly AnyEndpoint[] = [
   messages,
   pushNotifications,
   phoneCountries,
-  statistics,
+  statisticsReporting,
   statisticsReading,
 ].flat();

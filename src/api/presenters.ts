@@ -7,7 +7,8 @@ import type { ContactsListView } from '../models/address-book/contacts-list';
 import type { AuthTokenRow } from '../services/credentials/auth-tokens';
 import type { Device } from '../services/devices/registrar-contacts';
 import { SPACE_FLAGS } from '../services/spaces/spaces';
-import type { CallDeviceRow, CallRow, MessageDeviceRow } from '../services/statistics/events';
+import type { StoredCall, StoredCallDevice } from '../models/statistics/call';
+import type { StoredMessageDevice } from '../models/statistics/message';
 
 /** UTC with six decimals (api.md 1.5). */
 export const presentDate = (moment: Date | string): string => new Date(moment).toISOString().replace('Z', '000Z');
@@ -154,12 +155,12 @@ export const presentDevice = ({ uuid, user_agent, update_time }: Device): Record
   update_time: presentDate(update_time),
 });
 
-export function presentMessageDevice(row: MessageDeviceRow): Record<string, unknown> {
+export function presentMessageDevice(row: StoredMessageDevice): Record<string, unknown> {
   const { id, message_id, to_username, to_domain, device_id, last_status, received_at } = row;
   return { id, message_id, to_username, to_domain, device_id, last_status, received_at: presentDate(received_at), ...presentDates(row) };
 }
 
-export function presentCallDevice(row: CallDeviceRow): Record<string, unknown> {
+export function presentCallDevice(row: StoredCallDevice): Record<string, unknown> {
   const { id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state } = row;
   return {
     id,
@@ -172,7 +173,7 @@ export function presentCallDevice(row: CallDeviceRow): Record<string, unknown> {
   };
 }
 
-export function presentCall(row: CallRow): Record<string, unknown> {
+export function presentCall(row: StoredCall): Record<string, unknown> {
   const { id, from_username, from_domain, to_username, to_domain, initiated_at, ended_at, conference_id } = row;
   return {
     id,

@@ -8,7 +8,7 @@ import {
   CALL_FIGURES,
   GROUPINGS,
   MESSAGE_FIGURES,
-  MOST_PERIODS,
+  MAX_PERIODS,
   periodsOf,
   readCalls,
   readMessages,
@@ -50,7 +50,7 @@ function periodsAsked({ from, to, by, timezone }: Query): Period[] {
     given === undefined ? undefined : DateTime.fromISO(given, { zone: timezone });
   const periods = periodsOf({ from: moment(from), to: moment(to), by, timezone });
   if (periods === null)
-    throw unprocessable({ by: [{ key: 'statistics.too_many_periods', values: { attribute: 'by', limit: MOST_PERIODS } }] });
+    throw unprocessable({ by: [{ key: 'statistics.too_many_periods', values: { attribute: 'by', limit: MAX_PERIODS } }] });
   if (periods.length === 0) throw unprocessable({ to: [{ key: 'field.after', values: { attribute: 'to', other: 'from' } }] });
   return periods;
 }

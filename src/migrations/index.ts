@@ -4,7 +4,7 @@ import pg from 'pg';
 import type { Sequelize } from 'sequelize';
 import { Umzug, type UmzugStorage } from 'umzug';
 import { openDatabase } from '../infra/sequelize';
-import { ensurePartitions } from '../services/statistics/partitions';
+import { ensurePartitions } from '../models/statistics/partitions';
 import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
@@ -64,7 +64,7 @@ export async function migrate(url: string): Promise<string[]> {
         logger: undefined,
       });
       const applied = await umzug.up();
-      await ensurePartitions(database);
+      await ensurePartitions(new Date(), database);
       return applied.map(({ name }) => name);
     } finally {
       await database.close();

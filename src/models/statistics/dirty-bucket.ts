@@ -1,13 +1,34 @@
 // Hours of a domain whose rollup must be counted again; an append-only table, so writers never wait for one another.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
+import { database, select } from '../../infra/sequelize';
 import { BIGINT, DATE, required, TEXT, varchar } from '../columns';
+
+export type StatisticsKind = 'messages' | 'calls';
+/** A domain's hour, as it is counted. */
+export type Bucket = Pick<Attributes<StatisticsDirtyBucket>, 'hour' | 'domain'>;
+/** `has_raw`: whether the raw events of the hour are still there. */
+export type TakenMark = Pick<Attributes<StatisticsDirtyBucket>, 'kind' | 'hour' | 'domain'> & { has_raw: boolean };
 
 export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirtyBucket>, InferCreationAttributes<StatisticsDirtyBucket>> {
   declare id: CreationOptional<number>;
-  declare kind: string;
+  declare kind: StatisticsKind;
   declare hour: Date;
   declare domain: string;
+
+  /**
+   * Takes the oldest marks away, for whoever counts them in the same transaction. One statement: what is deleted is exactly what is given,
+   * and whether raw events are still there is read in the same snapshot.
+   *
+   * @param max how many marks at most
+   */
+  static async take(max: number): Promise<TakenMark[]> {
+    return select<TakenMark>(
+      `WITH taken AS (
+         DELETE FROM statistics_dirty_buckets WHERE id IN (SELECT id FROM statistics_dirty_buckets ORDER BY id LIMIT $1) RETURNING kind, hour, domain)
+       SELECT kind, hour, domain, hour >= coalesce((SELECT raw_since FROM statistics_retention), '-infinity') AS has_raw FROM taken`,
+      [max],
+    );
+  }
 }
 StatisticsDirtyBucket.init(
   {
@@ -18,3 +39,4 @@ StatisticsDirtyBucket.init(
   },
   { sequelize: database, tableName: 'statistics_dirty_buckets' },
 );
+StatisticsDirtyBucket.addScope('before', (moment: Date) => ({ where: { hour: { [Op.lt]: moment } } }));

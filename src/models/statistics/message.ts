@@ -1,7 +1,10 @@
 // Messages as Flexisip reports them, their devices, and the keys that keep ids unique across months.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+// Every statement locks in the same order (keys by id, then rows by key; marks need no lock), so that batches of several processes cannot
+// deadlock.
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
+import { database, select } from '../../infra/sequelize';
 import { BIGINT, BOOLEAN, DATE, dated, dates, INTEGER, optional, required, varchar } from '../columns';
+import { columnsOf, hourOf, INSERT_MARKS } from './batch';
 
 export class StatisticsMessageKey extends Model<InferAttributes<StatisticsMessageKey>, InferCreationAttributes<StatisticsMessageKey>> {
   declare id: string;
@@ -16,6 +19,27 @@ StatisticsMessageKey.init(
   },
   { sequelize: database, tableName: 'statistics_message_keys' },
 );
+StatisticsMessageKey.addScope('before', (moment: Date) => ({ where: { sent_at: { [Op.lt]: moment } } }));
+
+const MESSAGE_REPORT = ['id', 'from_username', 'from_domain', 'sent_at', 'encrypted', 'conference_id'] as const;
+/** What is reported of a message. */
+export type MessageReport = Pick<Attributes<StatisticsMessage>, (typeof MESSAGE_REPORT)[number]>;
+
+const STORE_MESSAGES = `
+WITH input AS (
+  SELECT DISTINCT ON (id) * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[], $6::text[])
+    WITH ORDINALITY AS i (${MESSAGE_REPORT.join(', ')}, n) ORDER BY id, n
+), keys AS (
+  INSERT INTO statistics_message_keys (id, from_domain, sent_at) SELECT id, from_domain, sent_at FROM input ORDER BY id
+  ON CONFLICT (id) DO NOTHING RETURNING id
+), stored AS (
+  INSERT INTO statistics_messages (id, from_username, from_domain, sent_at, encrypted, conference_id, created_at, updated_at)
+  SELECT id, from_username, from_domain, sent_at, encrypted, conference_id, now(), now() FROM input JOIN keys USING (id)
+  RETURNING id, sent_at, from_domain
+), marks AS (
+  ${INSERT_MARKS} SELECT DISTINCT 'messages', ${hourOf('sent_at')}, from_domain FROM stored
+)
+SELECT id FROM stored`;
 
 export class StatisticsMessage extends Model<InferAttributes<StatisticsMessage>, InferCreationAttributes<StatisticsMessage>> {
   declare id: string;
@@ -26,6 +50,16 @@ export class StatisticsMessage extends Model<InferAttributes<StatisticsMessage>,
   declare conference_id: CreationOptional<string | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /**
+   * Stores messages whose ids are new, with their keys and marks. One statement for all of them: a round trip and a commit for each event
+   * is what limits how many can be taken.
+   *
+   * @returns the ids that were new, each once; of several reports with one id the first is stored
+   */
+  static async store(reports: readonly MessageReport[]): Promise<Pick<Attributes<StatisticsMessage>, 'id'>[]> {
+    return select<Pick<Attributes<StatisticsMessage>, 'id'>>(STORE_MESSAGES, columnsOf(reports, MESSAGE_REPORT));
+  }
 }
 StatisticsMessage.init(
   {
@@ -39,6 +73,33 @@ StatisticsMessage.init(
   },
   { sequelize: database, tableName: 'statistics_messages', ...dated },
 );
+
+const DEVICE_REPORT = ['message_id', 'to_username', 'to_domain', 'device_id', 'last_status', 'received_at'] as const;
+/** What is reported of a device that a message went to. */
+export type MessageDeviceReport = Pick<Attributes<StatisticsMessageDevice>, (typeof DEVICE_REPORT)[number]>;
+/** A device's row after a report. `created`: a report of this batch made it. */
+export type StoredMessageDevice = MessageDeviceReport &
+  Pick<Attributes<StatisticsMessageDevice>, 'id'> & { created_at: Date; updated_at: Date; created: boolean };
+
+const STORE_MESSAGE_DEVICES = `
+WITH input AS (
+  SELECT DISTINCT ON (message_id, to_username, to_domain, device_id) * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[])
+    WITH ORDINALITY AS i (${DEVICE_REPORT.join(', ')}, n)
+   ORDER BY message_id, to_username, to_domain, device_id, n DESC
+), parents AS (
+  SELECT id, from_domain, sent_at FROM statistics_message_keys WHERE id = ANY ($1::text[]) ORDER BY id FOR KEY SHARE
+), stored AS (
+  INSERT INTO statistics_message_devices AS d (message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at)
+  SELECT message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, now(), now()
+    FROM input JOIN parents ON parents.id = input.message_id ORDER BY message_id, to_username, to_domain, device_id
+  ON CONFLICT (message_id, to_username, to_domain, device_id, sent_at)
+  DO UPDATE SET last_status = excluded.last_status, received_at = excluded.received_at, updated_at = excluded.updated_at, reports = d.reports + 1
+  RETURNING id, message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at, (reports = 1) AS created
+), marks AS (
+  ${INSERT_MARKS} SELECT DISTINCT 'messages', ${hourOf('s.sent_at')}, d.domain
+    FROM stored s JOIN parents p ON p.id = s.message_id CROSS JOIN LATERAL (VALUES (p.from_domain), (s.to_domain)) AS d (domain)
+)
+SELECT id, message_id, to_username, to_domain, device_id, last_status, received_at, created_at, updated_at, created FROM stored`;
 
 export class StatisticsMessageDevice extends Model<
   InferAttributes<StatisticsMessageDevice>,
@@ -55,6 +116,16 @@ export class StatisticsMessageDevice extends Model<
   declare reports: CreationOptional<number>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /**
+   * Stores what devices answered to messages that are known, with marks; of several reports of one device the last one counts. One
+   * statement for all of them, and the row is made or changed without being read before.
+   *
+   * @returns the rows, each once; none where the message is not known
+   */
+  static async store(reports: readonly MessageDeviceReport[]): Promise<StoredMessageDevice[]> {
+    return select<StoredMessageDevice>(STORE_MESSAGE_DEVICES, columnsOf(reports, DEVICE_REPORT));
+  }
 }
 StatisticsMessageDevice.init(
   {

@@ -8,6 +8,7 @@ interface Pending<In, Out> {
   reject: (error: unknown) => void;
 }
 
+/** Collects items and does many of them at once; each item gets its own result, or the error that it alone caused. */
 export class Batcher<In, Out> {
   #pending: Pending<In, Out>[] = [];
   #running: Promise<void> | undefined;
@@ -23,7 +24,10 @@ export class Batcher<In, Out> {
     readonly backlog = 20_000,
   ) {}
 
-  /** @returns the item's own result, once it is committed */
+  /**
+   * @returns the item's own result, once it is committed
+   * @throws {ApiError} 503 where too many wait; what `run` threw for this item alone
+   */
   submit(item: In): Promise<Out> {
     if (this.#pending.length >= this.backlog)
       return Promise.reject(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
@@ -48,7 +52,7 @@ export class Batcher<In, Out> {
       const results = await this.run(batch.map(({ item }) => item));
       batch.forEach(({ resolve }, index) => resolve(results[index] as Out));
     } catch (error) {
-      // One bad row must not fail its neighbours. Nothing was committed, unless the database went away, where nobody knows.
+      // One bad row must not fail its neighbours. Nothing was committed, unless the database stopped to answer, where nobody knows.
       if (batch.length === 1 || isDatabaseUnavailable(error)) {
         for (const { reject } of batch) reject(error);
         return;

@@ -1,9 +1,11 @@
 // Statistics as people read them: periods of any length out of hourly rollups. Raw events are never looked at, so what an answer costs
 // follows the number of hours, not of events.
 import { DateTime } from 'luxon';
-import { selectFromReplica } from '../../infra/sequelize';
-import { addBins, percentile, sumBins } from './histogram';
-import { ALL_DOMAINS } from './rollups';
+import { StatisticsCallRollup, StatisticsMessageRollup } from '../../models';
+import { CALL_SUMS, type CallSums } from '../../models/statistics/call-rollup';
+import { MESSAGE_SUMS, type MessageSums } from '../../models/statistics/message-rollup';
+import { ALL_DOMAINS, type PeriodQuery, type PeriodSums, type SummedColumns } from '../../models/statistics/rollup-statements';
+import { addBins, percentile } from './histogram';
 
 export const GROUPINGS = ['hour', 'day', 'week', 'month', 'year'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
@@ -11,7 +13,7 @@ export type Grouping = (typeof GROUPINGS)[number];
 export type Direction = 'sent' | 'received';
 
 /** What is shown where nobody says since when. */
-const USUAL: Record<Grouping, [count: number, unit: Grouping]> = {
+const DEFAULT_RANGE: Record<Grouping, [count: number, unit: Grouping]> = {
   hour: [48, 'hour'],
   day: [30, 'day'],
   week: [26, 'week'],
@@ -25,7 +27,8 @@ const LABELS: Record<Grouping, string> = {
   month: 'yyyy-MM',
   year: 'yyyy',
 };
-export const MOST_PERIODS = 1000;
+/** In one answer. */
+export const MAX_PERIODS = 1000;
 
 export interface Period {
   /** In the reader's time zone: `2026-03-01`, `2026-W09`, `2026-03`, … */
@@ -49,18 +52,18 @@ const ceilToHour = (moment: DateTime): DateTime => {
  * The periods between two moments, cut to whole hours, since there is nothing finer; where the zone's offset is no whole number of
  * hours, a period begins with the first whole hour of UTC in it.
  *
- * @returns null where there would be more than MOST_PERIODS, none where `to` is not after `from`
+ * @returns null where there would be more than MAX_PERIODS, none where `to` is not after `from`
  */
 export function periodsOf({ from: asked, to: askedEnd, by, timezone }: Range, now = DateTime.utc()): Period[] | null {
   const end = ceilToHour(askedEnd ?? now);
-  const [count, unit] = USUAL[by];
-  const usual = (): DateTime =>
+  const [count, unit] = DEFAULT_RANGE[by];
+  const defaultStart = (): DateTime =>
     end
       .minus(1)
       .setZone(timezone)
       .startOf(unit)
       .minus({ [unit]: count - 1 });
-  const from = (asked ?? usual()).setZone(timezone);
+  const from = (asked ?? defaultStart()).setZone(timezone);
   // Who asks from the beginning of a period means that one, not the last minutes of the one before.
   const start = from.equals(from.startOf(by)) ? ceilToHour(from) : from.toUTC().startOf('hour');
   const periods: Period[] = [];
@@ -71,66 +74,41 @@ export function periodsOf({ from: asked, to: askedEnd, by, timezone }: Range, no
     if (next <= local) throw new Error(`a ${by} in ${zone} does not end: ${local.toISO()}`);
     const [begins, ends] = [DateTime.max(ceilToHour(local), start), DateTime.min(ceilToHour(next), end)];
     if (begins >= end) return periods;
-    if (periods.length === MOST_PERIODS) return null;
+    if (periods.length === MAX_PERIODS) return null;
     const named = by === 'hour' ? begins.setZone(timezone) : local;
     periods.push({ label: named.toFormat(LABELS[by]), from: begins.toJSDate(), to: ends.toJSDate() });
     local = next;
   }
 }
 
-interface MessageSums {
-  messages: number;
-  encrypted: number;
-  devices: number;
-  delivered: number;
-  delays: number[];
-}
-interface CallSums {
-  calls: number;
-  answered: number;
-  missed: number;
-  seconds: number;
-  durations: number[];
-  rings: number[];
-}
+/** Sums of nothing. */
+const noSums = <Sums>({ counts, bins }: SummedColumns<Sums>): Sums =>
+  Object.fromEntries([...counts.map((column) => [column, 0]), ...bins.map((column) => [column, []])]) as Sums;
 
+/** Where figures come from: which columns, and what reads their sums. */
 interface Source<Sums> {
-  table: string;
-  counts: readonly (keyof Sums & string)[];
-  bins: readonly (keyof Sums & string)[];
+  columns: SummedColumns<Sums>;
+  sumByPeriod: (query: PeriodQuery) => Promise<PeriodSums<Sums>[]>;
 }
-const MESSAGES: Source<MessageSums> = {
-  table: 'statistics_message_rollups',
-  counts: ['messages', 'encrypted', 'devices', 'delivered'],
-  bins: ['delays'],
-};
-const CALLS: Source<CallSums> = {
-  table: 'statistics_call_rollups',
-  counts: ['calls', 'answered', 'missed', 'seconds'],
-  bins: ['durations', 'rings'],
-};
+const MESSAGES: Source<MessageSums> = { columns: MESSAGE_SUMS, sumByPeriod: (query) => StatisticsMessageRollup.sumByPeriod(query) };
+const CALLS: Source<CallSums> = { columns: CALL_SUMS, sumByPeriod: (query) => StatisticsCallRollup.sumByPeriod(query) };
 
-/** The sums of each period, in their order, in one statement. */
+/** The sums of each period, in their order. */
 async function sumsOf<Sums>(source: Source<Sums>, domain: string | null, direction: Direction, periods: Period[]): Promise<Sums[]> {
-  const { table, counts, bins } = source;
-  const [side, name] = domain === null ? ['from', ALL_DOMAINS] : [direction === 'sent' ? 'from' : 'to', domain.toLowerCase()];
-  const found = await selectFromReplica<Record<string, unknown> & { period: number }>(
-    `SELECT width_bucket(hour, $3::timestamptz[]) AS period,
-            ${counts.map((column) => `sum(${column})::bigint AS ${column}`).join(', ')}, ${bins.map((column) => `${sumBins(column)} AS ${column}`).join(', ')}
-       FROM ${table} WHERE domain = $1 AND direction = $2 AND hour >= ($3::timestamptz[])[1] AND hour < $4 GROUP BY 1`,
-    [name, side, periods.map(({ from }) => from), periods.at(-1)?.to],
-  );
-  const byPeriod = new Map(found.map((row) => [row.period, row]));
-  return periods.map((_, index) => {
-    const row = byPeriod.get(index + 1);
-    return Object.fromEntries([
-      ...counts.map((column) => [column, row?.[column] ?? 0]),
-      ...bins.map((column) => [column, ((row?.[column] as string[] | undefined) ?? []).map(Number)]),
-    ]) as Sums;
+  const end = periods.at(-1)?.to;
+  if (end === undefined) return [];
+  const found = await source.sumByPeriod({
+    ...(domain === null
+      ? { domain: ALL_DOMAINS, direction: 'from' }
+      : { domain: domain.toLowerCase(), direction: direction === 'sent' ? 'from' : 'to' }),
+    starts: periods.map(({ from }) => from),
+    end,
   });
+  const byPeriod = new Map(found.map((row) => [row.period, row]));
+  return periods.map((_, index) => byPeriod.get(index + 1) ?? noSums(source.columns));
 }
 
-const add = <Sums>({ counts, bins }: Source<Sums>, all: Sums[]): Sums => {
+const add = <Sums>({ counts, bins }: SummedColumns<Sums>, all: Sums[]): Sums => {
   const numbers = all as Record<string, number>[];
   const arrays = all as Record<string, number[]>[];
   return Object.fromEntries([
@@ -174,7 +152,13 @@ const callFigures = ({ calls, answered, missed, seconds, durations, rings }: Cal
   ...percentiles('ring_time', rings),
 });
 
-/** @param domain null: all domains together, where everything is counted once, by its sender */
+/**
+ * Reads figures of whole hours, some seconds old.
+ *
+ * @param domain null: all domains together, where everything is counted once, by its sender
+ * @param periods as periodsOf() gives them
+ * @returns counts; shares from 0 to 1; delays, durations and ring times in seconds; null where there is nothing to divide by
+ */
 export type Read = (domain: string | null, direction: Direction, periods: Period[]) => Promise<Reading>;
 
 const reader =
@@ -182,13 +166,17 @@ const reader =
   async (domain, direction, periods) => {
     const sums = await sumsOf(source, domain, direction, periods);
     return {
-      total: figuresOf(add(source, sums)),
+      total: figuresOf(add(source.columns, sums)),
       periods: periods.map((period, index) => ({ ...period, figures: figuresOf(sums[index] as Sums) })),
     };
   };
 
+/** Figures of messages. */
 export const readMessages: Read = reader(MESSAGES, messageFigures);
+/** Figures of calls. */
 export const readCalls: Read = reader(CALLS, callFigures);
 
-export const MESSAGE_FIGURES = Object.keys(messageFigures(add(MESSAGES, [])));
-export const CALL_FIGURES = Object.keys(callFigures(add(CALLS, [])));
+/** Names of what readMessages gives, in its order: the columns of a table of it. */
+export const MESSAGE_FIGURES = Object.keys(messageFigures(noSums(MESSAGE_SUMS)));
+/** The same of readCalls. */
+export const CALL_FIGURES = Object.keys(callFigures(noSums(CALL_SUMS)));

@@ -1,10 +1,10 @@
-// What the SIP proxy reports of messages and calls. It ignores the answers and repeats nothing (clients.md 5.2), so these rows
-// know no limit by account: a 429 would lose the event for ever.
+// What the SIP proxy reports of messages and calls. It ignores the answers and repeats nothing, so these endpoints know no rate limit by
+// account: a 429 would lose the event for ever.
 import Joi from 'joi';
 import { badRequest, notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
 import type { SipAddress } from '../infra/sip-uri';
-import { callDevices, callEnds, calls, messageDevices, messages, type Stored } from '../services/statistics/events';
+import { callDeviceReports, callEndReports, callReports, messageDeviceReports, messageReports } from '../services/statistics/reports';
 import { presentCall, presentCallDevice, presentMessageDevice } from './presenters';
 import { boolean, integer, isoDate, sipAddress, text } from './schemas';
 import { shapes } from './shapes';
@@ -36,22 +36,34 @@ interface CallDeviceBody {
 const id = (): Joi.StringSchema => text(64).required();
 const shared = { access: 'admin', group: 'Statistics', unlimited: true } as const;
 
+const fromOf = ({ username, domain }: SipAddress): { from_username: string; from_domain: string } => ({
+  from_username: username,
+  from_domain: domain,
+});
+const toOf = ({ username, domain }: SipAddress): { to_username: string; to_domain: string } => ({
+  to_username: username,
+  to_domain: domain,
+});
+
 async function reportMessage({ body }: Call<string, MessageBody, 'admin'>): Promise<Reply> {
-  if (!(await messages.submit({ ...body, conference_id: body.conference_id ?? null }))) throw badRequest('statistics.message_exists');
+  const { id: messageId, from, sent_at, encrypted, conference_id = null } = body;
+  const report = { id: messageId, ...fromOf(from), sent_at, encrypted, conference_id };
+  if (!(await messageReports.submit(report))) throw badRequest('statistics.message_exists');
   return ok();
 }
 
 async function reportCall({ body }: Call<string, CallBody, 'admin'>): Promise<Reply> {
-  const event = { ...body, ended_at: body.ended_at ?? null, conference_id: body.conference_id ?? null };
-  if (!(await calls.submit(event))) throw badRequest('statistics.call_exists');
+  const { id: callId, from, to, initiated_at, ended_at = null, conference_id = null } = body;
+  const report = { id: callId, ...fromOf(from), ...toOf(to), initiated_at, ended_at, conference_id };
+  if (!(await callReports.submit(report))) throw badRequest('statistics.call_exists');
   return ok();
 }
 
-/** 201 for the event that made the row, 200 for those that changed it. */
-const replyStored = <Row>(stored: Stored<Row>, present: (row: Row) => unknown): Reply =>
-  (stored.created ? created : ok)(present(stored.row));
+/** 201 for the report that made the row, 200 for those that changed it. */
+const replyStored = <Row extends { created: boolean }>(row: Row, present: (row: Row) => unknown): Reply =>
+  (row.created ? created : ok)(present(row));
 
-export const statistics = [
+export const statisticsReporting = [
   route({
     ...shared,
     method: 'post',
@@ -82,7 +94,12 @@ export const statistics = [
     handler: async ({ params, body }) => {
       // The schema made an address of the parameter.
       const to = params.to as unknown as SipAddress;
-      const stored = await messageDevices.submit({ message_id: params.message_id, to, device_id: params.device_id, ...body });
+      const stored = await messageDeviceReports.submit({
+        message_id: params.message_id,
+        ...toOf(to),
+        device_id: params.device_id,
+        ...body,
+      });
       if (!stored) throw badRequest('statistics.message_unknown');
       return replyStored(stored, presentMessageDevice);
     },
@@ -120,7 +137,7 @@ export const statistics = [
       400: 'No call with this id was reported',
     },
     handler: async ({ params, body }) => {
-      const stored = await callDevices.submit({
+      const stored = await callDeviceReports.submit({
         call_id: params.call_id,
         device_id: params.device_id,
         rang_at: body.rang_at ?? null,
@@ -140,7 +157,7 @@ export const statistics = [
     body: Joi.object<{ ended_at: Date }, true>({ ended_at: isoDate().required() }),
     answers: { 200: { description: 'Stored', schema: shapes.call }, 404: 'No call with this id was reported' },
     handler: async ({ params, body }) => {
-      const row = await callEnds.submit({ id: params.call_id, ended_at: body.ended_at });
+      const row = await callEndReports.submit({ id: params.call_id, ended_at: body.ended_at });
       if (!row) throw notFound('statistics.call_unknown');
       return ok(presentCall(row));
     },

@@ -1,0 +1,61 @@
+// How long raw events are kept: whole months, dropped once what they say is counted.
+import { DateTime } from 'luxon';
+import { inLongTransaction } from '../../infra/database';
+import { StatisticsCallKey, StatisticsDirtyBucket, StatisticsMessageKey, StatisticsRetention } from '../../models';
+import {
+  dropRawEvents,
+  hasEventsOutsidePartitions,
+  isLockTimeout,
+  lockRawTables,
+  partitionsBefore,
+} from '../../models/statistics/partitions';
+import { tryLockRollups } from '../../models/statistics/rollup-statements';
+import { aggregate } from './rollups';
+
+/** A transaction that deletes more would hold up reports of the same ids for long. */
+const MAX_KEYS_PER_STATEMENT = 10_000;
+
+/**
+ * Drops raw events of months before the `months` last ones and the current one. What they were counted to is kept: hours that wait to be
+ * counted are counted first, and later marks of dropped hours are passed over (rollups.ts). Every statement may take minutes.
+ *
+ * @returns the names of the partitions that were dropped; none where somebody else was at it or held a table: the next run tries again
+ */
+export async function dropPartitions(months: number, now: Date = new Date()): Promise<string[]> {
+  const floor = DateTime.fromJSDate(now, { zone: 'utc' }).startOf('month').minus({ months }).toJSDate();
+  const { names, isDue } = await inLongTransaction(async () => {
+    const found = await partitionsBefore(floor);
+    return { names: found, isDue: found.length > 0 || (await hasEventsOutsidePartitions(floor)) };
+  });
+  const dropped = isDue ? await drop(names, floor) : [];
+  await deleteKeys(floor);
+  return dropped;
+}
+
+/** Drops partitions and late rows in one transaction; nothing where somebody else is at it, holds a table, or waits to be counted. */
+async function drop(names: string[], floor: Date): Promise<string[]> {
+  await aggregate();
+  const dropping = inLongTransaction(async () => {
+    if (!(await tryLockRollups())) return [];
+    await lockRawTables();
+    // Nobody writes now: what has come since the aggregation above would be lost uncounted.
+    if ((await StatisticsDirtyBucket.scope({ method: ['before', floor] }).findOne()) !== null) return [];
+    await StatisticsRetention.raise(floor);
+    await dropRawEvents(names, floor);
+    return names;
+  });
+  return dropping.catch((error: unknown) => {
+    if (isLockTimeout(error)) return [];
+    throw error;
+  });
+}
+
+/** Deletes the keys of events that are gone, some at a time; a key without its event would refuse a new event of that id for ever. */
+async function deleteKeys(floor: Date): Promise<void> {
+  const retention = await inLongTransaction(() => StatisticsRetention.findByPk(1));
+  if (retention === null) return;
+  const before = { method: ['before', retention.raw_since < floor ? retention.raw_since : floor] } as const;
+  const limit = MAX_KEYS_PER_STATEMENT;
+  while ((await inLongTransaction(() => StatisticsMessageKey.scope(before).destroy({ limit }))) > 0);
+  while ((await inLongTransaction(() => StatisticsCallKey.scope(before).destroy({ limit }))) > 0);
+}
