@@ -1,17 +1,68 @@
-// npm run bench: ratios within one run, since machines are noisy. Needs DATABASE_URL, or an npm start in this folder.
-import { closeDatabase } from '../src/infra/database';
-import { benchAccountPages } from './account-pages';
-import { benchSpaceDeletion } from './space-deletion';
-import { benchStatistics } from './statistics';
-import { benchStatisticsReading } from './statistics-reading';
+// npm run bench [-- --against <checkout>] [--only <part>]: ratios within one run, since machines are noisy. Needs nothing running; uses the
+// servers of DATABASE_URL and REDIS_URL where they are named, in databases and under a prefix of its own.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { prepareDatabase } from './checkout';
+import { benchHttp } from './http';
+import { say, Servers } from './servers';
 
-async function main(): Promise<void> {
+const PARTS = ['http', 'batching', 'reading', 'space-deletion', 'account-pages'] as const;
+type Part = (typeof PARTS)[number];
+/** This file is dist/bench/main.js. */
+const CHECKOUT = path.join(__dirname, '..', '..');
+
+interface Options {
+  against: string | undefined;
+  parts: readonly Part[];
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({ options: { against: { type: 'string' }, only: { type: 'string', multiple: true } } });
+  const parts = PARTS.filter((part) => values.only === undefined || values.only.includes(part));
+  if (parts.length === 0) throw new Error(`--only takes one of ${PARTS.join(', ')}`);
+  return { against: values.against === undefined ? undefined : path.resolve(values.against), parts };
+}
+
+/** Runs services.js with its own environment; its lines go where ours go. */
+async function benchServices(servers: Servers, parts: readonly Part[]): Promise<void> {
+  const environment = await prepareDatabase(servers, CHECKOUT);
+  const child = spawn(process.execPath, [path.join(__dirname, 'services.js'), ...parts], {
+    cwd: servers.directory,
+    env: { ...environment, LOG_LEVEL: 'error' },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  servers.atEnd(() => Promise.resolve(child.kill()));
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  if (code !== 0) throw new Error(`the measurements of services ended with ${String(code)}`);
+}
+
+async function bench(servers: Servers, { against, parts }: Options): Promise<void> {
+  if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, against)) process.stdout.write(`${line}\n`);
+  const services = parts.filter((part) => part !== 'http');
+  if (services.length > 0) await benchServices(servers, services);
+}
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+  });
+  // While the servers start nobody waits for it yet.
+  interrupted.catch(() => undefined);
+  const servers = await Servers.open();
   try {
-    for (const bench of [benchStatistics, benchStatisticsReading, benchSpaceDeletion, benchAccountPages])
-      for (const line of await bench()) process.stdout.write(`${line}\n`);
+    await Promise.race([bench(servers, options), interrupted]);
+    return 0;
   } finally {
-    await closeDatabase();
+    await servers.close();
   }
 }
 
-void main();
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exit(1);
+  },
+);

@@ -1,9 +1,9 @@
-// What sharing statements is worth to statistics. Writes events of the year 2001 from bench.invalid, and removes them.
+// What sharing statements is worth to statistics. Writes events of the year 2001 from bench.invalid.
 import { randomUUID } from 'node:crypto';
-import { execute } from '../src/infra/sequelize';
 import { Batcher } from '../src/services/statistics/batcher';
 import type { MessageReport } from '../src/models/statistics/message';
 import { messageReports } from '../src/services/statistics/reports';
+import { median } from './median';
 
 const DOMAIN = 'bench.invalid';
 const ROUNDS = 5;
@@ -29,9 +29,8 @@ async function rate(batcher: Batcher<MessageReport, boolean>, width: number): Pr
   return (EVENTS * 1000) / (performance.now() - started);
 }
 
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-
-async function measure(): Promise<string[]> {
+/** @returns lines to print */
+export async function benchStatistics(): Promise<string[]> {
   const alone = new Batcher(messageReports.run, 1);
   const measured = new Map<string, number[]>();
   const note = (name: string, value: number): void => void measured.set(name, [...(measured.get(name) ?? []), value]);
@@ -43,15 +42,4 @@ async function measure(): Promise<string[]> {
     }
   }
   return [...measured].map(([name, ratios]) => `${name}: ${median(ratios).toFixed(1)}`);
-}
-
-/** @returns lines to print */
-export async function benchStatistics(): Promise<string[]> {
-  try {
-    return await measure();
-  } finally {
-    for (const table of ['statistics_messages', 'statistics_message_keys'])
-      await execute(`DELETE FROM ${table} WHERE from_domain = $1`, [DOMAIN]);
-    await execute('DELETE FROM statistics_dirty_buckets WHERE domain = $1', [DOMAIN]);
-  }
 }

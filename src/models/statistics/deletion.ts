@@ -1,5 +1,6 @@
 // Removing what somebody sent, with its devices' rows, and marking the hours whose figures change.
 import { execute } from '../../infra/sequelize';
+import { hourOf, INSERT_MARKS } from './batch';
 
 /** Whose events: of an account, or of a whole domain. */
 export interface Sender {
@@ -12,12 +13,12 @@ function statements(sender: string): string[] {
   const of = (alias: string): string => sender.replace(/\b(from_\w+)/g, `${alias}.$1`);
   return [
     // Those of the sender's domain, and of whoever was written to or called.
-    `INSERT INTO statistics_dirty_buckets (kind, hour, domain)
-     SELECT DISTINCT 'messages', date_trunc('hour', m.sent_at, 'UTC'), p.domain
+    `${INSERT_MARKS}
+     SELECT DISTINCT 'messages', ${hourOf('m.sent_at')}, p.domain
        FROM statistics_messages m LEFT JOIN statistics_message_devices d ON d.message_id = m.id AND d.sent_at = m.sent_at
        CROSS JOIN LATERAL (VALUES (m.from_domain), (d.to_domain)) AS p (domain) WHERE ${of('m')} AND p.domain IS NOT NULL`,
-    `INSERT INTO statistics_dirty_buckets (kind, hour, domain)
-     SELECT DISTINCT 'calls', date_trunc('hour', c.initiated_at, 'UTC'), p.domain
+    `${INSERT_MARKS}
+     SELECT DISTINCT 'calls', ${hourOf('c.initiated_at')}, p.domain
        FROM statistics_calls c CROSS JOIN LATERAL (VALUES (c.from_domain), (c.to_domain)) AS p (domain) WHERE ${of('c')}`,
     // The keys first: an event that comes now waits for them, and finds no parent.
     `DELETE FROM statistics_message_keys k USING statistics_messages m WHERE ${of('m')} AND k.id = m.id`,

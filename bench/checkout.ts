@@ -1,0 +1,87 @@
+// A built checkout whose `web` is measured: a database of its own, migrated by its own command line, and its web process.
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { freePort } from '../src/start/ports';
+import type { Servers } from './servers';
+
+const run = promisify(execFile);
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 15_000;
+/** Linux counts the CPU time of processes in hundredths of a second (USER_HZ), whatever the kernel's own clock is. */
+const CLOCK_TICK_MS = 10;
+
+/** Makes a database and migrates it with the checkout's own command line. @returns the environment of a process that uses it */
+export async function prepareDatabase(servers: Servers, directory: string): Promise<Record<string, string>> {
+  const environment = await servers.createDatabase();
+  await run(process.execPath, [path.join(directory, 'bin', 'flexiapi'), 'db:migrate'], { cwd: servers.directory, env: environment });
+  return environment;
+}
+
+export class Web {
+  private constructor(
+    readonly name: string,
+    readonly port: number,
+    readonly db: pg.Pool,
+    readonly process: ChildProcess,
+  ) {}
+
+  /** @param directory a checkout whose `dist` is built */
+  static async start(servers: Servers, name: string, directory: string): Promise<Web> {
+    const file = path.join(directory, 'dist', 'src', 'web.js');
+    if (!existsSync(file)) throw new Error(`${file} is not there: build that checkout (npm ci)`);
+    const environment = await prepareDatabase(servers, directory);
+    const db = new pg.Pool({ connectionString: environment['DATABASE_URL'], max: 1 });
+    db.on('error', () => undefined);
+    servers.atEnd(() => db.end());
+    const port = await freePort();
+    const logFile = path.join(servers.directory, `${name}.log`);
+    const log = openSync(logFile, 'a');
+    const child = spawn(process.execPath, [file], {
+      cwd: servers.directory,
+      env: { ...environment, PORT: String(port) },
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    const web = new Web(name, port, db, child);
+    servers.atEnd(() => web.#stop());
+    await web.#ready(logFile);
+    return web;
+  }
+
+  get #hasEnded(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
+  async #ready(logFile: string): Promise<void> {
+    const end = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      const answer = await fetch(`http://127.0.0.1:${this.port}/api/ping`).catch(() => undefined);
+      if (answer?.status === 200) return;
+      if (this.#hasEnded || Date.now() > end)
+        throw new Error(`web (${this.name}) does not start:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
+      await sleep(50);
+    }
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#hasEnded) return;
+    const exited = new Promise((resolve) => this.process.once('exit', resolve));
+    this.process.kill('SIGTERM');
+    const killing = setTimeout(() => this.process.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(killing);
+  }
+
+  /** CPU milliseconds that the process has used so far; undefined where the system does not tell. */
+  cpuMs(): number | undefined {
+    const file = `/proc/${this.process.pid}/stat`;
+    if (!existsSync(file)) return undefined;
+    // Fields after the command's name, which is in parentheses and may hold spaces: state is the first, utime the 12th, stime the 13th.
+    const fields = readFileSync(file, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+  }
+}
