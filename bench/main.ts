@@ -1,5 +1,6 @@
-// npm run bench [-- --against <checkout>] [--only <part>]: ratios within one run, since machines are noisy. Needs nothing running; uses the
-// servers of DATABASE_URL and REDIS_URL where they are named, in databases and under a prefix of its own.
+// npm run bench [-- --against <checkout>] [--only <part>] [--row <text>]: ratios within one run, since machines are noisy. Needs nothing
+// running; uses the servers of DATABASE_URL and REDIS_URL where they are named, in databases and under a prefix of its own. `--row` takes of
+// the measurements over HTTP those whose name has the text in it.
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,13 +16,16 @@ const CHECKOUT = path.join(__dirname, '..', '..');
 interface Options {
   against: string | undefined;
   parts: readonly Part[];
+  row: string;
 }
 
 function readOptions(): Options {
-  const { values } = parseArgs({ options: { against: { type: 'string' }, only: { type: 'string', multiple: true } } });
+  const { values } = parseArgs({
+    options: { against: { type: 'string' }, only: { type: 'string', multiple: true }, row: { type: 'string' } },
+  });
   const parts = PARTS.filter((part) => values.only === undefined || values.only.includes(part));
   if (parts.length === 0) throw new Error(`--only takes one of ${PARTS.join(', ')}`);
-  return { against: values.against === undefined ? undefined : path.resolve(values.against), parts };
+  return { against: values.against === undefined ? undefined : path.resolve(values.against), parts, row: values.row ?? '' };
 }
 
 /** Runs services.js with its own environment; its lines go where ours go. */
@@ -37,8 +41,8 @@ async function benchServices(servers: Servers, parts: readonly Part[]): Promise<
   if (code !== 0) throw new Error(`the measurements of services ended with ${String(code)}`);
 }
 
-async function bench(servers: Servers, { against, parts }: Options): Promise<void> {
-  if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, against)) process.stdout.write(`${line}\n`);
+async function bench(servers: Servers, { against, parts, row }: Options): Promise<void> {
+  if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, against, row)) process.stdout.write(`${line}\n`);
   const services = parts.filter((part) => part !== 'http');
   if (services.length > 0) await benchServices(servers, services);
 }

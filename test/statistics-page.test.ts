@@ -184,7 +184,7 @@ withBrowser('in a browser', () => {
       expect(faults).toEqual([]);
     });
 
-    test('signed out meanwhile: the form again; the server away: said in words', async () => {
+    test('signed out meanwhile: the form again; the server unavailable: said in words', async () => {
       const { page } = await open('en-GB', superAdmin.key);
       await loaded(page);
       await page.route('**/api/statistics/**', (route) => route.abort());

@@ -258,7 +258,7 @@ describe('over HTTP', () => {
     expect((await system.api('/accounts', { key: admin.key, headers: { accept: 'text/csv' } })).status).toBe(406);
   });
 
-  test('from a replica, where one is named; one that is away is 503 for figures alone', async () => {
+  test('from a replica, where one is named; one that is unavailable is 503 for figures alone', async () => {
     const ask = async (replica: string, path: string): Promise<[number, unknown]> => {
       await system.startWeb({ DATABASE_READ_URL: replica });
       const answer = await fetch(`${system.urls.pop() ?? ''}/api${path}`, { headers: { 'x-api-key': admin.key } });
@@ -270,9 +270,9 @@ describe('over HTTP', () => {
       200,
       { domain: TENANT, total: { messages: 0 } },
     ]);
-    const away = 'postgres://nobody@127.0.0.1:1/away';
-    expect((await ask(away, `/statistics/messages?${RANGE}`))[0]).toBe(503);
-    expect((await ask(away, '/accounts/me'))[0]).toBe(200);
+    const unavailable = 'postgres://nobody@127.0.0.1:1/unavailable';
+    expect((await ask(unavailable, `/statistics/messages?${RANGE}`))[0]).toBe(503);
+    expect((await ask(unavailable, '/accounts/me'))[0]).toBe(200);
     await empty.stop();
   });
 
