@@ -77,6 +77,18 @@ test('a condition on the column that the scope is about does not replace it', as
   expect(await AccountAction.scope(visibleTo(SYSTEM)).count({ where })).toBe(1);
 });
 
+test('a condition of the query narrows a scope and never replaces its own', async () => {
+  const { visibleTo } = visibility;
+  const { Account } = models;
+  const accounts = Account.scope(visibleTo({ domain: OTHER, super_admin: false }));
+  const { domain } = (await models.Account.scope(visibleTo(visibility.SYSTEM)).findByPk(others)) ?? {};
+  expect(domain).not.toBe(OTHER);
+  expect(await accounts.findAll({ where: { domain } })).toEqual([]);
+  expect(await accounts.count({ where: { domain } })).toBe(0);
+  expect(await accounts.update({ blocked: true }, { where: { domain } })).toEqual([0]);
+  expect(await accounts.destroy({ where: { domain } })).toBe(0);
+});
+
 test('rows are dated by the clock of the database', async () => {
   const { AccountType } = models;
   const type = await AccountType.create({ key: 'phone' });
