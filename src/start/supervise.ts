@@ -3,9 +3,9 @@ import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { settings } from '../../config';
 import { closeDatabase, inTransaction } from '../infra/database';
-import { select } from '../infra/sequelize';
 import { StartError } from './postgres';
 import { migrate } from '../migrations';
+import { Space } from '../models';
 import { createAdmin, type NewAdmin } from '../services/accounts/accounts';
 import { createOrUpdateSpace } from '../services/spaces/spaces';
 
@@ -13,13 +13,15 @@ const ROOT = path.join(__dirname, '..', '..');
 const PROCESSES = { web: path.join(ROOT, 'src', 'web.js'), worker: path.join(ROOT, 'workers', 'main.js') } as const;
 type Name = keyof typeof PROCESSES;
 
-const RESTART_AFTER = 1000;
+const RESTART_DELAY_MS = 1000;
+/** After a restart that failed. */
+const RETRY_DELAY_MS = 5000;
 
 /** The default Space and a super admin, in an empty database only. */
 async function seed(): Promise<NewAdmin | null> {
   return inTransaction(async () => {
-    const spaces = await select('SELECT 1 AS one FROM spaces LIMIT 1');
-    if (spaces.length > 0) return null;
+    const space = await Space.findOne({ attributes: ['id'], raw: true });
+    if (space) return null;
     await createOrUpdateSpace(settings.APP_SIP_DOMAIN, { isSuper: true });
     return createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN.toLowerCase(), ip: null });
   });
@@ -86,14 +88,14 @@ class Child {
       process.stderr.write(`${this.name} ended; starting it again\n`);
       setTimeout(() => {
         if (!this.#stopping) this.start().catch(() => this.#retry());
-      }, RESTART_AFTER);
+      }, RESTART_DELAY_MS);
     });
   }
 
   #retry(): void {
     setTimeout(() => {
       if (!this.#stopping) this.start().catch(() => this.#retry());
-    }, RESTART_AFTER * 5);
+    }, RETRY_DELAY_MS);
   }
 
   async stop(): Promise<void> {

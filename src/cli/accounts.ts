@@ -1,0 +1,94 @@
+// Commands for accounts.
+import type { Command } from 'commander';
+import { settings } from '../../config';
+import type { Clearing } from '../services/accounts/deletion';
+import { action, Refusal, requireDatabase, wholeNumber } from './command';
+
+const clearingText = (what: string, { found, deleted }: Clearing, apply: boolean): string =>
+  apply ? `${deleted} ${what} deleted.` : `${found} ${what} would be deleted; --apply deletes them.`;
+
+interface AdminOptions {
+  username: string;
+  password?: string;
+  domain: string;
+  apiKeyIp: string;
+}
+
+export function addAccountCommands(program: Command): void {
+  program
+    .command('accounts:create-admin')
+    .description('makes an admin and its API key')
+    .option('-u, --username <username>', 'its name', 'admin')
+    .option('-p, --password <password>', 'its password; one is made where not given')
+    .option('-d, --domain <domain>', 'its space', settings.APP_SIP_DOMAIN)
+    .option('-k, --api-key-ip <ip>', "the only address the key works from; '' = from anywhere", '127.0.0.1')
+    .action(
+      action(async ({ username, password, domain, apiKeyIp }: AdminOptions) => {
+        requireDatabase();
+        const { isIP } = await import('node:net');
+        if (apiKeyIp !== '' && isIP(apiKeyIp) === 0) throw new Refusal(`-k: ${apiKeyIp} is not an IP address`);
+        if (!/^[^\s@A-Z]{1,64}$/.test(username))
+          throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
+        if (password !== undefined && password.length < 6) throw new Refusal('-p: at least 6 characters are expected');
+        const { createAdmin } = await import('../services/accounts/accounts.js');
+        const { findSpace } = await import('../services/spaces/spaces.js');
+        if ((await findSpace(domain)) === null) throw new Refusal(`-d: there is no space ${domain}; spaces:create-update makes one`);
+        const admin = await createAdmin({
+          username,
+          domain: domain.toLowerCase(),
+          ip: apiKeyIp || null,
+          ...(password === undefined ? {} : { password }),
+        });
+        const text = [
+          `Admin sip:${admin.username}@${admin.domain}, id ${admin.id}`,
+          `Password ${admin.password}`,
+          `API key  ${admin.api_key}`,
+        ];
+        return { json: admin, text: text.join('\n') };
+      }),
+    );
+
+  program
+    .command('accounts:set-admin')
+    .description('gives the admin role')
+    .argument('<account_id>', 'number of the account', wholeNumber)
+    .action(
+      action(async (id: number) => {
+        requireDatabase();
+        const { Account } = await import('../models/index.js');
+        const { SYSTEM, visibleTo } = await import('../models/visibility.js');
+        const [changed] = await Account.scope(visibleTo(SYSTEM)).update({ admin: true }, { where: { id } });
+        if (changed === 0) throw new Refusal(`there is no account ${id}`);
+        return { json: { id, admin: true }, text: `Account ${id} is an admin.` };
+      }),
+    );
+
+  program
+    .command('accounts:clear-unconfirmed')
+    .description('counts, and with --apply deletes, accounts never activated')
+    .argument('<days>', 'made before so many days', wholeNumber)
+    .option('--apply', 'delete them', false)
+    .option('--and-confirmed', 'activated ones, too', false)
+    .action(
+      action(async (days: number, { apply, andConfirmed }: { apply: boolean; andConfirmed: boolean }) => {
+        requireDatabase();
+        const { clearUnconfirmed } = await import('../services/accounts/deletion.js');
+        const done = await clearUnconfirmed(days, { apply, confirmed: andConfirmed });
+        return { json: done, text: clearingText('accounts', done, apply) };
+      }),
+    );
+
+  program
+    .command('accounts:clear-tombstones')
+    .description('counts, and with --apply deletes, tombstones of deleted accounts: their names are free again')
+    .argument('<days>', 'older than so many days', wholeNumber)
+    .option('--apply', 'delete them', false)
+    .action(
+      action(async (days: number, { apply }: { apply: boolean }) => {
+        requireDatabase();
+        const { clearTombstones } = await import('../services/accounts/deletion.js');
+        const done = await clearTombstones(days, apply);
+        return { json: done, text: clearingText('tombstones', done, apply) };
+      }),
+    );
+}
