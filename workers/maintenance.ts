@@ -2,6 +2,7 @@
 import { settings } from '../config';
 import { log } from '../src/infra/log';
 import {
+  AccountCount,
   AccountCreationRequestToken,
   AccountCreationToken,
   AuthToken,
@@ -13,15 +14,12 @@ import {
 import { createdBefore } from '../src/models/moments';
 import { rowJobId, enqueue } from '../src/queues/producer';
 import { clearNonces } from '../src/services/credentials/nonces';
-import { foldAccountCounts } from '../src/services/accounts/pages';
 import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
 import { ensurePartitions } from '../src/models/statistics/partitions';
 import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
 
 const DAY_MINUTES = 24 * 60;
-/** After this time nobody exchanges an authentication token any more. */
-const AUTH_TOKEN_RETENTION_MINUTES = 5;
 const NONCE_RETENTION_MINUTES = 60;
 
 /**
@@ -35,7 +33,7 @@ async function sweep(): Promise<Record<string, number>> {
     else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
   }
   return {
-    folded: await foldAccountCounts(),
+    folded: await AccountCount.fold(),
     enqueued: due.length,
     forgotten: await AccountCreationToken.scope('overdue').destroy(),
     overdue: await closeOverdueCodes(),
@@ -56,7 +54,7 @@ async function clean(): Promise<Record<string, number>> {
     email_change_codes: await EmailChangeCode.destroy(codes),
     phone_change_codes: await PhoneChangeCode.destroy(codes),
     recovery_codes: await RecoveryCode.destroy(codes),
-    auth_tokens: await AuthToken.destroy({ where: createdBefore(AUTH_TOKEN_RETENTION_MINUTES) }),
+    auth_tokens: await AuthToken.scope('expired').destroy(),
     creation_tokens: lifeMinutes === 0 ? 0 : await AccountCreationToken.destroy(unused(Math.max(lifeMinutes, countedMinutes))),
     request_tokens: lifeMinutes === 0 ? 0 : await AccountCreationRequestToken.destroy(unused(lifeMinutes)),
   };

@@ -3,15 +3,22 @@ import Joi from 'joi';
 import { settings } from '../../config';
 import { forbidden, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type Call, type Caller, type Reply } from '../http/route';
-import { createAccount, createProvisioningToken, setFlag, updateAccount, type AccountFlag } from '../services/accounts/accounts';
+import { Account } from '../models';
+import {
+  ACCOUNTS_PER_PAGE,
+  type AccountView,
+  findAccountPage,
+  findAccountView,
+  findAccountViewByEmail,
+  findAccountViewBySipAddress,
+} from '../models/accounts/account-view';
+import { visibleTo } from '../models/visibility';
+import { createAccount, createProvisioningToken, updateAccount } from '../services/accounts/accounts';
 import { deleteAccount } from '../services/accounts/deletion';
-import { findAccountPage, PER_PAGE } from '../services/accounts/pages';
-import type { AccountView } from '../models/accounts/account-view';
-import { findAccountView, findAccountViewByEmail, findAccountViewBySip } from '../services/accounts/views';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
-import { pathId, pathSip, scopeOf } from './parameters';
+import { pathId, pathSip } from './parameters';
 import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, pageNumber, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
 
@@ -51,7 +58,7 @@ function present(view: AccountView | null, as: (view: AccountView) => Record<str
   return ok(as(view));
 }
 
-/** Where a new account goes (api.md 1.8): an admin's own domain, or what a super admin names. */
+/** Where a new account goes: an admin's own domain, or what a super admin names, else the request's Space. @throws {ApiError} 403, 422 */
 async function domainOfNew(caller: Caller, asked: string | undefined, host: string): Promise<string> {
   const there = asked === undefined || (await findSpace(asked)) !== null;
   if (!caller.super_admin) {
@@ -69,7 +76,7 @@ async function create(call: Call<string, AccountBody, 'admin'>): Promise<Reply> 
   const { confirmation_key_expires: expires, domain: asked, ...body } = call.body;
   const domain = await domainOfNew(call.caller, asked, call.host);
   const id = await createAccount({ ...body, domain, expires, ip_address: call.client.ip, user_agent: userAgentOf(call) });
-  return present(await findAccountView(id), withKey);
+  return present(await findAccountView(id, call.caller), withKey);
 }
 
 async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promise<Reply> {
@@ -78,9 +85,11 @@ async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promis
   const moves = call.caller.super_admin && asked !== undefined;
   if (moves && (await findSpace(asked)) === null) throw unprocessable(domainUnknown);
   const domain = moves ? asked.toLowerCase() : undefined;
-  if (!(await updateAccount(id, { ...body, domain, user_agent: userAgentOf(call) }, scopeOf(call.caller))))
-    throw notFound('account.not_found');
-  return present(await findAccountView(id), (view) => ({ ...presentAccountToAdmin(view), confirmation_key: view.confirmation_key }));
+  if (!(await updateAccount(id, { ...body, domain, user_agent: userAgentOf(call) }, call.caller))) throw notFound('account.not_found');
+  return present(await findAccountView(id, call.caller), (view) => ({
+    ...presentAccountToAdmin(view),
+    confirmation_key: view.confirmation_key,
+  }));
 }
 
 /** Page numbers to show around the current one; null where some are left out. */
@@ -91,13 +100,13 @@ function pageNumbers(current: number, last: number): (number | null)[] {
 }
 
 async function list({ caller, query: { page } }: Call<string, unknown, 'admin', { page: number }>): Promise<Reply> {
-  const { total, accounts } = await findAccountPage(page, scopeOf(caller));
-  const last = Math.max(1, Math.ceil(total / PER_PAGE));
+  const { total, accounts } = await findAccountPage(page, caller);
+  const last = Math.max(1, Math.ceil(total / ACCOUNTS_PER_PAGE));
   const path = `${settings.APP_URL}/api/accounts`;
   const url = (number: number): string => `${path}?page=${number}`;
   const previous = page > 1 ? url(page - 1) : null;
   const next = page < last ? url(page + 1) : null;
-  const from = accounts.length === 0 ? null : (page - 1) * PER_PAGE + 1;
+  const from = accounts.length === 0 ? null : (page - 1) * ACCOUNTS_PER_PAGE + 1;
   return ok({
     current_page: page,
     data: accounts.map(presentListedAccount),
@@ -114,14 +123,18 @@ async function list({ caller, query: { page } }: Call<string, unknown, 'admin', 
     ],
     next_page_url: next,
     path,
-    per_page: PER_PAGE,
+    per_page: ACCOUNTS_PER_PAGE,
     prev_page_url: previous,
     to: from === null ? null : from + accounts.length - 1,
     total,
   });
 }
 
-const flagRow = (verb: 'activate' | 'deactivate' | 'block' | 'unblock', flag: AccountFlag, value: boolean): ReturnType<typeof route> =>
+const flagRow = (
+  verb: 'activate' | 'deactivate' | 'block' | 'unblock',
+  flag: 'activated' | 'blocked',
+  value: boolean,
+): ReturnType<typeof route> =>
   route({
     ...shared,
     method: 'post',
@@ -130,8 +143,9 @@ const flagRow = (verb: 'activate' | 'deactivate' | 'block' | 'unblock', flag: Ac
     answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller }) => {
       const id = pathId(params.id);
-      if (!(await setFlag(id, flag, value, scopeOf(caller)))) throw notFound('account.not_found');
-      return present(await findAccountView(id));
+      const [changed] = await Account.scope(visibleTo(caller)).update({ [flag]: value }, { where: { id } });
+      if (changed === 0) throw notFound('account.not_found');
+      return present(await findAccountView(id, caller));
     },
   });
 
@@ -175,10 +189,7 @@ export const accountsAdmin = [
     path: '/accounts/:sip/search',
     summary: 'Finds an account by its SIP address',
     answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
-    handler: async ({ params, caller }) => {
-      const { username: user, domain } = pathSip(params.sip);
-      return present(await findAccountViewBySip(user, domain, scopeOf(caller)));
-    },
+    handler: async ({ params, caller }) => present(await findAccountViewBySipAddress(pathSip(params.sip), caller)),
   }),
   route({
     ...shared,
@@ -188,7 +199,7 @@ export const accountsAdmin = [
     answers: { 200: { description: 'The account, of several the one with the lowest id', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller }) => {
       if (params.email.includes('\u0000')) throw notFound('account.not_found');
-      return present(await findAccountViewByEmail(params.email.trim(), scopeOf(caller)));
+      return present(await findAccountViewByEmail(params.email.trim(), caller));
     },
   }),
   route({
@@ -197,7 +208,7 @@ export const accountsAdmin = [
     path: '/accounts/:id',
     summary: 'Shows an account, with the codes that were sent to it',
     answers: { 200: { description: 'The account', schema: shapes.accountToAdmin }, 404: 'No such account' },
-    handler: async ({ params, caller }) => present(await findAccountView(pathId(params.id), scopeOf(caller)), presentAccountToAdmin),
+    handler: async ({ params, caller }) => present(await findAccountView(pathId(params.id), caller), presentAccountToAdmin),
   }),
   route({
     ...shared,
@@ -206,7 +217,7 @@ export const accountsAdmin = [
     summary: 'Deletes an account; its name stays taken',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account' },
     handler: async ({ params, caller }) => {
-      if (!(await deleteAccount(pathId(params.id), scopeOf(caller)))) throw notFound('account.not_found');
+      if (!(await deleteAccount(pathId(params.id), caller))) throw notFound('account.not_found');
       return ok();
     },
   }),
@@ -221,10 +232,10 @@ export const accountsAdmin = [
     summary: 'Makes a fresh provisioning token for an account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller, client }) => {
-      const view = await findAccountView(pathId(params.id), scopeOf(caller));
+      const view = await findAccountView(pathId(params.id), caller);
       if (!view) throw notFound('account.not_found');
       await createProvisioningToken(view.id, client.ip, client.user_agent);
-      return present(await findAccountView(view.id));
+      return present(await findAccountView(view.id, caller));
     },
   }),
 ];

@@ -2,8 +2,8 @@
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { ok, route, type AnyEndpoint } from '../http/route';
-import { findAccountView } from '../services/accounts/views';
 import type { Channel } from '../models/accounts/change-code';
+import { findAccountView } from '../models/accounts/account-view';
 import { redeemChangeCode, requestChangeCode, requireMayRequestCode } from '../services/accounts/change-codes';
 import { presentAccount } from './presenters';
 import { email, phone, text } from './schemas';
@@ -51,7 +51,7 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
       },
       handler: async ({ body, caller }) => {
         await redeemChangeCode(channel, caller.account_id, body.code);
-        const view = await findAccountView(caller.account_id);
+        const view = await findAccountView(caller.account_id, caller);
         if (!view) throw notFound('account.not_found');
         return ok(presentAccount(view));
       },

@@ -5,7 +5,7 @@ import { accountCreationTokens } from './account-creation-tokens';
 import { accountTypes } from './account-types';
 import { accounts } from './accounts';
 import { accountsAdmin } from './accounts-admin';
-import { accountsDangerous } from './accounts-dangerous';
+import { accountsUnsecure } from './accounts-unsecure';
 import { changeCodes } from './change-codes';
 import { contacts } from './contacts';
 import { contactsLists } from './contacts-lists';
@@ -29,7 +29,7 @@ export const endpoints: readonly AnyEndpoint[] = [
   keys,
   accounts,
   accountsAdmin,
-  accountsDangerous,
+  accountsUnsecure,
   changeCodes,
   devices,
   contacts,

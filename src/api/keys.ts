@@ -11,7 +11,7 @@ import { shapes } from './shapes';
 
 const group = 'API keys';
 
-/** The key, also as a cookie for as long as it lives unused (api.md 2.2). */
+/** The key, also as a cookie for as long as it lives unused, so that the server's pages know whoever has asked for it in a browser. */
 function replyWithKey(key: string, body: unknown, client: Client): Reply {
   const minutes = settings.APP_API_KEY_EXPIRATION_MINUTES;
   const cookie = serializeCookie('x-api-key', key, {

@@ -1,11 +1,9 @@
 // What a path names, and what of it the caller may see.
 import { notFound } from '../infra/errors';
 import type { Caller } from '../http/route';
-import { findAccountInScope, type ScopedAccount } from '../services/accounts/accounts';
+import { Account } from '../models';
+import { visibleTo } from '../models/visibility';
 import type { SipAddress } from '../infra/sip-uri';
-
-/** The domain that a caller is confined to; null for super admins. */
-export const scopeOf = ({ super_admin, domain }: Caller): string | null => (super_admin ? null : domain);
 
 /** A number in the path. @throws {ApiError} 404 where it is none that a row could have */
 export function pathId(text: string): number {
@@ -29,8 +27,8 @@ export function pathText(text: string): string {
 }
 
 /** The account that the path names by number. @throws {ApiError} 404 outside the caller's scope */
-export async function requireAccount(id: string, caller: Caller): Promise<ScopedAccount> {
-  const account = await findAccountInScope(pathId(id), scopeOf(caller));
+export async function requireAccount(id: string, caller: Caller): Promise<Pick<Account, 'id' | 'username' | 'domain'>> {
+  const account = await Account.scope(visibleTo(caller)).findByPk(pathId(id), { attributes: ['id', 'username', 'domain'], raw: true });
   if (!account) throw notFound('account.not_found');
   return account;
 }

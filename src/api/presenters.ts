@@ -1,26 +1,33 @@
-// From rows to JSON: allow-lists, so that a new column never leaves by accident (api.md 3).
+// From rows to JSON: allow-lists, so that a new column never leaves by accident.
 import { settings } from '../../config';
 import type { AccountView } from '../models/accounts/account-view';
-import type { AccountAction, AccountCreationRequestToken, AccountCreationToken, AccountType, Space, VcardStorage } from '../models';
+import type {
+  AccountAction,
+  AccountCreationRequestToken,
+  AccountCreationToken,
+  AccountType,
+  AuthToken,
+  Space,
+  VcardStorage,
+} from '../models';
 import type { ContactView } from '../models/address-book/contact-view';
 import type { ContactsListView } from '../models/address-book/contacts-list';
-import type { AuthTokenRow } from '../services/credentials/auth-tokens';
 import type { Device } from '../services/devices/registrar-contacts';
 import { SPACE_FLAGS } from '../services/spaces/spaces';
 import type { StoredCall, StoredCallDevice } from '../models/statistics/call';
 import type { StoredMessageDevice } from '../models/statistics/message';
 
-/** UTC with six decimals (api.md 1.5). */
+/** ISO 8601 in UTC with six decimals, as clients of older servers expect. */
 export const presentDate = (moment: Date | string): string => new Date(moment).toISOString().replace('Z', '000Z');
 const orNull = (moment: Date | string | null): string | null => (moment === null ? null : presentDate(moment));
 /** `YYYY-MM-DD HH:MM:SS`, UTC. */
 const presentPlainDate = (moment: Date | string): string => new Date(moment).toISOString().slice(0, 19).replace('T', ' ');
 
-/** A moment `minutes` after another; null where minutes is 0, «never». */
+/** A moment `minutes` after another; null where `minutes` is 0, which stands for never. */
 const presentExpiry = (from: Date | string, minutes: number): string | null =>
   minutes === 0 ? null : presentDate(new Date(new Date(from).getTime() + minutes * 60_000));
 
-/** The base view. */
+/** The base view: the owner's, and of most answers. */
 export function presentAccount(view: AccountView): Record<string, unknown> {
   const { provisioning, activation_expiration: activation, email_change_code: emailCode } = view;
   return {
@@ -51,7 +58,7 @@ export function presentAccount(view: AccountView): Record<string, unknown> {
       account_id: activation.account_id,
       expires: presentPlainDate(activation.expires),
       created_at: presentDate(activation.created_at),
-      updated_at: presentDate(activation.updated_at),
+      updated_at: presentDate(activation.updated_at ?? activation.created_at),
     },
     email_change_code: emailCode && { email: emailCode.email, ...presentPending(emailCode) },
     types: view.types,
@@ -111,7 +118,7 @@ const presentDates = (row: { created_at: Date; updated_at: Date | null }): Recor
   updated_at: presentDate(row.updated_at ?? row.created_at),
 });
 
-export function presentAuthToken(row: AuthTokenRow): Record<string, unknown> {
+export function presentAuthToken(row: AuthToken): Record<string, unknown> {
   const { id, token, account_id, ip, user_agent } = row;
   return { id, token, account_id, ip, user_agent, ...presentDates(row) };
 }

@@ -1,9 +1,9 @@
-// What a caller may do: blocked, expired Space, role; in the order of api.md 1.2.
+// What a caller may do. Blocked is said before an expired Space, and that before a missing role: the first names what to mend first.
 import { forbidden } from '../infra/errors';
 import type { Identity } from '../services/credentials/identities';
 import type { Access, Caller } from './route';
 
-/** @throws {ApiError} 403 with the first reason that holds */
+/** Admits somebody who is authenticated. @throws {ApiError} 403 with the first reason that holds */
 export function authorize(identity: Identity, access: Access): Caller {
   const { account_id, username, domain, admin } = identity;
   const super_admin = admin && identity.space_super;

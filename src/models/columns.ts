@@ -22,7 +22,7 @@ export const BIGINT = DataTypes.BIGINT;
 export const TEXT = DataTypes.TEXT;
 
 /** The database's clock, not the process's: ages are compared with now() in statements, and processes on several machines differ. */
-export const now = (): ReturnType<typeof literal> => literal('now()');
+const now = (): ReturnType<typeof literal> => literal('now()');
 /** Columns of tables whose rows say when they were made and changed; Sequelize fills them in. */
 export const dates = {
   created_at: { type: DataTypes.DATE, defaultValue: now() },

@@ -3,22 +3,10 @@ import { Account } from './accounts/account';
 import { ActivationExpiration } from './accounts/activation-expiration';
 import { Password } from './accounts/password';
 import { AccountDictionaryEntry } from './address-book/account-dictionary-entry';
-import { ApiKey } from './credentials/api-key';
-import { AuthToken } from './credentials/auth-token';
-import { Nonce } from './credentials/nonce';
-import { ProvisioningToken } from './provisioning/provisioning-token';
-import { Space } from './spaces/space';
-
-Account.belongsTo(Space, { as: 'space', foreignKey: 'domain', targetKey: 'domain' });
-Space.hasMany(Account, { as: 'accounts', foreignKey: 'domain', sourceKey: 'domain' });
 
 const owned = { foreignKey: 'account_id' } as const;
 Account.hasMany(Password, { as: 'passwords', ...owned });
-Account.hasOne(ApiKey, { as: 'api_key', ...owned });
-Account.hasMany(Nonce, { as: 'nonces', ...owned });
 Account.hasOne(ActivationExpiration, { as: 'activation_expiration', ...owned });
-Account.hasMany(AuthToken, { as: 'auth_tokens', ...owned });
-Account.hasMany(ProvisioningToken, { as: 'provisioning_tokens', ...owned });
 Account.hasMany(AccountDictionaryEntry, { as: 'dictionary_entries', ...owned });
 
 export { Account } from './accounts/account';

@@ -1,16 +1,16 @@
-// /provisioning: where a Linphone app fetches its settings (api.md 12). Not under /api: XML, and errors as JSON.
+// /provisioning: where a Linphone app fetches its settings . Not under /api: XML, and errors as JSON.
 import { Router, type Request, type Response } from 'express';
-import QRCode from 'qrcode';
 import { settings } from '../../config';
 import { badRequest, notFound } from '../infra/errors';
 import { clientOf, languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
 import { countRequest } from '../http/rate-limit';
 import { writeBytes, writeError } from '../http/reply';
-import { takeAuthToken } from '../services/credentials/auth-tokens';
-import { isProvisioningTokenGood, provisioningDocument, spendProvisioningToken } from '../services/provisioning/document';
+import { redeemAuthToken } from '../services/credentials/auth-tokens';
+import { provisioningDocument } from '../services/provisioning/document';
+import { isProvisioningTokenUsable, redeemProvisioningToken } from '../services/provisioning/provisioning-tokens';
 
-const QR_PIXELS = 300;
+const QR_CODE_WIDTH_PIXELS = 300;
 
 /** Apps send it; a person who opens the address in a browser, or a preview that follows it, must not use the token up. */
 function requireHeader(request: Request): void {
@@ -38,22 +38,24 @@ async function own(request: Request, response: Response): Promise<void> {
 }
 
 async function byAuthToken(request: Request, response: Response): Promise<void> {
-  const accountId = await takeAuthToken(param(request, 'auth_token'));
+  const accountId = await redeemAuthToken(param(request, 'auth_token'));
   if (accountId === null) throw notFound('auth_token.invalid');
   await sendDocument(response, accountId);
 }
 
 async function qrCode(request: Request, response: Response): Promise<void> {
   const token = param(request, 'token');
-  if (!(await isProvisioningTokenGood(token))) throw notFound('provisioning.invalid');
+  if (!(await isProvisioningTokenUsable(token))) throw notFound('provisioning.invalid');
   const url = `${settings.APP_URL}/provisioning/${token}`;
-  const image = await QRCode.toBuffer(url, { type: 'png', errorCorrectionLevel: 'H', width: QR_PIXELS });
+  // Loaded when first asked for.
+  const { default: QRCode } = await import('qrcode');
+  const image = await QRCode.toBuffer(url, { type: 'png', errorCorrectionLevel: 'H', width: QR_CODE_WIDTH_PIXELS });
   writeBytes(response, 200, 'image/png', image, { 'x-qrcode-url': url });
 }
 
 async function byToken(request: Request, response: Response): Promise<void> {
   requireHeader(request);
-  await sendDocument(response, await spendProvisioningToken(param(request, 'token'), request.query['reset_password'] !== undefined));
+  await sendDocument(response, await redeemProvisioningToken(param(request, 'token'), request.query['reset_password'] !== undefined));
 }
 
 /** To be mounted at /provisioning. `HEAD` would use a token up for nothing: it is not answered. */

@@ -1,4 +1,4 @@
-// API keys (api.md 2.2).
+// The scheme of API keys: the header `x-api-key`, or a cookie of that name.
 import { parse as parseCookie } from 'cookie';
 import type { Request } from 'express';
 import { unauthorized } from '../../infra/errors';

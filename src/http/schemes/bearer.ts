@@ -1,15 +1,15 @@
-// JSON Web Tokens (api.md 2.4), and what is left of authentication where a Bearer server is announced instead of DIGEST.
+// JSON Web Tokens (RFC 7519) as Bearer tokens (RFC 6750), and what is left of authentication where a Bearer server is announced instead of DIGEST.
 import type { Request } from 'express';
 import { settings } from '../../../config';
 import { type ApiError, forbidden, unauthorized } from '../../infra/errors';
-import { findIdentities } from '../../services/credentials/identities';
+import { identityOfEmail, identityOfSipAddress } from '../../services/credentials/identities';
 import { hostOf } from '../client';
 import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512'];
-/** Seconds by which the clock of whoever made the token may be ahead. */
-const NOT_BEFORE_TOLERANCE = 60;
+/** By so much may the clock of the token's maker be ahead. */
+const NOT_BEFORE_TOLERANCE_SECONDS = 60;
 
 const tokenOf = (request: Request): string | undefined => /^Bearer +(.*)$/i.exec(request.headers.authorization ?? '')?.[1]?.trim();
 
@@ -32,7 +32,7 @@ async function verify(token: string): Promise<Record<string, unknown>> {
   try {
     const { payload } = await jwtVerify(token, key, {
       algorithms: ALGORITHMS,
-      clockTolerance: NOT_BEFORE_TOLERANCE,
+      clockTolerance: NOT_BEFORE_TOLERANCE_SECONDS,
       requiredClaims: ['exp'],
     });
     // The tolerance is for `nbf` alone.
@@ -53,18 +53,14 @@ async function identify(request: Request): Promise<Authenticated> {
   const claims = await verify(tokenOf(request) ?? '');
   const host = hostOf(request);
   const sip = claims[settings.JWT_SIP_IDENTIFIER];
-  let found;
+  let identity = null;
   if (sip !== undefined) {
     const address = typeof sip === 'string' ? parseSipUri(sip) : null;
-    found = address
-      ? await findIdentities({ host, where: 'a.username = $3 AND a.domain = $4', bind: [address.username, address.domain] })
-      : [];
-  } else {
-    const { email } = claims;
-    found = typeof email === 'string' ? await findIdentities({ host, where: 'lower(a.email) = lower($3) LIMIT 2', bind: [email] }) : [];
+    if (address) identity = await identityOfSipAddress(address, host);
+  } else if (typeof claims['email'] === 'string') {
+    identity = await identityOfEmail(claims['email'], host);
   }
-  const [identity] = found;
-  if (!identity || found.length > 1) throw forbidden('auth.bearer_account');
+  if (!identity) throw forbidden('auth.bearer_account');
   return { identity };
 }
 

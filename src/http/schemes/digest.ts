@@ -1,40 +1,23 @@
-// DIGEST (RFC 7616, qop=auth), as api.md 2.3 has it. The account is named by the From header of every request.
+// DIGEST (RFC 7616, qop=auth). The account is named by the From header of every request, as Linphone apps send it.
 import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import { settings } from '../../../config';
 import { type ApiError, notFound, unauthorized } from '../../infra/errors';
 import type { MessageKey } from '../../i18n';
-import { findIdentities, type Identity } from '../../services/credentials/identities';
-import { acceptCount, CLEARED_BEFORE, newNonce, NONCE_LIFE, nonceTime } from '../../services/credentials/nonces';
-import { appSecret, hashPassword, type PasswordAlgorithm, isSameSecret } from '../../services/credentials/secrets';
+import { type DigestAccount, findDigestAccount } from '../../services/credentials/identities';
+import { acceptNonceCount, MAX_NONCE_COUNT, newNonce, NONCE_LIFETIME_MINUTES, nonceTime } from '../../services/credentials/nonces';
+import { appSecret, isSameSecret, type PasswordAlgorithm } from '../../services/credentials/secrets';
 import { clientOf, hostOf } from '../client';
 import { countWrongPassword, requireNotThrottled } from '../password-throttle';
 import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
-interface DigestAccount extends Identity {
-  passwords: { algorithm: PasswordAlgorithm | 'CLRTXT'; password: string }[];
-  cleared_before: Date | null;
-}
-
 const opaque = appSecret('opaque').toString('hex');
-const realmOf = (account: DigestAccount): string => settings.ACCOUNT_REALM ?? account.domain;
 
-/** HA1 by algorithm, in the order stored; a clear text gives both, MD5 first. */
-function secretsOf(account: DigestAccount): Map<PasswordAlgorithm, string> {
-  const secrets = new Map<PasswordAlgorithm, string>();
-  for (const { algorithm, password } of account.passwords) {
-    if (algorithm !== 'CLRTXT') secrets.set(algorithm, password.toLowerCase());
-    else
-      for (const each of ['MD5', 'SHA-256'] as const) secrets.set(each, hashPassword(each, account.username, realmOf(account), password));
-  }
-  return secrets;
-}
-
-/** One line an algorithm, all with the same nonce: a real client computes with the first and answers with the last one's (clients.md 1.1). */
+/** One line an algorithm, all with the same nonce: belle-sip computes with the first line and answers with the nonce of the last. */
 function challenges(account: DigestAccount, nonce: string, stale = false): string[] {
-  const quoted = realmOf(account).replace(/["\\]/g, '\\$&');
-  return [...secretsOf(account).keys()].map(
+  const quoted = account.realm.replace(/["\\]/g, '\\$&');
+  return [...account.ha1s.keys()].map(
     (algorithm) =>
       `Digest realm="${quoted}",qop="auth",algorithm=${algorithm},nonce="${nonce}",opaque="${opaque}"${stale ? ',stale=true' : ''}`,
   );
@@ -81,9 +64,9 @@ function readClaim(request: Request, account: DigestAccount): Claim | null {
   const get = (name: string): string => directives.get(name) ?? '';
   const algorithm = (directives.get('algorithm') ?? 'MD5').toUpperCase();
   if (algorithm !== 'MD5' && algorithm !== 'SHA-256') return null;
-  // 2³¹−1 is the highest count that is kept, and stands for a nonce that was destroyed.
-  if (!/^[0-9a-f]{8}$/i.test(get('nc')) || Number.parseInt(get('nc'), 16) < 1 || Number.parseInt(get('nc'), 16) >= 2147483647) return null;
-  if (get('qop') !== 'auth' || get('opaque') !== opaque || get('realm') !== realmOf(account)) return null;
+  const count = Number.parseInt(get('nc'), 16);
+  if (!/^[0-9a-f]{8}$/i.test(get('nc')) || count < 1 || count > MAX_NONCE_COUNT) return null;
+  if (get('qop') !== 'auth' || get('opaque') !== opaque || get('realm') !== account.realm) return null;
   if (get('username') !== account.username || !isOwnTarget(get('uri'), request)) return null;
   return { algorithm, nonce: get('nonce'), nc: get('nc'), cnonce: get('cnonce'), uri: get('uri'), response: get('response') };
 }
@@ -96,7 +79,7 @@ function isOwnTarget(uri: string, request: Request): boolean {
   return path === target || (prefix !== '' && path === prefix + target);
 }
 
-/** Response of RFC 7616 3.4.1, lower-case hexadecimal. */
+/** Response of RFC 7616, section 3.4.1, lower-case hexadecimal. */
 export function digestResponse(
   algorithm: PasswordAlgorithm,
   ha1: string,
@@ -113,14 +96,8 @@ export function digestResponse(
 async function identify(request: Request): Promise<Authenticated> {
   const from = parseSipUri(request.headers.from ?? '');
   if (!from) throw unauthorized('auth.required');
-  const [account] = await findIdentities<DigestAccount>({
-    host: hostOf(request),
-    columns: `coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm, 'password', p.password) ORDER BY p.id)
-                FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords, ${CLEARED_BEFORE} AS cleared_before`,
-    where: 'a.username = $3 AND a.domain = $4',
-    bind: [from.username, from.domain],
-  });
-  // That tells which accounts exist; so does the public /info (api.md 9, row 41).
+  const account = await findDigestAccount(from, hostOf(request));
+  // That tells which accounts exist; so does the public /accounts/{sip}/info.
   if (!account) throw notFound('account.not_found');
   if (!/^Digest\s/i.test(request.headers.authorization ?? '')) throw challenge(account, 'auth.required');
 
@@ -130,17 +107,19 @@ async function identify(request: Request): Promise<Authenticated> {
   if (!claim) throw challenge(account, 'auth.digest');
   const made = nonceTime(claim.nonce, account.account_id);
   if (!made) throw challenge(account, 'auth.nonce_invalid');
-  const ha1 = secretsOf(account).get(claim.algorithm);
+  const ha1 = account.ha1s.get(claim.algorithm);
   const isRight =
     ha1 !== undefined && isSameSecret(digestResponse(claim.algorithm, ha1, request.method, claim), claim.response.toLowerCase());
-  const isOld = made.getTime() + NONCE_LIFE * 60_000 < Date.now() || (account.cleared_before !== null && made < account.cleared_before);
-  // stale=true tells the client to go on with the same password: only where that is right (RFC 7616 3.3).
+  const isOld =
+    made.getTime() + NONCE_LIFETIME_MINUTES * 60_000 < Date.now() || (account.cleared_before !== null && made < account.cleared_before);
+  // stale=true tells the client to go on with the same password: only where that is right (RFC 7616, section 3.3).
   if (isOld) throw challenge(account, 'auth.nonce_invalid', isRight);
   if (!isRight) {
     await countWrongPassword(account.account_id, ip);
     throw challenge(account, 'auth.digest');
   }
-  if (!(await acceptCount(account.account_id, claim.nonce, Number.parseInt(claim.nc, 16)))) throw challenge(account, 'auth.nonce_replayed');
+  if (!(await acceptNonceCount(account.account_id, claim.nonce, Number.parseInt(claim.nc, 16))))
+    throw challenge(account, 'auth.nonce_replayed');
   return { identity: account, headers: { 'www-authenticate': challenges(account, claim.nonce) } };
 }
 

@@ -1,12 +1,72 @@
-// Accounts by domain and block of a thousand ids, for pages; triggers append the changes (migrations/0003).
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+// Accounts by domain and block of a thousand ids, for pages; triggers append the changes (migrations/0003-account-counts.ts).
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { inTransaction } from '../../infra/database';
+import { database, select } from '../../infra/sequelize';
 import { BIGINT, INTEGER, required, varchar } from '../columns';
+import { confinedTo, type Viewer } from '../visibility';
+import type { Account } from './account';
+
+/** Where a page of accounts begins. */
+export interface PageStart {
+  /** Accounts that the viewer sees. */
+  total: number;
+  /** The first id that the page's block may have; null: the page is past the end. */
+  first_id: Attributes<Account>['id'] | null;
+  /** Accounts of that block that stand before the page. */
+  skipped: number;
+}
 
 export class AccountCount extends Model<InferAttributes<AccountCount>, InferCreationAttributes<AccountCount>> {
   declare domain: string;
   declare block: number;
   declare accounts: number;
+
+  /**
+   * Where the account with so many before it stands, in the order of ids. One statement over the counts of blocks: an OFFSET would walk
+   * all the accounts before it.
+   */
+  static async findPageStart(offset: number, viewer: Viewer): Promise<PageStart> {
+    const domain = confinedTo(viewer);
+    const where = domain === null ? '' : 'WHERE domain = $2';
+    const [start] = await select<Omit<PageStart, 'skipped'> & { skipped: number | null }>(
+      `WITH blocks AS (
+         SELECT block, sum(accounts) AS accounts
+           FROM (SELECT domain, block, accounts FROM account_counts ${where}
+                 UNION ALL SELECT domain, block, accounts FROM account_count_changes ${where}) AS counted
+          GROUP BY block
+       ), running AS (
+         SELECT block, accounts, sum(accounts) OVER (ORDER BY block) - accounts AS before FROM blocks
+       ), place AS (
+         SELECT block * 1000 AS first_id, before FROM running WHERE before <= $1 AND before + accounts > $1
+       )
+       SELECT coalesce((SELECT sum(accounts) FROM blocks), 0)::bigint AS total,
+              (SELECT first_id FROM place) AS first_id, (SELECT $1 - before FROM place)::bigint AS skipped`,
+      domain === null ? [offset] : [offset, domain],
+    );
+    return { total: start?.total ?? 0, first_id: start?.first_id ?? null, skipped: start?.skipped ?? 0 };
+  }
+
+  /**
+   * Folds what the triggers appended into the counts, in one statement, so that no reader ever sees a change twice or not at all. Safe in
+   * any number of workers at once.
+   *
+   * @returns how many changes
+   */
+  static async fold(): Promise<number> {
+    return inTransaction(async () => {
+      const [folded] = await select<{ changes: number }>(
+        `WITH taken AS (DELETE FROM account_count_changes RETURNING domain, block, accounts), sums AS (
+           SELECT domain, block, sum(accounts)::integer AS accounts FROM taken GROUP BY domain, block ORDER BY domain, block
+         ), folded AS (
+           INSERT INTO account_counts AS c (domain, block, accounts) SELECT domain, block, accounts FROM sums
+           ON CONFLICT (domain, block) DO UPDATE SET accounts = c.accounts + excluded.accounts
+         )
+         SELECT count(*)::integer AS changes FROM taken`,
+      );
+      await AccountCount.destroy({ where: { accounts: 0 } });
+      return folded?.changes ?? 0;
+    });
+  }
 }
 AccountCount.init(
   {

@@ -1,7 +1,9 @@
 // Names of deleted accounts: taken until an operator clears them.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database } from '../../infra/sequelize';
 import { dated, dates, id, required, varchar } from '../columns';
+import { NOW, secondsAgo } from '../moments';
+import type { AccountName } from './account';
 
 export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, InferCreationAttributes<AccountTombstone>> {
   declare id: CreationOptional<number>;
@@ -9,6 +11,11 @@ export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, I
   declare domain: string;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /** Takes the name of an account that is deleted now. A tombstone that it has already (of an import, say) counts from now on. */
+  static async record({ username, domain }: AccountName): Promise<void> {
+    await AccountTombstone.upsert({ username, domain, created_at: NOW, updated_at: NOW }, { conflictFields: ['username', 'domain'] });
+  }
 }
 AccountTombstone.init(
   {
@@ -19,3 +26,8 @@ AccountTombstone.init(
   },
   { sequelize: database, tableName: 'accounts_tombstones', ...dated },
 );
+
+const DAY_SECONDS = 24 * 60 * 60;
+
+/** `olderThan(days)`, by the database's clock. */
+AccountTombstone.addScope('olderThan', (days: number) => ({ where: { created_at: { [Op.lt]: secondsAgo(days * DAY_SECONDS) } } }));

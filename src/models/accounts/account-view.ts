@@ -1,43 +1,61 @@
-// What presenters need of an account, read in one statement whatever hangs on it.
+// What presenters need of an account, read in one statement whatever hangs on it: with includes it would be a row for each combination of
+// passwords, entries, types and actions, and codes that are never shown.
+import type { Attributes } from 'sequelize';
+import { select } from '../../infra/sequelize';
+import type { AccountAction } from '../address-book/account-action';
+import type { AccountType } from '../address-book/account-type';
+import type { ProvisioningToken } from '../provisioning/provisioning-token';
+import { confinedTo, type Viewer } from '../visibility';
+import type { Account, AccountName } from './account';
+import { AccountCount } from './account-count';
+import type { ActivationExpiration } from './activation-expiration';
+import type { EmailChangeCode, PhoneChangeCode } from './change-code';
+import { type Password, passwordsSql } from './password';
 
-interface PendingCode {
-  code: string;
-  ip: string | null;
-  user_agent: string | null;
-  created_at: string;
-  updated_at: string | null;
-}
+/** A row as PostgreSQL writes it into JSON: moments are text in ISO 8601. */
+type AsJson<Row> = {
+  [Column in keyof Row]: Row[Column] extends Date ? string : Row[Column] extends Date | null ? string | null : Row[Column];
+};
+
+type PendingCode<Code extends EmailChangeCode | PhoneChangeCode, Recipient extends keyof Attributes<Code>> = AsJson<
+  Pick<Attributes<Code>, Recipient | 'ip' | 'user_agent' | 'created_at' | 'updated_at'>
+> & { code: string };
 
 export interface RelatedData {
   dictionary: Record<string, string>;
-  types: { id: number; key: string }[];
-  actions: { id: number; key: string; code: string }[];
+  types: Pick<Attributes<AccountType>, 'id' | 'key'>[];
+  actions: Pick<Attributes<AccountAction>, 'id' | 'key' | 'code'>[];
 }
 
-export interface AccountView extends RelatedData {
-  id: number;
-  username: string;
-  domain: string;
-  email: string | null;
-  phone: string | null;
-  display_name: string | null;
-  dtmf_protocol: string | null;
-  activated: boolean;
-  blocked: boolean;
-  admin: boolean;
-  ip_address: string;
-  user_agent: string;
-  created_at: Date;
-  updated_at: Date | null;
-  passwords: { algorithm: string }[];
-  activation_expiration: { id: number; account_id: number; expires: string; created_at: string; updated_at: string } | null;
-  confirmation_key: string | null;
-  email_change_code: (PendingCode & { email: string }) | null;
-  phone_change_code: (PendingCode & { phone: string }) | null;
-  provisioning: { token: string; created_at: string } | null;
+const COLUMNS = [
+  'id',
+  'username',
+  'domain',
+  'email',
+  'phone',
+  'display_name',
+  'dtmf_protocol',
+  'activated',
+  'blocked',
+  'admin',
+  'confirmation_key',
+  'ip_address',
+  'user_agent',
+  'created_at',
+  'updated_at',
+] as const satisfies (keyof Attributes<Account>)[];
+
+export interface AccountView extends Pick<Attributes<Account>, (typeof COLUMNS)[number]>, RelatedData {
+  passwords: Pick<Attributes<Password>, 'algorithm'>[];
+  activation_expiration: AsJson<Attributes<ActivationExpiration>> | null;
+  /** The newest that is pending; so is the phone's. */
+  email_change_code: PendingCode<EmailChangeCode, 'email'> | null;
+  phone_change_code: PendingCode<PhoneChangeCode, 'phone'> | null;
+  /** The newest unused token. */
+  provisioning: AsJson<Pick<Attributes<ProvisioningToken>, 'token' | 'created_at'>> | null;
 }
 
-/** What hangs on the account `a`, as JSON; views share it. Actions are hidden while there is no DTMF protocol (data-model.md, «Derived»). */
+/** What hangs on the account `a`, as JSON; views share it. Actions are DTMF tones, so they are hidden where the account has no DTMF protocol. */
 export const RELATED = `
   coalesce((SELECT json_object_agg(e.key, e.value ORDER BY e.id) FROM account_dictionary_entries e WHERE e.account_id = a.id), '{}') AS dictionary,
   coalesce((SELECT json_agg(json_build_object('id', t.id, 'key', t.key) ORDER BY t.id)
@@ -45,17 +63,77 @@ export const RELATED = `
   coalesce((SELECT json_agg(json_build_object('id', c.id, 'key', c.key, 'code', c.code) ORDER BY c.id)
               FROM account_actions c WHERE c.account_id = a.id AND a.dtmf_protocol IS NOT NULL), '[]') AS actions`;
 
-export const ACCOUNT_VIEW = `
-SELECT a.id, a.username, a.domain, a.email, a.phone, a.display_name, a.dtmf_protocol, a.activated, a.blocked, a.admin,
-       a.confirmation_key, a.ip_address, a.user_agent, a.created_at, a.updated_at,
-  coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm) ORDER BY p.id) FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords,
+/** The code that waits for its confirmation: `code` is null once it is used, void or superseded. */
+const pendingCode = (recipient: 'email' | 'phone'): string =>
+  `(SELECT json_build_object('${recipient}', c.${recipient}, 'code', c.code, 'ip', c.ip, 'user_agent', c.user_agent, 'created_at', c.created_at, 'updated_at', c.updated_at)
+     FROM ${recipient}_change_codes c WHERE c.account_id = a.id AND c.code IS NOT NULL ORDER BY c.id DESC LIMIT 1) AS ${recipient}_change_code`;
+
+const ACCOUNT_VIEW = `
+SELECT ${COLUMNS.map((column) => `a.${column}`).join(', ')},
+  ${passwordsSql('algorithm')},
   ${RELATED},
   (SELECT json_build_object('id', x.id, 'account_id', x.account_id, 'expires', x.expires, 'created_at', x.created_at, 'updated_at', x.updated_at)
      FROM activation_expirations x WHERE x.account_id = a.id) AS activation_expiration,
-  (SELECT json_build_object('email', c.email, 'code', c.code, 'ip', c.ip, 'user_agent', c.user_agent, 'created_at', c.created_at, 'updated_at', c.updated_at)
-     FROM email_change_codes c WHERE c.account_id = a.id AND c.code IS NOT NULL ORDER BY c.id DESC LIMIT 1) AS email_change_code,
-  (SELECT json_build_object('phone', c.phone, 'code', c.code, 'ip', c.ip, 'user_agent', c.user_agent, 'created_at', c.created_at, 'updated_at', c.updated_at)
-     FROM phone_change_codes c WHERE c.account_id = a.id AND c.code IS NOT NULL ORDER BY c.id DESC LIMIT 1) AS phone_change_code,
+  ${pendingCode('email')},
+  ${pendingCode('phone')},
   (SELECT json_build_object('token', v.token, 'created_at', v.created_at)
      FROM provisioning_tokens v WHERE v.account_id = a.id AND NOT v.used ORDER BY v.id DESC LIMIT 1) AS provisioning
 FROM accounts a`;
+
+/** The view of an account by number; null where the viewer sees none. */
+export async function findAccountView(id: Attributes<Account>['id'], viewer: Viewer): Promise<AccountView | null> {
+  const [view] = await select<AccountView>(`${ACCOUNT_VIEW} WHERE a.id = $1 AND ($2::text IS NULL OR a.domain = $2)`, [
+    id,
+    confinedTo(viewer),
+  ]);
+  return view ?? null;
+}
+
+/** The view of an account by its SIP address; null where the viewer sees none. */
+export async function findAccountViewBySipAddress({ username, domain }: AccountName, viewer: Viewer): Promise<AccountView | null> {
+  const [view] = await select<AccountView>(
+    `${ACCOUNT_VIEW} WHERE a.username = $1 AND a.domain = $2 AND ($3::text IS NULL OR a.domain = $3)`,
+    [username, domain, confinedTo(viewer)],
+  );
+  return view ?? null;
+}
+
+/**
+ * The view of an account by email, letter case ignored; of several that the viewer sees, the one with the lowest id. The index on emails
+ * gives the set first: ordered by id, all accounts would be walked.
+ */
+export async function findAccountViewByEmail(email: string, viewer: Viewer): Promise<AccountView | null> {
+  const [view] = await select<AccountView>(
+    `WITH found AS MATERIALIZED (SELECT id FROM accounts WHERE lower(email) = lower($1) AND ($2::text IS NULL OR domain = $2))
+     ${ACCOUNT_VIEW} WHERE a.id = (SELECT min(id) FROM found)`,
+    [email, confinedTo(viewer)],
+  );
+  return view ?? null;
+}
+
+/** Accounts on a page. */
+export const ACCOUNTS_PER_PAGE = 20;
+
+export interface AccountPage {
+  /** Accounts that the viewer sees. */
+  total: number;
+  accounts: AccountView[];
+}
+
+/**
+ * A page of the accounts that the viewer sees, by id. The counts of the blocks before it say where it begins; only its own block is walked,
+ * so that each page costs the same among any number of accounts.
+ *
+ * @param page from 1; past the end it is empty
+ */
+export async function findAccountPage(page: number, viewer: Viewer): Promise<AccountPage> {
+  const { total, first_id: firstId, skipped } = await AccountCount.findPageStart((page - 1) * ACCOUNTS_PER_PAGE, viewer);
+  if (firstId === null) return { total, accounts: [] };
+  const domain = confinedTo(viewer);
+  const accounts = await select<AccountView>(
+    `${ACCOUNT_VIEW} WHERE a.id IN (
+       SELECT id FROM accounts WHERE id >= $1 ${domain === null ? '' : 'AND domain = $4'} ORDER BY id OFFSET $2 LIMIT $3) ORDER BY a.id`,
+    [firstId, skipped, ACCOUNTS_PER_PAGE, ...(domain === null ? [] : [domain])],
+  );
+  return { total, accounts };
+}

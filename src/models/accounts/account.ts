@@ -1,9 +1,23 @@
 // An account: a SIP address with its flags and what a person is reached by.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, type NonAttribute } from 'sequelize';
+import {
+  type Attributes,
+  type CreationOptional,
+  type InferAttributes,
+  type InferCreationAttributes,
+  literal,
+  Model,
+  type NonAttribute,
+  Op,
+  type OrderItem,
+  Transaction,
+} from 'sequelize';
 import { database } from '../../infra/sequelize';
-import { BOOLEAN, DATE, dated, dates, id, optional, required, SMALLINT, varchar } from '../columns';
+import { BOOLEAN, clipped, DATE, dated, dates, id, optional, required, SMALLINT, varchar } from '../columns';
 import type { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
+import { secondsAgo } from '../moments';
 import { confine } from '../visibility';
+import type { ActivationExpiration } from './activation-expiration';
+import type { Password } from './password';
 
 export class Account extends Model<InferAttributes<Account>, InferCreationAttributes<Account>> {
   declare id: CreationOptional<number>;
@@ -23,7 +37,11 @@ export class Account extends Model<InferAttributes<Account>, InferCreationAttrib
   declare expire_time: CreationOptional<Date | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
-  /** Where a query includes them. */
+  /** Where included. */
+  declare passwords?: NonAttribute<Password[]>;
+  /** Where included. */
+  declare activation_expiration?: NonAttribute<ActivationExpiration | null>;
+  /** Where included. */
   declare dictionary_entries?: NonAttribute<AccountDictionaryEntry[]>;
 }
 Account.init(
@@ -41,10 +59,27 @@ Account.init(
     confirmation_key_attempts: required(SMALLINT, 0),
     dtmf_protocol: optional(varchar(255)),
     ip_address: required(varchar(45)),
-    user_agent: required(varchar(256)),
+    user_agent: { ...clipped('user_agent', 256), allowNull: false },
     expire_time: optional(DATE),
     ...dates,
   },
   { sequelize: database, tableName: 'accounts', ...dated },
 );
 confine(Account, (domain) => ({ domain }));
+
+/** What names an account to people and SIP servers. */
+export type AccountName = Pick<Attributes<Account>, 'username' | 'domain'>;
+
+const DAY_SECONDS = 24 * 60 * 60;
+
+/** `called(name, first)`: whose username or phone is `name`; the one whose `first` it is stands first. */
+Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
+  where: { [Op.or]: [{ username: name }, { phone: name }] },
+  order: [[literal(`"Account"."${first}" = ${database.escape(name)}`), 'DESC NULLS LAST'] as OrderItem],
+}));
+
+/** `clearable(days)`: made over so many days ago by the database's clock, admins never. */
+Account.addScope('clearable', (days: number) => ({ where: { created_at: { [Op.lt]: secondsAgo(days * DAY_SECONDS) }, admin: false } }));
+
+/** For finders inside a transaction, `lock: ACCOUNT_FOR_UPDATE`: of what they include nothing is locked. */
+export const ACCOUNT_FOR_UPDATE = { level: Transaction.LOCK.UPDATE, of: Account };

@@ -1,7 +1,8 @@
 // Until when an account can be activated.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database } from '../../infra/sequelize';
 import { accountId, DATE, dated, dates, id, required } from '../columns';
+import { NOW } from '../moments';
 
 export class ActivationExpiration extends Model<InferAttributes<ActivationExpiration>, InferCreationAttributes<ActivationExpiration>> {
   declare id: CreationOptional<number>;
@@ -19,3 +20,6 @@ ActivationExpiration.init(
   },
   { sequelize: database, tableName: 'activation_expirations', ...dated },
 );
+
+/** Those whose moment has come: their accounts can no longer be activated. */
+ActivationExpiration.addScope('passed', { where: { expires: { [Op.lte]: NOW } } });

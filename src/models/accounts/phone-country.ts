@@ -1,10 +1,12 @@
 // Countries whose phone numbers are accepted.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { type CreationOptional, type InferAttributes, type InferCreationAttributes, literal, Model } from 'sequelize';
 import { database } from '../../infra/sequelize';
 import { BOOLEAN, dated, dates, required, varchar } from '../columns';
 
 export class PhoneCountry extends Model<InferAttributes<PhoneCountry>, InferCreationAttributes<PhoneCountry>> {
+  /** ISO 3166, two letters. */
   declare code: string;
+  /** The calling code, digits alone. */
   declare country_code: string;
   declare activated: CreationOptional<boolean>;
   declare created_at: CreationOptional<Date>;
@@ -19,3 +21,6 @@ PhoneCountry.init(
   },
   { sequelize: database, tableName: 'phone_countries', ...dated },
 );
+
+/** In the order of their codes, whatever the database's collation makes of letters. */
+PhoneCountry.addScope('byCode', { order: [literal('code COLLATE "C"')] });

@@ -1,7 +1,11 @@
 // Tokens that a device shows and a signed-in person attaches, to be exchanged for an API key.
-import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database } from '../../infra/sequelize';
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { database, select } from '../../infra/sequelize';
 import { client, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
+import { createdBefore, createdWithin } from '../moments';
+
+/** From its making, attached or not. */
+const LIFETIME_MINUTES = 5;
 
 export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAttributes<AuthToken>> {
   declare id: CreationOptional<number>;
@@ -11,6 +15,20 @@ export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAt
   declare user_agent: CreationOptional<string | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /**
+   * Uses an attached token up: its row is deleted. One statement, so that of two callers one gets the account, which destroy() does not give.
+   *
+   * @returns its account; null where the token is unknown, too old, used, or not attached
+   */
+  static async redeem(token: string): Promise<NonNullable<Attributes<AuthToken>['account_id']> | null> {
+    const [row] = await select<{ account_id: number }>(
+      `DELETE FROM auth_tokens WHERE token = $1 AND account_id IS NOT NULL AND created_at > now() - make_interval(mins => $2)
+       RETURNING account_id`,
+      [token, LIFETIME_MINUTES],
+    );
+    return row?.account_id ?? null;
+  }
 }
 AuthToken.init(
   {
@@ -22,3 +40,8 @@ AuthToken.init(
   },
   { sequelize: database, tableName: 'auth_tokens', ...dated },
 );
+
+/** Young enough to be attached. */
+AuthToken.addScope('alive', () => ({ where: createdWithin(LIFETIME_MINUTES) }));
+/** Too old for anything. */
+AuthToken.addScope('expired', () => ({ where: createdBefore(LIFETIME_MINUTES) }));

@@ -1,50 +1,55 @@
-// The end of an account (data-model.md, «Delete rules»): a tombstone, then the account with all that hangs on it, and its statistics.
+// The end of an account: a tombstone, so that nobody else gets its name, then the account with all that hangs on it, and its statistics.
 import { inTransaction } from '../../infra/database';
-import { execute, select } from '../../infra/sequelize';
+import { Account, AccountTombstone } from '../../models';
 import { deleteSentStatistics } from '../../models/statistics/deletion';
+import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 
-/** Deletes an account, by number; `scope` null: in any domain. @returns whether there was one */
-export async function deleteAccount(id: number, scope: string | null = null): Promise<boolean> {
+/** Deletes an account that the viewer sees, by number. @returns whether there was one */
+export async function deleteAccount(id: number, viewer: Viewer): Promise<boolean> {
   return inTransaction(async () => {
-    const [account] = await select<{ username: string; domain: string }>(
-      'SELECT username, domain FROM accounts WHERE id = $1 AND ($2::text IS NULL OR domain = $2) FOR UPDATE',
-      [id, scope],
-    );
+    const account = await Account.scope(visibleTo(viewer)).findOne({
+      attributes: ['id', 'username', 'domain'],
+      where: { id },
+      lock: true,
+    });
     if (!account) return false;
     const { username, domain } = account;
-    await execute(
-      `INSERT INTO accounts_tombstones (username, domain, created_at, updated_at) VALUES ($1, $2, now(), now())
-       ON CONFLICT (username, domain) DO UPDATE SET created_at = now(), updated_at = now()`,
-      [username, domain],
-    );
+    await AccountTombstone.record({ username, domain });
     await deleteSentStatistics({ username, domain });
-    await execute('DELETE FROM accounts WHERE id = $1', [id]);
+    // The tables that hang on accounts have ON DELETE CASCADE.
+    await account.destroy();
     return true;
   });
 }
 
+/** What an operator's clearing found, and how much of it was deleted. */
 export interface Clearing {
   found: number;
   deleted: number;
 }
-const CHUNK = 500;
+/** Accounts are found so many at a time: each is deleted in its own transaction. */
+const CHUNK_SIZE = 500;
 
-/** Accounts made over `days` ago that were never activated; `confirmed`: activated ones, too. Deleted, each in its own transaction, where `apply`. */
+/**
+ * Counts accounts made over `days` ago that were never activated, admins apart, and deletes them where `apply`.
+ *
+ * @param confirmed activated ones, too
+ */
 export async function clearUnconfirmed(days: number, { apply, confirmed }: { apply: boolean; confirmed: boolean }): Promise<Clearing> {
-  const where = `created_at < now() - make_interval(days => $1) AND ($2 OR NOT activated) AND NOT admin`;
-  const [count] = await select<{ n: number }>(`SELECT count(*)::integer AS n FROM accounts WHERE ${where}`, [days, confirmed]);
+  const accounts = Account.scope([visibleTo(SYSTEM), { method: ['clearable', days] }]);
+  const where = confirmed ? {} : { activated: false };
+  const found = await accounts.count({ where });
   let deleted = 0;
   while (apply) {
-    const batch = await select<{ id: number }>(`SELECT id FROM accounts WHERE ${where} ORDER BY id LIMIT $3`, [days, confirmed, CHUNK]);
-    if (batch.length === 0) break;
-    for (const { id } of batch) if (await deleteAccount(id)) deleted += 1;
+    const chunk = await accounts.findAll({ attributes: ['id'], where, order: ['id'], limit: CHUNK_SIZE, raw: true });
+    if (chunk.length === 0) break;
+    for (const { id } of chunk) if (await deleteAccount(id, SYSTEM)) deleted += 1;
   }
-  return { found: count?.n ?? 0, deleted };
+  return { found, deleted };
 }
 
-/** Tombstones older than `days`; deleted where `apply`. */
+/** Counts tombstones older than `days`, and deletes them where `apply`: their names are free again. */
 export async function clearTombstones(days: number, apply: boolean): Promise<Clearing> {
-  const where = 'created_at < now() - make_interval(days => $1)';
-  const [count] = await select<{ n: number }>(`SELECT count(*)::integer AS n FROM accounts_tombstones WHERE ${where}`, [days]);
-  return { found: count?.n ?? 0, deleted: apply ? await execute(`DELETE FROM accounts_tombstones WHERE ${where}`, [days]) : 0 };
+  const tombstones = AccountTombstone.scope({ method: ['olderThan', days] });
+  return { found: await tombstones.count(), deleted: apply ? await tombstones.destroy() : 0 };
 }

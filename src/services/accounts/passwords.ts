@@ -1,27 +1,45 @@
-// Changing the own password (api.md 4).
+// Passwords of accounts: replaced, and changed by their owner.
 import { inTransaction } from '../../infra/database';
-import { execute, select } from '../../infra/sequelize';
 import { unprocessable } from '../../infra/errors';
-import { realmOf, replacePassword } from './accounts';
-import { hashPassword, isSameSecret, type PasswordAlgorithm } from '../credentials/secrets';
+import type { Message, MessageKey } from '../../i18n';
+import { Account, Password } from '../../models';
+import { ACCOUNT_FOR_UPDATE, type AccountName } from '../../models/accounts/account';
+import { SYSTEM, visibleTo } from '../../models/visibility';
+import { ha1sOf, hashPassword, isSameSecret, type PasswordAlgorithm, realmOf } from '../credentials/secrets';
 
-interface Row {
-  username: string;
-  domain: string;
-  email: string | null;
-  passwords: { password: string; algorithm: PasswordAlgorithm | 'CLRTXT' }[];
+/** An account that a password is computed for: HA1 has the name in it. */
+export type PasswordOwner = AccountName & { id: number };
+
+/** Gives an account that has no password yet its first one, computed for the name and realm that the account has now. */
+export async function addPassword(owner: PasswordOwner, algorithm: PasswordAlgorithm, password: string): Promise<void> {
+  const ha1 = hashPassword(algorithm, owner.username, realmOf(owner.domain), password);
+  await Password.create({ account_id: owner.id, algorithm, password: ha1 }, { returning: false });
 }
 
-function matches({ username, domain, passwords }: Row, given: string): boolean {
-  const right = passwords.map(({ password, algorithm }) =>
-    algorithm === 'CLRTXT'
-      ? isSameSecret(password, given)
-      : isSameSecret(password.toLowerCase(), hashPassword(algorithm, username, realmOf(domain), given)),
+/** Replaces all passwords by one, computed for the name and realm that the account has now. Inside a transaction. */
+export async function replacePassword(owner: PasswordOwner, algorithm: PasswordAlgorithm, password: string): Promise<void> {
+  await Password.destroy({ where: { account_id: owner.id } });
+  await addPassword(owner, algorithm, password);
+}
+
+const wrong = (key: MessageKey): Record<'old_password', Message[]> => ({ old_password: [{ key, values: { attribute: 'old_password' } }] });
+
+/** Whether a password is one of the account's. All are compared, so that the time does not tell which is. */
+function hasPassword(account: Account, given: string): boolean {
+  const right = ha1sOf(account, account.passwords ?? []).map(([algorithm, ha1]) =>
+    isSameSecret(ha1, hashPassword(algorithm, account.username, realmOf(account.domain), given)),
   );
   return right.includes(true);
 }
 
-/** @throws {ApiError} 422 under old_password where there is a password and the old one is missing or wrong; nothing has changed then */
+/**
+ * Changes the own password, or sets the first one; the account is activated.
+ *
+ * @param id the caller's account
+ * @param old the password until now; needed where there is one
+ * @returns whether it is the first one, and where a mail about it goes
+ * @throws {ApiError} 422 under old_password where there is a password and the old one is missing or wrong; nothing has changed then
+ */
 export async function changePassword(
   id: number,
   algorithm: PasswordAlgorithm,
@@ -29,20 +47,19 @@ export async function changePassword(
   old: string | undefined,
 ): Promise<{ first: boolean; email: string | null }> {
   return inTransaction(async () => {
-    const [account] = await select<Row>(
-      `SELECT a.username, a.domain, a.email,
-              coalesce((SELECT json_agg(json_build_object('password', p.password, 'algorithm', p.algorithm)) FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords
-         FROM accounts a WHERE a.id = $1 FOR UPDATE OF a`,
-      [id],
-    );
-    if (!account) throw new Error('the caller’s account is gone');
-    const first = account.passwords.length === 0;
+    const account = await Account.scope(visibleTo(SYSTEM)).findByPk(id, {
+      attributes: ['id', 'username', 'domain', 'email'],
+      include: { association: 'passwords', attributes: ['algorithm', 'password'] },
+      lock: ACCOUNT_FOR_UPDATE,
+    });
+    if (!account) throw new Error('the account of the caller was deleted meanwhile');
+    const first = account.passwords?.length === 0;
     if (!first) {
-      if (old === undefined) throw unprocessable({ old_password: [{ key: 'field.required', values: { attribute: 'old_password' } }] });
-      if (!matches(account, old)) throw unprocessable({ old_password: [{ key: 'password.wrong', values: { attribute: 'old_password' } }] });
+      if (old === undefined) throw unprocessable(wrong('field.required'));
+      if (!hasPassword(account, old)) throw unprocessable(wrong('password.wrong'));
     }
-    await replacePassword({ id, username: account.username, domain: account.domain }, algorithm, password);
-    await execute('UPDATE accounts SET activated = true, updated_at = now() WHERE id = $1', [id]);
+    await replacePassword(account, algorithm, password);
+    await Account.scope(visibleTo(SYSTEM)).update({ activated: true }, { where: { id } });
     return { first, email: account.email };
   });
 }

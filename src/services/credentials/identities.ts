@@ -1,41 +1,36 @@
-// Who somebody is, once they have shown it: read with one query, whatever they showed.
-import { settings } from '../../../config';
-import { select } from '../../infra/sequelize';
-import { requestSpaceSql } from '../../models/spaces/space';
+// Who somebody is, as schemes of authentication ask; the statements are in models/credentials/identity.ts.
+import type { AccountName } from '../../models/accounts/account';
+import {
+  type DigestIdentity,
+  findDigestIdentity,
+  findIdentitiesByEmail,
+  findIdentityBySipAddress,
+  type Identity,
+} from '../../models/credentials/identity';
+import { ha1sOf, type PasswordAlgorithm, realmOf } from './secrets';
 
-/** An authenticated account, with all that access.ts asks about it. */
-export interface Identity {
-  account_id: number;
-  username: string;
-  domain: string;
-  admin: boolean;
-  blocked: boolean;
-  space_super: boolean;
-  space_expire_at: Date | null;
-  request_space_expire_at: Date | null;
+export type { Identity };
+
+/** The account that a verified claim names by SIP address; null where nobody has it. `host` is the request's Host header. */
+export const identityOfSipAddress: (address: AccountName, host: string) => Promise<Identity | null> = findIdentityBySipAddress;
+
+/** The account that a verified claim names by email, letter case ignored; null where nobody has it, or several. */
+export async function identityOfEmail(email: string, host: string): Promise<Identity | null> {
+  const [found, another] = await findIdentitiesByEmail(email, host);
+  return found !== undefined && another === undefined ? found : null;
 }
 
-interface Query {
-  /** The Host header, whose Space may have expired. */
-  host: string;
-  /** More columns; `a` is the account. */
-  columns?: string;
-  from?: string;
-  /** Its placeholders begin at $3. */
-  where: string;
-  bind: unknown[];
+/** An account that proves its password by DIGEST. */
+export interface DigestAccount extends Omit<DigestIdentity, 'passwords'> {
+  realm: string;
+  /** HA1 in lower-case hexadecimal, the algorithms in the order in which they are offered. */
+  ha1s: Map<PasswordAlgorithm, string>;
 }
 
-/** The accounts that `where` names, with their own and the request's Space. */
-export function findIdentities<Row extends Identity>({ host, columns, from = 'accounts a', where, bind }: Query): Promise<Row[]> {
-  return select<Row>(
-    `SELECT a.id AS account_id, a.username, a.domain, a.admin, a.blocked,
-            s.super AS space_super, s.expire_at AS space_expire_at, r.expire_at AS request_space_expire_at
-            ${columns === undefined ? '' : `, ${columns}`}
-       FROM ${from}
-       JOIN spaces s ON s.domain = a.domain
-       LEFT JOIN LATERAL (SELECT expire_at FROM spaces ${requestSpaceSql('$1', '$2')}) r ON true
-      WHERE ${where}`,
-    [host, settings.APP_SIP_DOMAIN, ...bind],
-  );
+/** The account of a SIP address with what DIGEST compares with; null where nobody has the address. `host` is the request's Host header. */
+export async function findDigestAccount(address: AccountName, host: string): Promise<DigestAccount | null> {
+  const found = await findDigestIdentity(address, host);
+  if (!found) return null;
+  const { passwords, ...identity } = found;
+  return { ...identity, realm: realmOf(identity.domain), ha1s: new Map(ha1sOf(identity, passwords)) };
 }

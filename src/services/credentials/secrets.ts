@@ -1,18 +1,22 @@
 // Everything random or hashed.
 import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { settings } from '../../../config';
+import type { AccountName } from '../../models/accounts/account';
+import type { StoredPassword } from '../../models/accounts/password';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Letters and digits from the cryptographic generator, each equally likely. */
+/** So many letters and digits from the cryptographic generator, each equally likely. */
 export const randomText = (length: number): string => Array.from({ length }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
 
-/** Creation, request and provisioning tokens, activation keys: 13 characters (api.md 3.2, 7). */
+/** A creation, request or provisioning token, or an activation key: 13 characters, as clients of older servers expect. */
 export const newToken = (): string => randomText(13);
-/** 40 characters (api.md 2.2). */
+/** An API key: 40 characters, 238 random bits. */
 export const newApiKey = (): string => randomText(40);
+/** Four digits, which a person types off a message; only good where wrong attempts are counted. */
+export const newShortCode = (): string => String(randomInt(10_000)).padStart(4, '0');
 
-/** What the database keeps of an API key. */
+/** What the database keeps of an API key: SHA-256 in hexadecimal. A slow hash would gain nothing, since nobody guesses a key. */
 export const hashApiKey = (key: string): string => createHash('sha256').update(key).digest('hex');
 
 /** Compares two secrets in a time that tells nothing about either, whatever their lengths: both are hashed first. */
@@ -21,17 +25,35 @@ export function isSameSecret(one: string, other: string): boolean {
   return timingSafeEqual(hash(one), hash(other));
 }
 
-export type PasswordAlgorithm = 'MD5' | 'SHA-256';
+/** Algorithms of new passwords. */
+export type PasswordAlgorithm = Exclude<StoredPassword['algorithm'], 'CLRTXT'>;
+const ALGORITHMS: readonly PasswordAlgorithm[] = ['MD5', 'SHA-256'];
 
-/** HA1 of RFC 7616 3.4.2 in lower-case hexadecimal, as a SIP server reads it from the same table. */
+/** The realm of a domain's password hashes and of DIGEST; one for all domains where ACCOUNT_REALM is set. */
+export const realmOf = (domain: string): string => settings.ACCOUNT_REALM ?? domain;
+
+/** HA1 of RFC 7616, section 3.4.2, in lower-case hexadecimal, as a SIP server reads it from the same table. */
 export function hashPassword(algorithm: PasswordAlgorithm, username: string, realm: string, password: string): string {
   return createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
     .update(`${username}:${realm}:${password}`, 'utf8')
     .digest('hex');
 }
 
+/**
+ * What an account's passwords are compared by.
+ *
+ * @returns HA1 in lower-case hexadecimal with its algorithm, in the order stored; of a password in clear text one an algorithm, MD5 first
+ */
+export function ha1sOf({ username, domain }: AccountName, passwords: readonly StoredPassword[]): [PasswordAlgorithm, string][] {
+  return passwords.flatMap(({ algorithm, password }): [PasswordAlgorithm, string][] =>
+    algorithm === 'CLRTXT'
+      ? ALGORITHMS.map((each) => [each, hashPassword(each, username, realmOf(domain), password)])
+      : [[algorithm, password.toLowerCase()]],
+  );
+}
+
 // Without APP_KEY, which production demands, a process has a secret of its own: what it signed another one refuses.
 const root = settings.APP_KEY ?? randomBytes(32).toString('hex');
 
-/** A secret for one purpose, derived one-way from APP_KEY (api.md 9, row 2). */
+/** A secret for one purpose, derived one-way from APP_KEY: no purpose's secret tells another's. */
 export const appSecret = (purpose: string): Buffer => createHmac('sha256', root).update(purpose).digest();

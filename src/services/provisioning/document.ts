@@ -1,14 +1,12 @@
-// Remote provisioning (api.md 7, 12): the settings that a Linphone app fetches, and the tokens that open them.
+// The remote provisioning document: the settings that a Linphone app fetches, as XML of the schema lpconfig.xsd.
 import { readFileSync } from 'node:fs';
 import { parse as parseIni } from 'ini';
-import { create as createXml } from 'xmlbuilder2';
 import { settings } from '../../../config';
-import { inTransaction } from '../../infra/database';
-import { execute, select } from '../../infra/sequelize';
-import { ApiError, forbidden, notFound } from '../../infra/errors';
+import { notFound } from '../../infra/errors';
 import { log, reasonOf } from '../../infra/log';
-import { realmOf, replacePassword } from '../accounts/accounts';
-import { randomText } from '../credentials/secrets';
+import { Account } from '../../models';
+import { SYSTEM, visibleTo } from '../../models/visibility';
+import { randomText, realmOf } from '../credentials/secrets';
 import { findSpace, SPACE_FLAGS } from '../spaces/spaces';
 import { turnCredentials } from './turn';
 
@@ -38,20 +36,12 @@ function fileSections(): Sections {
   return sections;
 }
 
-interface Provisioned {
-  username: string;
-  domain: string;
-  display_name: string | null;
-  passwords: { algorithm: string; password: string }[];
-}
-
 async function addAccount(sections: Sections, accountId: number, hasOwnUi: boolean): Promise<void> {
-  const [account] = await select<Provisioned>(
-    `SELECT a.username, a.domain, a.display_name,
-            coalesce((SELECT json_agg(json_build_object('algorithm', p.algorithm, 'password', p.password) ORDER BY p.id) FROM passwords p WHERE p.account_id = a.id), '[]') AS passwords
-       FROM accounts a WHERE a.id = $1`,
-    [accountId],
-  );
+  const account = await Account.scope(visibleTo(SYSTEM)).findByPk(accountId, {
+    attributes: ['username', 'domain', 'display_name'],
+    include: { association: 'passwords', attributes: ['algorithm', 'password'] },
+    order: [['passwords', 'id', 'ASC']],
+  });
   if (!account) throw notFound('account.not_found');
   const { username, domain, display_name: name } = account;
   const space = await findSpace(domain);
@@ -79,7 +69,7 @@ async function addAccount(sections: Sections, accountId: number, hasOwnUi: boole
     ]);
     number += 1;
   }
-  for (const { algorithm, password } of account.passwords) {
+  for (const { algorithm, password } of account.passwords ?? []) {
     addSection(sections, `auth_info_${number}`, [
       ['username', username],
       ['domain', domain],
@@ -91,12 +81,20 @@ async function addAccount(sections: Sections, accountId: number, hasOwnUi: boole
   }
 }
 
-/** The XML document; the general settings alone where no account is given. */
+/**
+ * The document: the settings of ACCOUNT_PROVISIONING_RC_FILE, then the server's own.
+ *
+ * @param accountId whose settings follow; null: nobody's
+ * @returns XML
+ * @throws {ApiError} 404 where there is no such account
+ */
 export async function provisioningDocument(accountId: number | null): Promise<string> {
   const sections = fileSections();
   const hasOwnUi = sections.has('ui');
   addSection(sections, 'misc', [['contacts-vcard-list', `${settings.APP_URL}/contacts/vcard`]]);
   if (accountId !== null) await addAccount(sections, accountId, hasOwnUi);
+  // Fetched once by an app, so most processes of most installations need it late or never.
+  const { create: createXml } = await import('xmlbuilder2');
   const root = createXml({ version: '1.0', encoding: 'UTF-8', invalidCharReplacement: '' }).ele(
     'http://www.linphone.org/xsds/lpconfig.xsd',
     'config',
@@ -107,65 +105,4 @@ export async function provisioningDocument(accountId: number | null): Promise<st
       section.ele('entry', { name: entry, ...(settings.ACCOUNT_PROVISIONING_OVERWRITE_ALL ? { overwrite: 'true' } : {}) }).txt(value);
   }
   return root.end({ prettyPrint: true });
-}
-
-interface ProvisioningToken {
-  id: number;
-  account_id: number;
-  used: boolean;
-  newest: boolean;
-  expired: boolean;
-  activation_expired: boolean;
-  blocked: boolean;
-}
-
-async function findToken(token: string): Promise<ProvisioningToken | null> {
-  const [found] = await select<ProvisioningToken>(
-    `SELECT v.id, v.account_id, v.used, a.blocked, coalesce(x.expires <= now(), false) AS activation_expired,
-            ($2 > 0 AND v.created_at <= now() - make_interval(mins => $2)) AS expired,
-            v.id = (SELECT max(o.id) FROM provisioning_tokens o WHERE o.account_id = v.account_id AND NOT o.used) AS newest
-       FROM provisioning_tokens v JOIN accounts a ON a.id = v.account_id LEFT JOIN activation_expirations x ON x.account_id = a.id
-      WHERE v.token = $1 ORDER BY v.id DESC LIMIT 1`,
-    [token, settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES],
-  );
-  return found ?? null;
-}
-
-const isGood = (token: ProvisioningToken | null): token is ProvisioningToken =>
-  token !== null && !token.used && token.newest && !token.activation_expired;
-
-/** Whether a token could be used now; it stays unused. */
-export async function isProvisioningTokenGood(token: string): Promise<boolean> {
-  const found = await findToken(token);
-  return isGood(found) && !found.expired;
-}
-
-/**
- * Uses a provisioning token up: its account is activated. Of two at once one wins.
- *
- * @param resetPassword gives the account a password, but only where it has none: anyone can add to an address, and must not
- *   change a password by it (api.md 12)
- * @returns the account's id
- * @throws {ApiError} 404, 410
- */
-export async function spendProvisioningToken(token: string, resetPassword: boolean): Promise<number> {
-  const found = await findToken(token);
-  if (!isGood(found)) throw notFound('provisioning.invalid');
-  if (found.expired) throw new ApiError(410, { key: 'provisioning.expired', values: {} });
-  if (found.blocked) throw forbidden('auth.blocked');
-  const id = found.account_id;
-  const won = await inTransaction(async () => {
-    if ((await execute('UPDATE provisioning_tokens SET used = true, updated_at = now() WHERE id = $1 AND NOT used', [found.id])) === 0)
-      return false;
-    const [account] = await select<{ username: string; domain: string }>(
-      'UPDATE accounts SET activated = true, updated_at = now() WHERE id = $1 RETURNING username, domain',
-      [id],
-    );
-    const passwords = resetPassword ? await select('SELECT 1 AS one FROM passwords WHERE account_id = $1', [id]) : [];
-    if (account && resetPassword && passwords.length === 0)
-      await replacePassword({ id, ...account }, settings.ACCOUNT_DEFAULT_PASSWORD_ALGORITHM, randomText(20));
-    return true;
-  });
-  if (!won) throw notFound('provisioning.invalid');
-  return id;
 }

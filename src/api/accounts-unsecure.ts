@@ -1,12 +1,15 @@
-// The unsecure endpoints that older apps use; 404 unless the operator turns them on (api.md 4).
+// The unsecure endpoints that older apps use; 404 unless the operator turns them on (APP_DANGEROUS_ENDPOINTS).
 import Joi from 'joi';
 import { settings, type Settings } from '../../config';
 import { notFound, unprocessable, type FieldErrors } from '../infra/errors';
 import { ok, route, type Call, type Reply } from '../http/route';
+import { Account, Password } from '../models';
+import { findAccountView } from '../models/accounts/account-view';
+import { SYSTEM, visibleTo } from '../models/visibility';
+import { redeemConfirmationKey } from '../services/accounts/activation';
 import { requireFields } from '../services/accounts/fields';
-import { findAccountView } from '../services/accounts/views';
-import { spendConfirmationKey } from '../services/accounts/activation';
-import { createPublicAccount, findAccountByPhone, findPasswordHashes, recoverByPhone } from '../services/accounts/recovery';
+import { recoverByPhone } from '../services/accounts/phone-recovery';
+import { createPublicAccount } from '../services/accounts/public-creation';
 import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces/spaces';
@@ -55,12 +58,12 @@ async function create({ body, client, host, language }: Call<string, PublicAccou
   await requireFields({ username: { name, domain }, email: rest.email, phone: rest.phone });
   const agent = client.user_agent ?? settings.APP_NAME;
   const id = await createPublicAccount({ ...rest, username: name, domain, ip_address: client.ip, user_agent: agent }, token, language);
-  const view = await findAccountView(id);
+  const view = await findAccountView(id, SYSTEM);
   if (!view) throw notFound('account.not_found');
   return ok(presentAccount(view));
 }
 
-export const accountsDangerous = [
+export const accountsUnsecure = [
   route({
     ...shared,
     method: 'post',
@@ -93,9 +96,11 @@ export const accountsDangerous = [
       const number = normalisePhone(params.phone.trim());
       if (number === null) throw unprocessable(fault('phone', 'field.phone'));
       if (!(await isCountryActivated(number))) throw unprocessable(fault('phone', 'phone.country'));
-      const found = await findAccountByPhone(number, await domainOf(host));
+      const accounts = Account.scope([visibleTo(SYSTEM), { method: ['called', number, 'phone'] }]);
+      const where = { domain: await domainOf(host) };
+      const found = await accounts.findOne({ attributes: ['activated', 'phone'], where, raw: true });
       if (!found) throw notFound('account.not_found');
-      return ok({ activated: found.activated, realm: settings.ACCOUNT_REALM ?? null, phone: found.phone });
+      return ok({ activated: found.activated, realm: settings.ACCOUNT_REALM ?? null, phone: found.phone !== null });
     },
   }),
   route({
@@ -130,10 +135,16 @@ export const accountsDangerous = [
     },
     handler: async ({ params }) => {
       const { username: name, domain } = pathSip(params.sip);
-      const id = await spendConfirmationKey(name, domain, params.recover_key, true);
-      const view = await findAccountView(id);
+      const id = await redeemConfirmationKey(name, domain, params.recover_key, true);
+      const view = await findAccountView(id, SYSTEM);
       if (!view) throw notFound('account.not_found');
-      return ok({ ...presentAccount(view), passwords: await findPasswordHashes(id) });
+      const passwords = await Password.findAll({
+        attributes: ['algorithm', 'password'],
+        where: { account_id: id },
+        order: ['id'],
+        raw: true,
+      });
+      return ok({ ...presentAccount(view), passwords });
     },
   }),
 ];

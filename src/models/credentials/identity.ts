@@ -1,0 +1,97 @@
+// Who somebody is, once they have shown it. Statements of our own: every request asks for an account, its Space, the request's Space and what
+// was shown at once, and pays for nothing else.
+import type { Attributes } from 'sequelize';
+import { settings } from '../../../config';
+import { select } from '../../infra/sequelize';
+import type { Account, AccountName } from '../accounts/account';
+import { passwordsSql, type StoredPassword } from '../accounts/password';
+import { requestSpaceSql, type Space } from '../spaces/space';
+import type { ApiKey } from './api-key';
+import { CLEARED_BEFORE_SQL, type NonceClearing } from './nonce';
+
+/** An account with all that decides about what it may do. */
+export interface Identity extends Pick<Attributes<Account>, 'username' | 'domain' | 'admin' | 'blocked'> {
+  account_id: Attributes<Account>['id'];
+  /** Of the account's own Space, as the next one. */
+  space_super: Attributes<Space>['super'];
+  space_expire_at: Attributes<Space>['expire_at'];
+  /** Of the Space that the request is for; null also where there is none. */
+  request_space_expire_at: Attributes<Space>['expire_at'];
+}
+
+interface Query {
+  /** The Host header, which names the request's Space. */
+  host: string;
+  /** More columns; `a` is the account. */
+  columns?: string;
+  from?: string;
+  /** Its placeholders begin at $3. */
+  where: string;
+  bind: unknown[];
+}
+
+function findIdentities<Found extends Identity>({ host, columns, from = 'accounts a', where, bind }: Query): Promise<Found[]> {
+  return select<Found>(
+    `SELECT a.id AS account_id, a.username, a.domain, a.admin, a.blocked,
+            s.super AS space_super, s.expire_at AS space_expire_at, r.expire_at AS request_space_expire_at
+            ${columns === undefined ? '' : `, ${columns}`}
+       FROM ${from}
+       JOIN spaces s ON s.domain = a.domain
+       LEFT JOIN LATERAL (SELECT expire_at FROM spaces ${requestSpaceSql('$1', '$2')}) r ON true
+      WHERE ${where}`,
+    [host, settings.APP_SIP_DOMAIN, ...bind],
+  );
+}
+
+/** An identity with the API key that showed it. */
+export interface KeyIdentity extends Identity, Pick<Attributes<ApiKey>, 'ip' | 'last_used_at'> {
+  key_id: Attributes<ApiKey>['id'];
+}
+
+/**
+ * The account of an API key, by the index on its hash.
+ *
+ * @param hash as `ApiKey.key` has it
+ * @param host the request's Host header
+ */
+export async function findIdentityByApiKey(hash: Attributes<ApiKey>['key'], host: string): Promise<KeyIdentity | null> {
+  const [found] = await findIdentities<KeyIdentity>({
+    host,
+    columns: 'k.id AS key_id, k.ip, k.last_used_at',
+    from: 'api_keys k JOIN accounts a ON a.id = k.account_id',
+    where: 'k.key = $3',
+    bind: [hash],
+  });
+  return found ?? null;
+}
+
+const BY_NAME = 'a.username = $3 AND a.domain = $4';
+
+/** The account of a SIP address, in whatever Space; `host` is the request's Host header. */
+export async function findIdentityBySipAddress({ username, domain }: AccountName, host: string): Promise<Identity | null> {
+  const [found] = await findIdentities({ host, where: BY_NAME, bind: [username, domain] });
+  return found ?? null;
+}
+
+/** Accounts with an email, letter case ignored: at most two, which is enough to know that it names nobody alone. */
+export const findIdentitiesByEmail = (email: string, host: string): Promise<Identity[]> =>
+  findIdentities({ host, where: 'lower(a.email) = lower($3) LIMIT 2', bind: [email] });
+
+/** An identity with what DIGEST compares with. */
+export interface DigestIdentity extends Identity {
+  /** In the order stored. */
+  passwords: StoredPassword[];
+  /** Nonces made before it count no more; null: all do. */
+  cleared_before: Attributes<NonceClearing>['cleared_before'] | null;
+}
+
+/** The account of a SIP address with its passwords; `host` is the request's Host header. */
+export async function findDigestIdentity({ username, domain }: AccountName, host: string): Promise<DigestIdentity | null> {
+  const [found] = await findIdentities<DigestIdentity>({
+    host,
+    columns: `${passwordsSql('algorithm', 'password')}, ${CLEARED_BEFORE_SQL} AS cleared_before`,
+    where: BY_NAME,
+    bind: [username, domain],
+  });
+  return found ?? null;
+}

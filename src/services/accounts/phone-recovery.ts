@@ -1,0 +1,40 @@
+// Getting back into an account by its phone: a code goes there by SMS. Behind the unsecure endpoints alone.
+import { settings } from '../../../config';
+import { inTransaction } from '../../infra/database';
+import { notFound, unavailable, unprocessable } from '../../infra/errors';
+import { Account } from '../../models';
+import { SYSTEM, visibleTo } from '../../models/visibility';
+import { enqueueAndWait } from '../../queues/producer';
+import { newShortCode } from '../credentials/secrets';
+import { consumeCreationToken, isCreationTokenUsable, releaseCreationToken } from '../tokens/creation-tokens';
+
+/**
+ * Sends a recovery code to the phone of an account, and uses a creation token up for it. The code is the account's confirmation key.
+ *
+ * @param phone E.164
+ * @param language of the message, as `Language` of i18n has it
+ * @throws {ApiError} 422 for a token that is no good, 404 for a phone of nobody, 503 where it was not sent: the token is unused again
+ */
+export async function recoverByPhone(phone: string, domain: string, token: string, language: string): Promise<void> {
+  const invalid = unprocessable({
+    account_creation_token: [{ key: 'creation_token.invalid', values: { attribute: 'account_creation_token' } }],
+  });
+  if (!(await isCreationTokenUsable(token))) throw invalid;
+  const accounts = Account.scope(visibleTo(SYSTEM));
+  const account = await accounts.findOne({ attributes: ['id'], where: { phone, domain }, raw: true });
+  if (!account) throw notFound('account.not_found');
+  const { id } = account;
+  const code = newShortCode();
+  await inTransaction(async () => {
+    if (!(await consumeCreationToken(token, id))) throw invalid;
+    await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0 }, { where: { id } });
+  });
+  const { outcome } = await enqueueAndWait('sms', { kind: 'account_recovery', account_id: id, language }, settings.SMS_TIMEOUT_SECONDS);
+  if (outcome === 'sent') return;
+  await inTransaction(async () => {
+    await releaseCreationToken(token, id);
+    // A code that may have arrived stays good. Silent: for the account's owner nothing has changed.
+    if (outcome !== 'unknown') await accounts.update({ confirmation_key: null }, { where: { id, confirmation_key: code }, silent: true });
+  });
+  throw unavailable(outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent');
+}
