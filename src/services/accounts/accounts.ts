@@ -2,14 +2,15 @@
 import { settings } from '../../../config';
 import { inTransaction, violatedConstraint } from '../../infra/database';
 import { forbidden, unprocessable } from '../../infra/errors';
-import { Account, AccountDictionaryEntry, AccountTombstone, ActivationExpiration, ProvisioningToken, Space } from '../../models';
+import { Account, AccountDictionaryEntry, ActivationExpiration, ProvisioningToken, Space } from '../../models';
+import { equipNewAccount } from '../../models/accounts/new-account';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 import { issueApiKey } from '../credentials/api-keys';
 import { newToken, randomText, type PasswordAlgorithm } from '../credentials/secrets';
 import { consumeCreationToken, isCreationTokenUsable } from '../tokens/creation-tokens';
 import { claimEmail, faultsOf, requireFields } from './fields';
-import { addPassword, replacePassword } from './passwords';
+import { hashedPassword, replacePassword } from './passwords';
 
 /** What whoever makes or changes an account may say of it; what is absent is none. */
 export interface AccountFields extends Partial<Pick<Account, 'email' | 'phone' | 'display_name' | 'dtmf_protocol' | 'admin'>> {
@@ -102,16 +103,19 @@ async function insertAccount(account: NewAccount): Promise<number> {
       ip_address: account.ip_address,
       user_agent: account.user_agent,
     },
-    { returning: ['id'] },
+    // Validated by the schema of the request and by the table: a second look would only cost time.
+    { returning: ['id'], validate: false, hooks: false },
   );
-  // After the insert, not before: it may have waited for a deletion that leaves a tombstone.
-  const tombstone = await AccountTombstone.findOne({ attributes: ['id'], where: { username, domain }, raw: true });
-  if (tombstone) throw unprocessable({ username: [usernameTaken] });
+  const isNameTaken = await equipNewAccount(
+    { id, username, domain },
+    hashedPassword({ username, domain }, account.algorithm, account.password),
+    { token: newToken(), ip: account.ip_address, user_agent: account.user_agent },
+  );
+  if (isNameTaken) throw unprocessable({ username: [usernameTaken] });
   await claimEmail(account.email, id);
-  await addPassword({ id, username, domain }, account.algorithm, account.password);
-  await createProvisioningToken(id, account.ip_address, account.user_agent);
   if (account.dictionary) await addDictionary(id, account.dictionary);
-  if (account.expires && !activated) await ActivationExpiration.create({ account_id: id, expires: account.expires }, { returning: false });
+  if (account.expires && !activated)
+    await ActivationExpiration.create({ account_id: id, expires: account.expires }, { returning: false, validate: false, hooks: false });
   return id;
 }
 

@@ -4,19 +4,25 @@ import { unprocessable } from '../../infra/errors';
 import type { Message, MessageKey } from '../../i18n';
 import { Account, Password } from '../../models';
 import { ACCOUNT_FOR_UPDATE, type AccountName } from '../../models/accounts/account';
+import type { StoredPassword } from '../../models/accounts/password';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { ha1sOf, hashPassword, isSameSecret, type PasswordAlgorithm, realmOf } from '../credentials/secrets';
 
 /** An account that a password is computed for: HA1 has the name in it. */
 export type PasswordOwner = AccountName & { id: number };
 
-/** Gives an account that has no password yet its first one, computed for the name and realm that the account has now. */
+/** A password as it is stored, computed for the name and realm that the account has now. */
+export const hashedPassword = ({ username, domain }: AccountName, algorithm: PasswordAlgorithm, password: string): StoredPassword => ({
+  algorithm,
+  password: hashPassword(algorithm, username, realmOf(domain), password),
+});
+
+/** Gives an account that has no password one. */
 export async function addPassword(owner: PasswordOwner, algorithm: PasswordAlgorithm, password: string): Promise<void> {
-  const ha1 = hashPassword(algorithm, owner.username, realmOf(owner.domain), password);
-  await Password.create({ account_id: owner.id, algorithm, password: ha1 }, { returning: false });
+  await Password.create({ account_id: owner.id, ...hashedPassword(owner, algorithm, password) }, { returning: false });
 }
 
-/** Replaces all passwords by one, computed for the name and realm that the account has now. Inside a transaction. */
+/** Replaces all passwords of an account by one. Inside a transaction. */
 export async function replacePassword(owner: PasswordOwner, algorithm: PasswordAlgorithm, password: string): Promise<void> {
   await Password.destroy({ where: { account_id: owner.id } });
   await addPassword(owner, algorithm, password);
