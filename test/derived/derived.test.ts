@@ -14,7 +14,7 @@ import { migrate } from '../../src/migrations';
 import * as models from '../../src/models';
 import { parseSentinel } from '../../src/infra/redis';
 import { startSystem, type System } from '../helpers/system';
-import { testServers, withDatabase } from '../setup/servers';
+import { databaseName, testServers, withDatabase } from '../setup/servers';
 
 const root = path.join(__dirname, '..', '..');
 
@@ -157,9 +157,9 @@ describe('data model', () => {
   test('ten processes that migrate at once migrate once', async () => {
     const maintenance = new pg.Client({ connectionString: testServers().maintenanceUrl });
     await maintenance.connect();
-    await maintenance.query('DROP DATABASE IF EXISTS ten_at_once');
-    await maintenance.query('CREATE DATABASE ten_at_once');
-    const fresh = withDatabase(testServers().maintenanceUrl, 'ten_at_once');
+    const name = databaseName();
+    await maintenance.query(`CREATE DATABASE ${name}`);
+    const fresh = withDatabase(testServers().maintenanceUrl, name);
     const applied = await Promise.all(Array.from({ length: 10 }, () => migrate(fresh)));
     expect(applied.flat()).toEqual([
       '0001-initial',
@@ -168,7 +168,7 @@ describe('data model', () => {
       '0004-messages',
       '0005-statistics-reading',
     ]);
-    await maintenance.query('DROP DATABASE ten_at_once');
+    await maintenance.query(`DROP DATABASE ${name} WITH (FORCE)`);
     await maintenance.end();
   });
 });

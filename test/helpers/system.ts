@@ -6,7 +6,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { hashApiKey } from '../../src/services/credentials/secrets';
 import { freePort } from '../../src/start/ports';
-import { TEMPLATE, testServers, withDatabase } from '../setup/servers';
+import { databaseName, testServers, withDatabase } from '../setup/servers';
 
 const DIST = path.join(__dirname, '..', '..', 'dist');
 export const SPACE = 'sip.example.org';
@@ -152,11 +152,11 @@ export class System {
 
 /** A database of its own from the template, a Redis prefix of its own, `webs` and `workers` processes, and the default Space (super). */
 export async function startSystem({ webs = 1, workers = 1, environment = {} } = {}): Promise<System> {
-  const { maintenanceUrl, redisUrl } = testServers();
-  const name = `test_${randomBytes(6).toString('hex')}`;
+  const { maintenanceUrl, redisUrl, template } = testServers();
+  const name = databaseName();
   const maintenance = new pg.Client({ connectionString: maintenanceUrl });
   await maintenance.connect();
-  await maintenance.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  await maintenance.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
   await maintenance.end();
   const url = withDatabase(maintenanceUrl, name);
   const db = new pg.Pool({ connectionString: url, max: 5 });
