@@ -3,10 +3,22 @@ import Joi from 'joi';
 import { SPACE_FLAGS } from '../services/spaces/spaces';
 
 const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+const plainDate = Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
 const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();
 const accountType = Joi.object({ id: Joi.number().integer().required(), key: Joi.string().required() });
 const accountAction = accountType.keys({ code: Joi.string().required() });
 const storedDictionary = Joi.object().pattern(Joi.string(), Joi.string().allow(''));
+const pendingCode = (field: string, code: boolean): Joi.Schema =>
+  maybe(
+    Joi.object({
+      [field]: Joi.string().required(),
+      ...(code ? { code: Joi.string().required() } : {}),
+      ip: maybe(Joi.string()),
+      user_agent: maybe(Joi.string()),
+      created_at: date.required(),
+      updated_at: maybe(date),
+    }),
+  );
 const account = Joi.object({
   id: Joi.number().integer().required(),
   username: Joi.string().required(),
@@ -23,29 +35,26 @@ const account = Joi.object({
   created_at: date.required(),
   updated_at: maybe(date),
   realm: maybe(Joi.string()),
-  confirmation_key_expires: maybe(Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)),
+  confirmation_key_expires: maybe(plainDate),
   provisioning_token: maybe(Joi.string().length(13)),
   provisioning_token_expire_at: maybe(date),
   dictionary: storedDictionary.required(),
   passwords: Joi.array()
     .items(Joi.object({ algorithm: Joi.string().required() }))
     .required(),
-  activation_expiration: maybe(Joi.object()),
-  email_change_code: maybe(Joi.object()),
+  activation_expiration: maybe(
+    Joi.object({
+      id: Joi.number().integer().required(),
+      account_id: Joi.number().integer().required(),
+      expires: plainDate.required(),
+      created_at: date.required(),
+      updated_at: date.required(),
+    }),
+  ),
+  email_change_code: pendingCode('email', false),
   types: Joi.array().items(accountType).required(),
   actions: Joi.array().items(accountAction).required(),
 });
-const pendingCode = (field: string, code: boolean): Joi.Schema =>
-  maybe(
-    Joi.object({
-      [field]: Joi.string().required(),
-      ...(code ? { code: Joi.string().required() } : {}),
-      ip: maybe(Joi.string()),
-      user_agent: maybe(Joi.string()),
-      created_at: date.required(),
-      updated_at: maybe(date),
-    }),
-  );
 const listedAccount = account.keys({ phone_change_code: pendingCode('phone', false) });
 const accountToAdmin = account.keys({ phone_change_code: pendingCode('phone', true), email_change_code: pendingCode('email', true) });
 const confirmationKey = maybe(Joi.string());

@@ -30,35 +30,50 @@ function patch(made: Json, description: Description): Json {
   return { ...made, properties };
 }
 
-const ERRORS: Record<number, string> = {
-  400: 'The body is not a JSON object',
+const COMMON_ANSWERS: Record<number, string> = {
+  400: 'The path or the body cannot be read: the body is no JSON object',
   401: 'Not authenticated',
   403: 'Blocked, expired space, or not the role for it',
-  404: 'Not found',
+  404: 'DIGEST names no account, the endpoint is switched off, or the account was deleted meanwhile',
   406: 'The answer is application/json, which `accept` does not admit',
   413: 'The body is larger than 1 MiB',
   415: 'The body is not application/json',
   422: 'A field is not valid: `errors` names it',
   429: 'Too many requests',
+  500: 'A fault of the server',
   503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
 };
 
-function statusesOf({ access, params, body, query, unlimited }: AnyEndpoint): number[] {
-  return [
+/**
+ * What a row may answer besides its own `answers`, since every row passes the same checks before its handler.
+ *
+ * @returns descriptions by status; each has the shape `shapes.error`
+ */
+export function commonAnswersOf({ access, params, body, query, oversized, when }: AnyEndpoint): Record<number, string> {
+  const isPublic = access === 'public';
+  const statuses = [
     400,
-    ...(access === 'public' ? [] : [401, 403]),
+    ...(isPublic ? [] : [401, 403]),
+    ...(isPublic && !when ? [] : [404]),
     406,
     413,
     415,
-    ...(params || body || query ? [422] : []),
-    ...(unlimited ? [] : [429]),
+    ...(params || body || query || oversized !== undefined ? [422] : []),
+    // Of rows without a limit by account, too: whoever is not authenticated is limited by address.
+    429,
+    500,
     503,
   ];
+  return Object.fromEntries(statuses.map((status) => [status, COMMON_ANSWERS[status] ?? '']));
 }
+
+/** The content type of the answers that a schema describes: text for a bare string, JSON for all else. */
+export const contentTypeOf = (schema: Joi.Schema): 'text/plain' | 'application/json' =>
+  schema.type === 'string' ? 'text/plain' : 'application/json';
 
 function responsesOf(row: AnyEndpoint): Json {
   const responses: Json = {};
-  for (const status of statusesOf(row)) responses[status] = errorResponse(ERRORS[status] ?? '');
+  for (const [status, description] of Object.entries(commonAnswersOf(row))) responses[status] = errorResponse(description);
   for (const [status, given] of Object.entries(row.answers)) {
     const { description, schema }: Answer = typeof given === 'string' ? { description: given } : given;
     if (!schema) {
@@ -66,7 +81,7 @@ function responsesOf(row: AnyEndpoint): Json {
       continue;
     }
     const json = jsonSchema(schema, 'output');
-    const type = json['type'] === 'string' ? 'text/plain' : 'application/json';
+    const type = contentTypeOf(schema);
     const others = (row.formats ?? [])
       .filter((format) => format !== type)
       .map((format) => [format, { schema: { type: 'string' } }] as const);

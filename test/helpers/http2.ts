@@ -1,5 +1,6 @@
 // An HTTP/2 client, as Flexisip is one: one connection, many streams.
 import { connect, type ClientHttp2Session, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
+import { checkAnswer } from './contract';
 
 export interface Http2Answer {
   status: number;
@@ -35,7 +36,15 @@ export class Http2Client {
       stream.setEncoding('utf8');
       stream.on('response', (answer) => (received = answer));
       stream.on('data', (chunk: string) => (text += chunk));
-      stream.on('end', () => resolve({ status: Number(received[':status']), headers: received, text }));
+      stream.on('end', () => {
+        const answer = { status: Number(received[':status']), headers: received, text };
+        try {
+          checkAnswer({ method, url: path, status: answer.status, contentType: received['content-type'] ?? null, text });
+          resolve(answer);
+        } catch (error) {
+          reject(error);
+        }
+      });
       stream.on('error', reject);
       stream.on('close', () => reject(new Error('the stream was closed without an answer')));
       if (body !== undefined) stream.end(body);

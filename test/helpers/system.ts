@@ -6,6 +6,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { hashApiKey } from '../../src/services/credentials/secrets';
 import { freePort } from '../../src/start/ports';
+import { checkAnswer } from './contract';
 import { databaseName, testServers, withDatabase } from '../setup/servers';
 
 const DIST = path.join(__dirname, '..', '..', 'dist');
@@ -62,7 +63,7 @@ export interface RequestOptions {
   headers?: Record<string, string>;
 }
 
-/** One HTTP request; an object as body is sent as JSON. */
+/** One HTTP request; an object as body is sent as JSON. @throws where an answer under /api is not as its endpoint declares */
 export async function request(url: string, { method = 'GET', body, key, headers = {} }: RequestOptions = {}): Promise<Answer> {
   const response = await fetch(url, {
     method,
@@ -75,6 +76,7 @@ export async function request(url: string, { method = 'GET', body, key, headers 
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
+  checkAnswer({ method, url, status: response.status, contentType: response.headers.get('content-type'), text });
   let json: Record<string, unknown> = {};
   if (text !== '' && response.headers.get('content-type') === 'application/json') json = JSON.parse(text) as Record<string, unknown>;
   return { status: response.status, headers: response.headers, text, json };

@@ -1,0 +1,30 @@
+// The check that every answer passes notices what is wrong.
+import { faultsOf, type SeenAnswer } from '../helpers/contract';
+
+const JSON_TYPE = 'application/json';
+const seen = (change: Partial<SeenAnswer>): string[] =>
+  faultsOf({ method: 'GET', url: '/api/ping', status: 200, contentType: 'text/plain; charset=utf-8', text: 'pong', ...change });
+const entry = (body: unknown, status = 200): string[] =>
+  seen({ url: 'http://127.0.0.1/api/accounts/1/dictionary/key?x=1', status, contentType: JSON_TYPE, text: JSON.stringify(body) });
+
+test('an answer as declared has no fault', () => {
+  expect(seen({})).toEqual([]);
+  expect(entry({ value: 'v' })).toEqual([]);
+  expect(entry({ message: 'No.' }, 404)).toEqual([]);
+  expect(entry({ message: 'No.', errors: { id: ['No.'] } }, 422)).toEqual(['status 422 is not declared']);
+  expect(seen({ method: 'HEAD', text: '' })).toEqual([]);
+  expect(seen({ url: '/health/live', status: 299 })).toEqual([]);
+});
+
+test('status, content type and body are looked at; nothing may be missing, other, or more', () => {
+  expect(seen({ text: 'pang' })).toEqual(['"value" must be [pong]']);
+  expect(seen({ contentType: 'text/plain' })).toEqual(['content type text/plain instead of text/plain; charset=utf-8']);
+  expect(entry({})).toEqual(['"value" is required']);
+  expect(entry({ value: 1 })).toEqual(['"value" must be a string']);
+  expect(entry({ value: 'v', more: 1 })).toEqual(['"more" is not allowed']);
+  expect(entry({ value: 'v' }, 201)).toEqual(['status 201 is not declared']);
+  expect(entry({ error: 'No.' }, 404)).toEqual(['"message" is required', '"error" is not allowed']);
+  expect(seen({ url: '/api/nothing', status: 200 })).toEqual(['no row, and yet 200']);
+  expect(seen({ method: 'POST', status: 405, contentType: JSON_TYPE, text: '{"message":"No."}' })).toEqual([]);
+  expect(seen({ method: 'HEAD', status: 201, text: '' })).toEqual(['status 201 is not declared']);
+});

@@ -1,0 +1,85 @@
+// Every answer under /api that a test sees is held against the row of its endpoint: status, content type, body. A document that is wrong, or an
+// answer that is, fails the test that met it.
+import type Joi from 'joi';
+import type { AnyEndpoint } from '../../src/http/route';
+
+type Rows = { row: AnyEndpoint; matches: (path: string) => boolean }[];
+type Contract = typeof import('../../src/http/openapi') & { rows: Rows; error: Joi.Schema };
+
+let loaded: Contract | undefined;
+
+/** Loaded with the first answer, not with this file: a test may set the environment first, from which settings are read once. */
+function contract(): Contract {
+  if (loaded) return loaded;
+  /* eslint-disable typescript/no-require-imports -- import() is asynchronous, and answers are checked in passing */
+  const { match } = require('path-to-regexp') as typeof import('path-to-regexp');
+  const { endpoints } = require('../../src/api') as typeof import('../../src/api');
+  const { shapes } = require('../../src/api/shapes') as typeof import('../../src/api/shapes');
+  const openapi = require('../../src/http/openapi') as typeof import('../../src/http/openapi');
+  /* eslint-enable typescript/no-require-imports */
+  const rows = endpoints.map((row) => {
+    const matches = match(row.path, { sensitive: true, trailing: true });
+    return { row, matches: (path: string) => matches(path) !== false };
+  });
+  loaded = { ...openapi, rows, error: shapes.error };
+  return loaded;
+}
+
+/** Of pages, not of rows. */
+const PAGES = new Set(['/api', '/api/', '/api/openapi.json']);
+
+export interface SeenAnswer {
+  method: string;
+  /** With or without origin and query. */
+  url: string;
+  status: number;
+  contentType: string | null;
+  text: string;
+}
+
+/** What is wrong with an answer; empty where it is as declared, or is no answer of the API. */
+export function faultsOf({ method, url, status, contentType, text }: SeenAnswer): string[] {
+  const { pathname } = new URL(url, 'http://localhost');
+  if (!pathname.startsWith('/api') || PAGES.has(pathname)) return [];
+  const { rows, commonAnswersOf, contentTypeOf, error } = contract();
+  const path = pathname.slice('/api'.length);
+  const isHead = method === 'HEAD';
+  const asked = isHead ? 'get' : method.toLowerCase();
+  let row: AnyEndpoint | undefined;
+  try {
+    row = rows.find(({ row: { method: known }, matches }) => known === asked && matches(path))?.row;
+  } catch {
+    // A percent sign without two hexadecimal digits: no row sees it.
+  }
+  if (!row) {
+    // The router's own: path unreadable, unknown, or known with other methods.
+    if (![400, 404, 405].includes(status)) return [`no row, and yet ${status}`];
+    return isHead ? [] : bodyFaults(error, 'application/json', contentType, text);
+  }
+  const declared = row.answers[status];
+  if (declared === undefined && !(status in commonAnswersOf(row))) return [`status ${status} is not declared`];
+  const schema = declared === undefined || typeof declared === 'string' ? undefined : declared.schema;
+  if (!schema && status < 400) return [`status ${status} has no shape`];
+  if (isHead) return [];
+  const shape = schema ?? error;
+  const expected = contentTypeOf(shape);
+  const given = contentType?.split(';')[0];
+  if (given !== expected && row.formats?.some((format) => format === given)) return [];
+  return bodyFaults(shape, expected, contentType, text);
+}
+
+function bodyFaults(shape: Joi.Schema, expected: string, contentType: string | null, text: string): string[] {
+  const exact = expected === 'text/plain' ? 'text/plain; charset=utf-8' : expected;
+  if (contentType !== exact) return [`content type ${contentType} instead of ${exact}`];
+  const value: unknown = expected === 'text/plain' ? text : JSON.parse(text);
+  const { error } = shape.required().validate(value, { abortEarly: false, convert: false });
+  return error ? error.details.map(({ message }) => message) : [];
+}
+
+/** @throws where an answer is not as its endpoint declares */
+export function checkAnswer(answer: SeenAnswer): void {
+  const faults = faultsOf(answer);
+  if (faults.length === 0) return;
+  const { method, url, text } = answer;
+  throw new Error(`${method} ${url}: not as the endpoint declares: ${faults.join('; ')}. Answer: ${text.slice(0, 2000)}`);
+}
