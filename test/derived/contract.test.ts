@@ -1,4 +1,7 @@
 // The check that every answer passes notices what is wrong.
+import { endpoints } from '../../src/api';
+import { commonAnswersOf, contentTypeOf, openApiDocument } from '../../src/http/openapi';
+import { parseSettings } from '../../config/settings';
 import { faultsOf, type SeenAnswer } from '../helpers/contract';
 
 const JSON_TYPE = 'application/json';
@@ -27,4 +30,19 @@ test('status, content type and body are looked at; nothing may be missing, other
   expect(seen({ url: '/api/nothing', status: 200 })).toEqual(['no row, and yet 200']);
   expect(seen({ method: 'POST', status: 405, contentType: JSON_TYPE, text: '{"message":"No."}' })).toEqual([]);
   expect(seen({ method: 'HEAD', status: 201, text: '' })).toEqual(['status 201 is not declared']);
+});
+
+test('the document names for each row what its own list and the machinery may answer, with its content type', () => {
+  interface Operation {
+    responses: Record<string, { content: object }>;
+  }
+  const paths = openApiDocument(endpoints, parseSettings({}), '1.0.0')['paths'] as Record<string, Record<string, Operation>>;
+  for (const row of endpoints) {
+    const { responses } = paths[row.path.replace(/:(\w+)/g, '{$1}')]?.[row.method] ?? { responses: {} };
+    expect(Object.keys(responses)).toEqual([...new Set(Object.keys({ ...commonAnswersOf(row), ...row.answers }))]);
+    for (const [status, answer] of Object.entries(row.answers)) {
+      const type = typeof answer !== 'string' && answer.schema ? contentTypeOf(answer.schema) : 'application/json';
+      expect(Object.keys(responses[status]?.content ?? {})).toContain(type);
+    }
+  }
 });

@@ -4,25 +4,32 @@ import type Joi from 'joi';
 import type { AnyEndpoint } from '../../src/http/route';
 
 type Rows = { row: AnyEndpoint; matches: (path: string) => boolean }[];
-type Contract = typeof import('../../src/http/openapi') & { rows: Rows; error: Joi.Schema };
+type OpenApi = typeof import('../../src/http/openapi');
+type Contract = Pick<OpenApi, 'commonAnswersOf' | 'contentTypeOf'> & { rows: Rows; error: Joi.Schema };
 
 let loaded: Contract | undefined;
 
-/** Loaded with the first answer, not with this file: a test may set the environment first, from which settings are read once. */
+/**
+ * Loaded with the first answer, not with this file, and in a registry of modules of its own: the test may yet set the environment from which
+ * settings are read, and pg in the test gives bigints as it does by itself.
+ */
 function contract(): Contract {
   if (loaded) return loaded;
-  /* eslint-disable typescript/no-require-imports -- import() is asynchronous, and answers are checked in passing */
-  const { match } = require('path-to-regexp') as typeof import('path-to-regexp');
-  const { endpoints } = require('../../src/api') as typeof import('../../src/api');
-  const { shapes } = require('../../src/api/shapes') as typeof import('../../src/api/shapes');
-  const openapi = require('../../src/http/openapi') as typeof import('../../src/http/openapi');
-  /* eslint-enable typescript/no-require-imports */
-  const rows = endpoints.map((row) => {
-    const matches = match(row.path, { sensitive: true, trailing: true });
-    return { row, matches: (path: string) => matches(path) !== false };
+  let made: Contract | undefined;
+  jest.isolateModules(() => {
+    /* eslint-disable typescript/no-require-imports -- import() is asynchronous, and answers are checked in passing */
+    const { match } = require('path-to-regexp') as typeof import('path-to-regexp');
+    const { endpoints } = require('../../src/api') as typeof import('../../src/api');
+    const { shapes } = require('../../src/api/shapes') as typeof import('../../src/api/shapes');
+    const { commonAnswersOf, contentTypeOf } = require('../../src/http/openapi') as OpenApi;
+    /* eslint-enable typescript/no-require-imports */
+    const rows = endpoints.map((row) => {
+      const matches = match(row.path, { sensitive: true, trailing: true });
+      return { row, matches: (path: string) => matches(path) !== false };
+    });
+    made = { commonAnswersOf, contentTypeOf, rows, error: shapes.error };
   });
-  loaded = { ...openapi, rows, error: shapes.error };
-  return loaded;
+  return (loaded = made as unknown as Contract);
 }
 
 /** Of pages, not of rows. */
