@@ -26,6 +26,7 @@ test('status, content type and body are looked at; nothing may be missing, other
   expect(entry({ value: 1 })).toEqual(['"value" must be a string']);
   expect(entry({ value: 'v', more: 1 })).toEqual(['"more" is not allowed']);
   expect(entry({ value: 'v' }, 201)).toEqual(['status 201 is not declared']);
+  expect(entry({ message: 'No.' }, 500)).toEqual(['the server failed']);
   expect(entry({ error: 'No.' }, 404)).toEqual(['"message" is required', '"error" is not allowed']);
   expect(seen({ url: '/api/nothing', status: 200 })).toEqual(['no row, and yet 200']);
   expect(seen({ method: 'POST', status: 405, contentType: JSON_TYPE, text: '{"message":"No."}' })).toEqual([]);
