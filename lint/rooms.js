@@ -97,13 +97,13 @@ function mayImport(from, to) {
   const toRoom = doors[to]?.room ?? to;
   if (fromRoom === toRoom) return true;
   const { may } = rooms[fromRoom];
-  return may.includes('*') || may.includes(to) || (doors[to]?.open === true && may.includes(toRoom));
+  return may.includes('*') || may.includes(to) || (Boolean(doors[to]?.open) && may.includes(toRoom));
 }
 
 /** Whether a file of `from`, a room or a door, may import the package. */
 function mayImportPackage(from, name) {
   const allowed = packages[name];
-  return allowed === undefined || rooms[from]?.may.includes('*') === true || allowed.includes(from);
+  return allowed === undefined || Boolean(rooms[from]?.may.includes('*')) || allowed.includes(from);
 }
 
 module.exports = { rooms, doors, packages, sqlAllowed, elements, mayImport, mayImportPackage };
