@@ -78,10 +78,22 @@ const literalSpecifier = {
   },
 };
 
+const noImportType = {
+  meta: { type: 'problem', docs: { description: 'No import() of our own files as a type' } },
+  create: (context) => ({
+    TSImportType(node) {
+      const { value } = node.source ?? node.argument.literal ?? node.argument;
+      if (String(value).startsWith('.'))
+        context.report({ node, message: 'Write an `import type`: import/no-cycle does not follow this one.' });
+    },
+  }),
+};
+
 module.exports = {
   meta: { name: 'own' },
   rules: {
     'no-sql': noSql,
     'literal-specifier': literalSpecifier,
+    'no-import-type': noImportType,
   },
 };
