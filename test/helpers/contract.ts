@@ -10,10 +10,10 @@ type Contract = Pick<OpenApi, 'commonAnswersOf' | 'contentTypeOf'> & { rows: Row
 let loaded: Contract | undefined;
 
 /**
- * Loaded with the first answer, not with this file, and in a registry of modules of its own: the test may yet set the environment from which
- * settings are read, and pg in the test gives bigints as it does by itself.
+ * The rows, in a registry of modules of its own, so that pg in the test gives bigints as it does by itself. Loading them takes a while: a system
+ * does it while its processes start, so that no answer that a test takes the time of waits for it.
  */
-function contract(): Contract {
+export function contract(): Contract {
   if (loaded) return loaded;
   let made: Contract | undefined;
   jest.isolateModules(() => {

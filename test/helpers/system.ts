@@ -6,7 +6,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { hashApiKey } from '../../src/services/credentials/secrets';
 import { freePort } from '../../src/start/ports';
-import { checkAnswer } from './contract';
+import { checkAnswer, contract } from './contract';
 import { databaseName, testServers, withDatabase } from '../setup/servers';
 
 const DIST = path.join(__dirname, '..', '..', 'dist');
@@ -172,10 +172,12 @@ export async function startSystem({ webs = 1, workers = 1, environment = {} } = 
     ...environment,
   });
   await system.space(SPACE, { isSuper: true });
-  await Promise.all([
+  const started = Promise.all([
     ...Array.from({ length: webs }, () => system.startWeb()),
     ...Array.from({ length: workers }, () => system.startWorker()),
   ]);
+  contract();
+  await started;
   return system;
 }
 
