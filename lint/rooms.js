@@ -97,13 +97,14 @@ function mayImport(from, to) {
   const toRoom = doors[to]?.room ?? to;
   if (fromRoom === toRoom) return true;
   const { may } = rooms[fromRoom];
-  return may.includes('*') || may.includes(to) || (Boolean(doors[to]?.open) && may.includes(toRoom));
+  const opened = to in doors && doors[to].open;
+  return may.includes('*') || may.includes(to) || (opened && may.includes(toRoom));
 }
 
 /** Whether a file of `from`, a room or a door, may import the package. */
 function mayImportPackage(from, name) {
   const allowed = packages[name];
-  return allowed === undefined || Boolean(rooms[from]?.may.includes('*')) || allowed.includes(from);
+  return allowed === undefined || allowed.includes(from) || (from in rooms && rooms[from].may.includes('*'));
 }
 
 module.exports = { rooms, doors, packages, sqlAllowed, elements, mayImport, mayImportPackage };
