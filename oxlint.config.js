@@ -106,6 +106,27 @@ module.exports = {
     ...arrows,
     { files: sqlAllowed, rules: { 'own/no-sql': 'off' } },
     {
+      files: ['src/services/**', 'src/models/**'],
+      rules: {
+        'own/documented-functions': [
+          'error',
+          {
+            publicOnly: true,
+            require: { FunctionDeclaration: true, FunctionExpression: true, ArrowFunctionExpression: true },
+            enableFixer: false,
+          },
+        ],
+        'own/documented-methods': [
+          'error',
+          {
+            require: { FunctionDeclaration: false },
+            contexts: ['MethodDefinition[static=true]:not([accessibility="private"]):not([key.type="PrivateIdentifier"])'],
+            enableFixer: false,
+          },
+        ],
+      },
+    },
+    {
       files: ['test/**'],
       rules: {
         'import/no-default-export': 'off',

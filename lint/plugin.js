@@ -1,4 +1,5 @@
-// Lint rules of our own, for what no plugin has.
+// Lint rules of our own, for what no plugin has, and one of another's under two names.
+const jsdoc = require('eslint-plugin-jsdoc');
 
 const UPPER = [
   /(^|[\s(])SELECT\s/,
@@ -78,6 +79,9 @@ const literalSpecifier = {
   },
 };
 
+// A rule has one set of options, and with `publicOnly` this one looks at no methods.
+const requireJsdoc = (jsdoc.default ?? jsdoc).rules['require-jsdoc'];
+
 const noImportType = {
   meta: { type: 'problem', docs: { description: 'No import() of our own files as a type' } },
   create: (context) => ({
@@ -95,5 +99,7 @@ module.exports = {
     'no-sql': noSql,
     'literal-specifier': literalSpecifier,
     'no-import-type': noImportType,
+    'documented-functions': requireJsdoc,
+    'documented-methods': requireJsdoc,
   },
 };

@@ -165,6 +165,32 @@ beforeAll(() => {
   for (const file of ['workers/sql.ts', 'config/sql.ts', 'src/api/sql.ts', 'src/cli/sql.ts', 'src/models/sql.ts', 'src/migrations/sql.ts'])
     write(file, ["export const s = 'SELECT id FROM accounts';"]);
 
+  for (const file of ['src/services/tokens/undocumented.ts', 'src/models/undocumented.ts', 'src/api/undocumented.ts'])
+    write(file, [
+      'export function declared(): void {}',
+      'export const arrow = (): number => 1;',
+      'export async function waits(): Promise<void> {}',
+      'export class Model { static named(): number { return 1; } static #own(): void {} own(): void { Model.#own(); } }',
+      'function later(): void {}',
+      'const laterArrow = (): void => {};',
+      'export { later, laterArrow };',
+      '// Not a doc comment.',
+      'export function commented(): void {}',
+    ]);
+  write('src/services/tokens/documented.ts', [
+    '/** Says what it does. */',
+    'export function declared(): void {}',
+    '/** Says what it does. */',
+    'export const arrow = (): number => 1;',
+    'export class Model {',
+    '  /** Says what it does. */',
+    '  static named(): number { return 1; }',
+    '  own(): number { return inner(); }',
+    '}',
+    'function inner(): number { return 1; }',
+    'export const value = [1, 2].map((n) => n + 1);',
+  ]);
+
   const { stdout, stderr } = spawnSync(
     process.execPath,
     [path.join(root, 'node_modules', 'oxlint', 'bin', 'oxlint'), '-c', 'oxlint.config.js', '-f', 'json'],
@@ -301,6 +327,17 @@ test('SQL is refused outside of models and migrations; sentences are not SQL', (
     ['src/migrations/sql.ts', []],
   ] as const)
     expect([file, linesWith(file, 'own(no-sql)')]).toEqual([file, lines]);
+});
+
+test('exported functions of services and models have a doc comment', () => {
+  for (const file of ['src/services/tokens/undocumented.ts', 'src/models/undocumented.ts'])
+    expect([file, linesWith(file, 'own(documented-functions)'), linesWith(file, 'own(documented-methods)')]).toEqual([
+      file,
+      [1, 2, 3, 5, 6, 9],
+      [4],
+    ]);
+  for (const file of ['src/services/tokens/documented.ts', 'src/api/undocumented.ts'])
+    expect([file, linesWith(file, 'own(documented-functions)'), linesWith(file, 'own(documented-methods)')]).toEqual([file, [], []]);
 });
 
 /**
