@@ -1,12 +1,11 @@
-// What a start of `web` costs: the CPU time of the process until it listens, and the same of another built checkout, in turn. Alone:
-// node dist/bench/start.js [--against <checkout>]. Needs neither PostgreSQL nor Redis.
+// What a start of `web` costs: the CPU time of the process until it listens, and the same of another built checkout, in turn.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { freePort } from '../src/start/ports';
+import { median } from './median';
 
 const RUNS = 15;
 const START_TIMEOUT_MS = 30_000;
@@ -79,8 +78,6 @@ async function startOnce(checkout: string, silentPort: number): Promise<Start> {
   }
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-
 function describe(name: string, starts: readonly Start[]): string {
   const cpu = starts.map(({ cpuMs }) => cpuMs);
   const range = `${Math.min(...cpu)} to ${Math.max(...cpu)}`;
@@ -113,9 +110,4 @@ export async function benchStart(against?: string): Promise<string[]> {
   if (against === undefined) return [describe('this checkout', ours)];
   const ratio = median(ours.map(({ cpuMs }) => cpuMs)) / median(theirs.map(({ cpuMs }) => cpuMs));
   return [describe('this checkout', ours), describe(against, theirs), `start of web, CPU time new ÷ old: ${ratio.toFixed(2)}`];
-}
-
-if (require.main === module) {
-  const { values } = parseArgs({ options: { against: { type: 'string' } } });
-  void benchStart(values.against).then((lines) => process.stdout.write(`${lines.join('\n')}\n`));
 }

@@ -47,7 +47,7 @@ const rooms = {
   ),
   http: { paths: ['src/http'], may: [...FOUNDATION, 'queues', ...services] },
   api: { paths: ['src/api'], may: [...RULES, 'http/route'] },
-  pages: { paths: ['src/pages'], may: [...FOUNDATION, 'queues', ...services, 'http', 'api/parameters'] },
+  pages: { paths: ['src/pages'], may: [...RULES, 'http', 'api/parameters'] },
   browser: { paths: ['src/browser'], may: [] },
   cli: { paths: ['src/cli'], may: [...RULES, 'migrations'] },
   start: { paths: ['src/start'], may: [...RULES, 'migrations'] },
