@@ -251,7 +251,7 @@ test.each([
   ['http', 'models'],
   ['http', 'infra/sequelize'],
   ['pages', 'api'],
-  ['pages', 'models'],
+  ['pages', 'infra/sequelize'],
   ['browser', 'infra'],
   ['cli', 'http'],
   ['cli', 'infra/sequelize'],
