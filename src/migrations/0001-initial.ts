@@ -320,7 +320,7 @@ CREATE TABLE statistics_call_devices (
   CONSTRAINT statistics_call_devices_key UNIQUE (call_id, device_id, initiated_at)
 ) PARTITION BY RANGE (initiated_at);
 
--- What no month holds yet; making a month takes its rows out of here (services/partitions.ts).
+-- What no month holds yet; making a month takes its rows out of here (ensurePartitions()).
 CREATE TABLE statistics_messages_default PARTITION OF statistics_messages DEFAULT;
 CREATE TABLE statistics_message_devices_default PARTITION OF statistics_message_devices DEFAULT;
 CREATE TABLE statistics_calls_default PARTITION OF statistics_calls DEFAULT;

@@ -1,4 +1,4 @@
-// What reading statistics needs of the hourly rollups: missed calls, and durations as counts in bins (services/histogram.ts); and since
+// What reading statistics needs of the hourly rollups: missed calls, and durations as counts in bins; and since
 // when raw events are still there. Hours that were counted before are counted again.
 import type { Sequelize } from 'sequelize';
 
