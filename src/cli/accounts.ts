@@ -14,6 +14,7 @@ interface AdminOptions {
   apiKeyIp: string;
 }
 
+/** Adds the commands of this file to the program. */
 export function addAccountCommands(program: Command): void {
   program
     .command('accounts:create-admin')

@@ -6,6 +6,7 @@ import { action, requireDatabase, wholeNumber } from './command';
 /** As NONCE_LIFETIME_MINUTES has it, which is not loaded for the help. */
 const DEFAULT_NONCE_AGE_MINUTES = 60;
 
+/** Adds the commands of this file to the program. */
 export function addCredentialCommands(program: Command): void {
   program
     .command('api-keys:clear-expired')

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { action, requireDatabase } from './command';
 
+/** Adds the commands of this file to the program. */
 export function addDatabaseCommands(program: Command): void {
   program
     .command('db:migrate')

@@ -7,6 +7,7 @@ const VERBS = [
   ['deactivate', false],
 ] as const;
 
+/** Adds the commands of this file to the program. */
 export function addPhoneCountryCommands(program: Command): void {
   for (const [verb, activated] of VERBS) {
     program

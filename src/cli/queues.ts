@@ -5,6 +5,7 @@ import { action, requireRedis } from './command';
 /** Failed jobs that one call puts back. */
 const MAX_RETRIED_JOBS = 1000;
 
+/** Adds the commands of this file to the program. */
 export function addQueueCommands(program: Command): void {
   program
     .command('queues')

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { action, Refusal, requireDatabase } from './command';
 
+/** Adds the commands of this file to the program. */
 export function addSpaceCommands(program: Command): void {
   program
     .command('spaces:create-update')

@@ -17,10 +17,11 @@ type AsJson<Row> = {
   [Column in keyof Row]: Row[Column] extends Date ? string : Row[Column] extends Date | null ? string | null : Row[Column];
 };
 
-type PendingCode<Code extends EmailChangeCode | PhoneChangeCode, Recipient extends keyof Attributes<Code>> = AsJson<
-  Pick<Attributes<Code>, Recipient | 'ip' | 'user_agent' | 'created_at' | 'updated_at'>
-> & { code: string };
+/** A code that waits for its confirmation, and where it was sent; emails' and phones' have the same columns beside that. */
+type PendingCode<Recipient extends 'email' | 'phone'> = Record<Recipient | 'code', string> &
+  AsJson<Pick<Attributes<EmailChangeCode>, 'ip' | 'user_agent' | 'created_at' | 'updated_at'>>;
 
+/** What hangs on an account and others may see. */
 export interface RelatedData {
   dictionary: Record<string, string>;
   types: Pick<Attributes<AccountType>, 'id' | 'key'>[];
@@ -45,12 +46,13 @@ const COLUMNS = [
   'updated_at',
 ] as const satisfies (keyof Attributes<Account>)[];
 
+/** An account with all that presenters show of it. */
 export interface AccountView extends Pick<Attributes<Account>, (typeof COLUMNS)[number]>, RelatedData {
   passwords: Pick<Attributes<Password>, 'algorithm'>[];
   activation_expiration: AsJson<Attributes<ActivationExpiration>> | null;
   /** The newest that is pending; so is the phone's. */
-  email_change_code: PendingCode<EmailChangeCode, 'email'> | null;
-  phone_change_code: PendingCode<PhoneChangeCode, 'phone'> | null;
+  email_change_code: PendingCode<'email'> | null;
+  phone_change_code: PendingCode<'phone'> | null;
   /** The newest unused token. */
   provisioning: AsJson<Pick<Attributes<ProvisioningToken>, 'token' | 'created_at'>> | null;
 }
@@ -114,6 +116,7 @@ export async function findAccountViewByEmail(email: string, viewer: Viewer): Pro
 /** Accounts on a page. */
 export const ACCOUNTS_PER_PAGE = 20;
 
+/** One page of many accounts. */
 export interface AccountPage {
   /** Accounts that the viewer sees. */
   total: number;

@@ -22,6 +22,7 @@ export interface AccountFields extends Partial<Pick<Account, 'email' | 'phone' |
   user_agent: Account['user_agent'];
 }
 
+/** An account that is to be made. */
 export interface NewAccount extends AccountFields {
   domain: Account['domain'];
   activated?: Account['activated'];
@@ -148,6 +149,7 @@ export async function createAccountWithToken(account: NewAccount, token: string)
   });
 }
 
+/** What an account is to become. */
 export interface ChangedAccount extends AccountFields {
   /** Absent: the account stays where it is. */
   domain?: Account['domain'] | undefined;

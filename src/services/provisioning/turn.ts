@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { settings } from '../../../config';
 import { randomText } from '../credentials/secrets';
 
+/** What an app signs in to the TURN server with. */
 export interface TurnCredentials {
   username: string;
   password: string;
