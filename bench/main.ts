@@ -29,7 +29,7 @@ function readOptions(): Options {
   return { against: values.against === undefined ? undefined : path.resolve(values.against), parts, row: values.row ?? '' };
 }
 
-/** Runs services.js with its own environment; its lines go where ours go. */
+/** Runs services.ts with its own environment; its lines go where ours go. */
 async function benchServices(servers: Servers, parts: readonly Part[]): Promise<void> {
   const environment = await prepareDatabase(servers, CHECKOUT);
   const child = spawn(process.execPath, [path.join(__dirname, 'services.js'), ...parts], {

@@ -91,10 +91,10 @@ const REQUESTS: [name: string, statements: number, status: number, send: () => P
   ['GET /accounts/me, DIGEST, the same nonce again', 3, 200, () => digest(0, 2)],
   ['GET /accounts/me, wrong DIGEST', 1, 401, () => digest(1, 1, 'a wrong password')],
   ['GET /accounts', 3, 200, () => call('GET', '/accounts', admin.key)],
-  ['POST /accounts', 12, 200, () => call('POST', '/accounts', admin.key, newAccount())],
+  ['POST /accounts', 9, 200, () => call('POST', '/accounts', admin.key, newAccount())],
   [
     'POST /accounts/with-account-creation-token',
-    13,
+    10,
     200,
     async () => {
       const token = await creationToken();

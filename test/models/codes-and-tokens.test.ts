@@ -68,6 +68,12 @@ describe.each(['email', 'phone'] as const)('codes by %s', (channel) => {
     ]);
   });
 
+  test('one that no worker has taken yet is still sent after a newer one was', async () => {
+    const [older, newer] = [await insertCode(channel, 'due', 60), await insertCode(channel, 'sending', 60)];
+    await codes().recordSent({ id: newer, account_id: id });
+    expect(await codes().claim(older)).toMatchObject({ id: older, code: '1234' });
+  });
+
   test('of rows whose time is over, those never begun go and the others stay as they are', async () => {
     await insertCode(channel, 'due', -61);
     const begun = await insertCode(channel, 'sending', -61);

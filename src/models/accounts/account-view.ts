@@ -9,7 +9,7 @@ import { confinedTo, type Viewer } from '../visibility';
 import type { Account, AccountName } from './account';
 import { AccountCount } from './account-count';
 import type { ActivationExpiration } from './activation-expiration';
-import type { EmailChangeCode, PhoneChangeCode } from './change-code';
+import type { ChangeCode } from './change-code';
 import { type Password, passwordsSql } from './password';
 
 /** A row as PostgreSQL writes it into JSON: moments are text in ISO 8601. */
@@ -19,7 +19,7 @@ type AsJson<Row> = {
 
 /** A code that waits for its confirmation, and where it was sent; emails' and phones' have the same columns beside that. */
 type PendingCode<Recipient extends 'email' | 'phone'> = Record<Recipient | 'code', string> &
-  AsJson<Pick<Attributes<EmailChangeCode>, 'ip' | 'user_agent' | 'created_at' | 'updated_at'>>;
+  AsJson<Pick<Attributes<ChangeCode>, 'ip' | 'user_agent' | 'created_at' | 'updated_at'>>;
 
 /** What hangs on an account and others may see. */
 export interface RelatedData {

@@ -54,10 +54,13 @@ export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreation
     return claimed ?? null;
   }
 
-  /** Records that a code was sent: it counts from now on, and makes those before it void. Inside a transaction. */
+  /**
+   * Records that a code was sent: it counts from now on, and makes those before it void. Inside a transaction. One that no worker has taken yet
+   * is left: its request still waits, and would be told that nothing could be sent.
+   */
   static async recordSent({ id: rowId, account_id }: Pick<Attributes<ChangeCode>, 'id' | 'account_id'>): Promise<void> {
     await this.update({ send_state: 'sent' }, { where: { id: rowId } });
-    await this.scope('unredeemed').update({ code: null }, { where: { account_id, id: { [Op.lt]: rowId } } });
+    await this.scope(['unredeemed', 'begun']).update({ code: null }, { where: { account_id, id: { [Op.lt]: rowId } } });
   }
 
   /**
