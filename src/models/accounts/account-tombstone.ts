@@ -1,6 +1,6 @@
 // Names of deleted accounts: taken until an operator clears them.
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
-import { database } from '../../infra/sequelize';
+import { database, select } from '../../infra/sequelize';
 import { dated, dates, id, required, varchar } from '../columns';
 import { NOW, secondsAgo } from '../moments';
 import type { AccountName } from './account';
@@ -15,6 +15,14 @@ export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, I
   /** Takes the name of an account that is deleted now. A tombstone that it has already (of an import, say) counts from now on. */
   static async record({ username, domain }: AccountName): Promise<void> {
     await AccountTombstone.upsert({ username, domain, created_at: NOW, updated_at: NOW }, { conflictFields: ['username', 'domain'] });
+  }
+
+  /**
+   * Whether an account of this name was deleted. After the insert of a new account a later statement must ask: the insert may have waited for that
+   * very deletion. Of our own, since every creation of an account pays for it.
+   */
+  static async has({ username, domain }: AccountName): Promise<boolean> {
+    return (await select('SELECT 1 AS one FROM accounts_tombstones WHERE username = $1 AND domain = $2', [username, domain])).length > 0;
   }
 }
 AccountTombstone.init(

@@ -2,13 +2,20 @@
 import { settings } from '../../../config';
 import { inTransaction, violatedConstraint } from '../../infra/database';
 import { forbidden, unprocessable } from '../../infra/errors';
-import { Account, AccountDictionaryEntry, ActivationExpiration, ProvisioningToken, Space } from '../../models';
-import { equipNewAccount } from '../../models/accounts/new-account';
+import {
+  Account,
+  AccountCreationToken,
+  AccountDictionaryEntry,
+  AccountTombstone,
+  ActivationExpiration,
+  ProvisioningToken,
+  Space,
+} from '../../models';
+import { insertNewAccount } from '../../models/accounts/new-account';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 import { issueApiKey } from '../credentials/api-keys';
 import { newToken, randomText, type PasswordAlgorithm } from '../credentials/secrets';
-import { consumeCreationToken, isCreationTokenUsable } from '../tokens/creation-tokens';
 import { claimEmail, faultsOf, requireFields } from './fields';
 import { hashedPassword, replacePassword } from './passwords';
 
@@ -42,10 +49,9 @@ const tokenInvalid = { key: 'creation_token.invalid', values: { attribute: 'acco
  * is exact under any concurrency. @throws {ApiError} 403
  */
 async function requireRoom(domain: string): Promise<void> {
-  const limits = { attributes: ['max_accounts'], where: { domain }, raw: true };
-  const space = await Space.findOne(limits);
-  if (!space || space.max_accounts === 0) return;
-  const maxAccounts = (await Space.findOne({ ...limits, lock: NO_KEY_UPDATE }))?.max_accounts ?? 0;
+  if ((await Space.findMaxAccounts(domain)) === 0) return;
+  const space = await Space.findOne({ attributes: ['max_accounts'], where: { domain }, lock: NO_KEY_UPDATE, raw: true });
+  const maxAccounts = space?.max_accounts ?? 0;
   if (maxAccounts === 0) return;
   // The account that fills the Space: looking for it counts no further than the limit.
   const last = await Account.scope(visibleTo(SYSTEM)).findOne({
@@ -90,7 +96,7 @@ async function unique<T>(write: () => Promise<T>): Promise<T> {
 async function insertAccount(account: NewAccount): Promise<number> {
   await requireRoom(account.domain);
   const { username, domain, activated = false } = account;
-  const { id } = await Account.create(
+  const id = await insertNewAccount(
     {
       username,
       domain,
@@ -104,15 +110,10 @@ async function insertAccount(account: NewAccount): Promise<number> {
       ip_address: account.ip_address,
       user_agent: account.user_agent,
     },
-    // Validated by the schema of the request and by the table: a second look would only cost time.
-    { returning: ['id'], validate: false, hooks: false },
-  );
-  const isNameTaken = await equipNewAccount(
-    { id, username, domain },
     hashedPassword({ username, domain }, account.algorithm, account.password),
-    { token: newToken(), ip: account.ip_address, user_agent: account.user_agent },
+    newToken(),
   );
-  if (isNameTaken) throw unprocessable({ username: [usernameTaken] });
+  if (await AccountTombstone.has({ username, domain })) throw unprocessable({ username: [usernameTaken] });
   await claimEmail(account.email, id);
   if (account.dictionary) await addDictionary(id, account.dictionary);
   if (account.expires && !activated)
@@ -139,12 +140,12 @@ export async function createAccount(account: NewAccount): Promise<number> {
  */
 export async function createAccountWithToken(account: NewAccount, token: string): Promise<number> {
   const errors = await faultsOf({ username: { name: account.username, domain: account.domain } });
-  if (!(await isCreationTokenUsable(token))) errors['account_creation_token'] = [tokenInvalid];
+  if (!(await AccountCreationToken.isUsable(token))) errors['account_creation_token'] = [tokenInvalid];
   if (Object.keys(errors).length > 0) throw unprocessable(errors);
 
   return unique(async () => {
     const id = await insertAccount(account);
-    if (!(await consumeCreationToken(token, id))) throw unprocessable({ account_creation_token: [tokenInvalid] });
+    if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable({ account_creation_token: [tokenInvalid] });
     return id;
   });
 }

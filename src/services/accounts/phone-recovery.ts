@@ -2,11 +2,11 @@
 import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
 import { notFound, unavailable, unprocessable } from '../../infra/errors';
-import { Account } from '../../models';
+import { Account, AccountCreationToken } from '../../models';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { enqueueAndWait } from '../../queues/producer';
 import { newShortCode } from '../credentials/secrets';
-import { consumeCreationToken, isCreationTokenUsable, releaseCreationToken } from '../tokens/creation-tokens';
+import { releaseCreationToken } from '../tokens/creation-tokens';
 
 /**
  * Sends a recovery code to the phone of an account, and uses a creation token up for it. The code is the account's confirmation key.
@@ -19,14 +19,14 @@ export async function recoverByPhone(phone: string, domain: string, token: strin
   const invalid = unprocessable({
     account_creation_token: [{ key: 'creation_token.invalid', values: { attribute: 'account_creation_token' } }],
   });
-  if (!(await isCreationTokenUsable(token))) throw invalid;
+  if (!(await AccountCreationToken.isUsable(token))) throw invalid;
   const accounts = Account.scope(visibleTo(SYSTEM));
   const account = await accounts.findOne({ attributes: ['id'], where: { phone, domain }, raw: true });
   if (!account) throw notFound('account.not_found');
   const { id } = account;
   const code = newShortCode();
   await inTransaction(async () => {
-    if (!(await consumeCreationToken(token, id))) throw invalid;
+    if (!(await AccountCreationToken.redeem(token, id))) throw invalid;
     await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0 }, { where: { id } });
   });
   const { outcome } = await enqueueAndWait('sms', { kind: 'account_recovery', account_id: id, language }, settings.SMS_TIMEOUT_SECONDS);

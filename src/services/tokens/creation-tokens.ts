@@ -12,18 +12,6 @@ export interface TokenClient {
   user_agent: string | null | undefined;
 }
 
-/** Whether a token may be used for an account now. */
-export async function isCreationTokenUsable(token: string): Promise<boolean> {
-  const usable = await AccountCreationToken.scope('usable').findOne({ attributes: ['id'], where: { token }, raw: true });
-  return usable !== null;
-}
-
-/** Redeems a token for an account, in one conditional statement: of two callers one wins. @returns whether it was usable */
-export async function consumeCreationToken(token: string, accountId: number): Promise<boolean> {
-  const [changed] = await AccountCreationToken.scope('usable').update({ used: true, account_id: accountId }, { where: { token } });
-  return changed === 1;
-}
-
 /** Makes a token usable again that an account has redeemed in vain. */
 export async function releaseCreationToken(token: string, accountId: number): Promise<void> {
   await AccountCreationToken.update({ used: false, account_id: null }, { where: { token, account_id: accountId } });
