@@ -20,12 +20,15 @@ interface Options {
   row: string;
 }
 
+class UsageError extends Error {}
+
+/** @throws {UsageError | TypeError} for a wrong option; node's parser throws the second */
 function readOptions(): Options {
   const { values } = parseArgs({
     options: { against: { type: 'string' }, only: { type: 'string', multiple: true }, row: { type: 'string' } },
   });
   const parts = PARTS.filter((part) => values.only === undefined || values.only.includes(part));
-  if (parts.length === 0) throw new Error(`--only takes one of ${PARTS.join(', ')}`);
+  if (parts.length === 0) throw new UsageError(`--only takes one of ${PARTS.join(', ')}`);
   return { against: values.against === undefined ? undefined : path.resolve(values.against), parts, row: values.row ?? '' };
 }
 
@@ -68,7 +71,8 @@ async function main(): Promise<number> {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exit(1);
+    const isUsage = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
+    say(error instanceof Error ? ((isUsage ? undefined : error.stack) ?? error.message) : String(error));
+    process.exit(isUsage ? 2 : 1);
   },
 );
