@@ -1,4 +1,4 @@
-// /provisioning: where a Linphone app fetches its settings . Not under /api: XML, and errors as JSON.
+// /provisioning: where a Linphone app fetches its settings. Not under /api: XML, and errors as JSON.
 import { Router, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { badRequest, notFound } from '../infra/errors';
