@@ -144,7 +144,7 @@ export const en = {
   'page.queues.wrong': 'This is not the API key of a super admin, it has expired, or it is bound to another address.',
   'page.sign_in.key': 'API key',
   'page.sign_in.submit': 'Sign in',
-  'page.sign_in.help': 'A new key comes from the command line: bin/flexiapi accounts:create-admin',
+  'page.sign_in.help': 'A new key comes from the command line: bin/flexiapi accounts:create-admin -u another-admin -k ""',
   'page.statistics.title': 'Statistics of {app}',
   'page.statistics.lead': 'This page is for admins. Sign in with your API key.',
   'page.statistics.wrong': 'This is not the API key of an admin, it has expired, or it is bound to another address.',

@@ -136,7 +136,7 @@ export const fr: Record<keyof typeof en, string> = {
   'page.queues.wrong': 'Ce n’est pas la clé d’API d’un super administrateur, elle a expiré, ou elle est liée à une autre adresse.',
   'page.sign_in.key': 'Clé d’API',
   'page.sign_in.submit': 'Se connecter',
-  'page.sign_in.help': 'Une nouvelle clé s’obtient en ligne de commande : bin/flexiapi accounts:create-admin',
+  'page.sign_in.help': 'Une nouvelle clé s’obtient en ligne de commande : bin/flexiapi accounts:create-admin -u another-admin -k ""',
   'page.statistics.title': 'Statistiques de {app}',
   'page.statistics.lead': 'Cette page est réservée aux administrateurs. Connectez-vous avec votre clé d’API.',
   'page.statistics.wrong': 'Ce n’est pas la clé d’API d’un administrateur, elle a expiré, ou elle est liée à une autre adresse.',
