@@ -1,15 +1,6 @@
 // Whose rows a query may touch. Admins see the accounts of their own Space and what hangs on them, super admins those of all Spaces. A model
 // made `confined` here refuses every query that does not say on whose behalf it asks.
-import {
-  type CountOptions,
-  type FindOptions,
-  literal,
-  type Model,
-  type ModelStatic,
-  Op,
-  type ScopeOptions,
-  type WhereOptions,
-} from 'sequelize';
+import { type FindOptions, literal, type Model, type ModelStatic, Op, type ScopeOptions, type WhereOptions } from 'sequelize';
 import { database } from '../infra/sequelize';
 
 /** On whose behalf something is asked or done; a `Caller` is one. */
@@ -36,10 +27,13 @@ export const ofAccountsIn = (domain: string): WhereOptions => ({
   account_id: { [Op.in]: literal(`(SELECT id FROM accounts WHERE domain = ${database.escape(domain)})`) },
 });
 
-const GUARDED = ['beforeFind', 'beforeBulkUpdate', 'beforeBulkDestroy'] as const;
+const GUARDED_HOOKS = ['beforeFind', 'beforeBulkUpdate', 'beforeBulkDestroy'] as const;
+/** Statics that run no hook, or run theirs before they merge the scope; count(), min(), max() and sum() aggregate, decrement() increments. */
+const GUARDED_STATICS = ['aggregate', 'increment'] as const;
 
 /**
- * Gives a model the scope `visibleTo`, and lets none of its finders, counts, updates and deletions run without it.
+ * Gives a model the scope `visibleTo`, and lets none of its finders, counts, sums, updates and deletions run without it. What replaces a row
+ * that is there already looks at no scope, so it is refused at all.
  *
  * @param ofDomain which rows a viewer confined to a domain sees
  */
@@ -48,15 +42,22 @@ export function confine<M extends Model>(model: ModelStatic<M>, ofDomain: (domai
     [MARK]: true,
     ...(viewer.super_admin ? {} : { where: ofDomain(viewer.domain) }),
   }));
-  const refuse = (): never => {
-    throw new Error(`${model.name} is queried without a scope: ${model.name}.scope(visibleTo(viewer))`);
+  const requireMark = (scope: object): void => {
+    if (!(MARK in scope)) throw new Error(`${model.name} is queried without a scope: ${model.name}.scope(visibleTo(viewer))`);
   };
-  for (const hook of GUARDED)
-    model.addHook(hook, (options: FindOptions) => {
-      if (!(MARK in options)) refuse();
+  for (const hook of GUARDED_HOOKS) model.addHook(hook, (options: FindOptions) => requireMark(options));
+  for (const name of GUARDED_STATICS) {
+    const original = Reflect.get(model, name) as (...given: unknown[]) => Promise<unknown>;
+    Reflect.set(model, name, async function guarded(this: ModelStatic<M>, ...given: unknown[]): Promise<unknown> {
+      requireMark(Reflect.get(this, '_scope') as object);
+      return original.apply(this, given);
     });
-  // count() runs its hook before it merges the scope's options.
-  model.addHook('beforeCount', function requireScope(this: ModelStatic<M>, _options: CountOptions) {
-    if (!(MARK in (Reflect.get(this, '_scope') as object))) refuse();
+  }
+  const refuseReplacing = (): never => {
+    throw new Error(`${model.name} is not upserted: the row that is there may be another Space's`);
+  };
+  model.addHook('beforeUpsert', refuseReplacing);
+  model.addHook('beforeBulkCreate', (_rows, options) => {
+    if (options.updateOnDuplicate) refuseReplacing();
   });
 }

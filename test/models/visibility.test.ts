@@ -37,6 +37,13 @@ describe.each(confinedModels)('%s', (name) => {
     await expect(model.count()).rejects.toThrow(refusal);
     await expect(model.update({ updated_at: new Date() }, { where: { id: own } })).rejects.toThrow(refusal);
     await expect(model.destroy({ where: { id: own } })).rejects.toThrow(refusal);
+    await expect(model.max('id')).rejects.toThrow(refusal);
+    await expect(model.increment('id', { where: { id: own } })).rejects.toThrow(refusal);
+    await expect(model.decrement('id', { where: { id: own } })).rejects.toThrow(refusal);
+    await expect(model.findAndCountAll()).rejects.toThrow(refusal);
+    await expect(model.truncate()).rejects.toThrow(refusal);
+    await expect(model.upsert({ id: own })).rejects.toThrow('is not upserted');
+    await expect(model.bulkCreate([{ id: own }], { updateOnDuplicate: ['updated_at'] })).rejects.toThrow('is not upserted');
     expect(await system.rows('SELECT 1 FROM accounts')).toHaveLength(2);
   });
 
@@ -44,6 +51,7 @@ describe.each(confinedModels)('%s', (name) => {
     const { SYSTEM, visibleTo } = visibility;
     const model = models[name] as ModelStatic<Model>;
     expect(await model.scope(visibleTo(SYSTEM)).count()).toBe(name === 'Account' ? 2 : 0);
+    expect(await model.scope(visibleTo(SYSTEM)).max('id')).toBe(name === 'Account' ? Math.max(own, others) : null);
     expect(await model.scope(visibleTo({ domain: OTHER, super_admin: false })).findAll()).toHaveLength(name === 'Account' ? 1 : 0);
   });
 });
@@ -75,6 +83,13 @@ test('a condition on the column that the scope is about does not replace it', as
   expect(await AccountAction.scope(visibleTo(admin)).update({ code: '2' }, { where })).toEqual([0]);
   expect(await AccountAction.scope(visibleTo(admin)).destroy({ where })).toBe(0);
   expect(await AccountAction.scope(visibleTo(SYSTEM)).count({ where })).toBe(1);
+});
+
+test('a count that goes up does so in the own Space alone', async () => {
+  const { visibleTo } = visibility;
+  const where = { id: [own, others] };
+  await models.Account.scope(visibleTo({ domain: OTHER, super_admin: false })).increment('confirmation_key_attempts', { where });
+  expect(await system.rows('SELECT id FROM accounts WHERE confirmation_key_attempts = 1')).toEqual([{ id: own }]);
 });
 
 test('a condition of the query narrows a scope and never replaces its own', async () => {
