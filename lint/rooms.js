@@ -47,7 +47,7 @@ const rooms = {
   ),
   http: { paths: ['src/http'], may: [...FOUNDATION, 'queues', ...services] },
   api: { paths: ['src/api'], may: [...RULES, 'http/route'] },
-  pages: { paths: ['src/pages'], may: [...RULES, 'http', 'api/parameters'] },
+  pages: { paths: ['src/pages'], may: [...RULES, 'http'] },
   browser: { paths: ['src/browser'], may: [] },
   cli: { paths: ['src/cli'], may: [...RULES, 'migrations'] },
   start: { paths: ['src/start'], may: [...RULES, 'migrations'] },
@@ -66,7 +66,6 @@ const doors = {
   'infra/sequelize': { room: 'infra', path: 'src/infra/sequelize.ts', open: false },
   'infra/database': { room: 'infra', path: 'src/infra/database.ts', open: true },
   'http/route': { room: 'http', path: 'src/http/route.ts', open: true },
-  'api/parameters': { room: 'api', path: 'src/api/parameters.ts', open: true },
   'start/postgres': { room: 'start', path: 'src/start/postgres.ts', open: true },
 };
 

@@ -1,12 +1,11 @@
 // Actions of an account. Without a DTMF protocol all of them are refused, before the body is looked at.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Caller, type Reply } from '../http/route';
+import { created, ok, route, type Caller, type Reply, pathId } from '../http/route';
 import { AccountAction } from '../models';
 import { visibleTo } from '../models/visibility';
 import { requireDtmfProtocol } from '../services/address-book/dtmf-protocol';
 import { presentAccountAction } from './presenters';
-import { pathId } from './parameters';
 import { actionCode, key } from './schemas';
 import { shapes } from './shapes';
 

@@ -1,12 +1,11 @@
 // Types of accounts, and which account has which.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Reply } from '../http/route';
+import { created, ok, route, type Reply, pathId } from '../http/route';
 import { AccountType } from '../models';
 import { createAccountType, updateAccountType } from '../services/address-book/account-types';
 import { linkEndpoints } from './links';
 import { presentAccountType } from './presenters';
-import { pathId } from './parameters';
 import { key } from './schemas';
 import { shapes } from './shapes';
 

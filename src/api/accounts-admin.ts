@@ -2,13 +2,12 @@
 import Joi from 'joi';
 import { settings } from '../../config';
 import { forbidden, notFound, unprocessable } from '../infra/errors';
-import { ok, route, type Call, type Caller, type Reply } from '../http/route';
+import { ok, route, type Call, type Caller, type Reply, pathId, pathSip } from '../http/route';
 import { Account } from '../models';
 import {
   ACCOUNTS_PER_PAGE,
   type AccountView,
   findAccountPage,
-  findAccountView,
   findAccountViewByEmail,
   findAccountViewBySipAddress,
 } from '../models/accounts/account-view';
@@ -18,9 +17,9 @@ import { deleteAccount } from '../services/accounts/deletion';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
-import { pathId, pathSip } from './parameters';
 import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, pageNumber, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
+import { requireAccount, requireAccountView } from './visible-account';
 
 interface AccountBody {
   username: string;
@@ -52,10 +51,10 @@ const described = {
 
 const domainUnknown = { domain: [{ key: 'field.domain', values: { attribute: 'domain' } } as const] };
 
-/** @throws {ApiError} 404 */
-function present(view: AccountView | null, as: (view: AccountView) => Record<string, unknown> = presentAccount): Reply {
+/** What a look-up found. @throws {ApiError} 404 where it found nothing */
+function present(view: AccountView | null): Reply {
   if (!view) throw notFound('account.not_found');
-  return ok(as(view));
+  return ok(presentAccount(view));
 }
 
 /** Where a new account goes: an admin's own domain, or what a super admin names, else the request's Space. @throws {ApiError} 403, 422 */
@@ -69,14 +68,14 @@ async function domainOfNew(caller: Caller, asked: string | undefined, host: stri
   return asked?.toLowerCase() ?? (await findRequestSpace(host))?.domain ?? caller.domain;
 }
 
-const withKey = (view: AccountView): Record<string, unknown> => ({ ...presentAccount(view), confirmation_key: view.confirmation_key });
 const userAgentOf = ({ client }: Call<string, unknown, 'admin'>): string => client.user_agent ?? settings.APP_NAME;
 
 async function create(call: Call<string, AccountBody, 'admin'>): Promise<Reply> {
   const { confirmation_key_expires: expires, domain: asked, ...body } = call.body;
   const domain = await domainOfNew(call.caller, asked, call.host);
   const id = await createAccount({ ...body, domain, expires, ip_address: call.client.ip, user_agent: userAgentOf(call) });
-  return present(await findAccountView(id, call.caller), withKey);
+  const view = await requireAccountView(id, call.caller);
+  return ok({ ...presentAccount(view), confirmation_key: view.confirmation_key });
 }
 
 async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promise<Reply> {
@@ -86,10 +85,8 @@ async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promis
   if (moves && (await findSpace(asked)) === null) throw unprocessable(domainUnknown);
   const domain = moves ? asked.toLowerCase() : undefined;
   if (!(await updateAccount(id, { ...body, domain, user_agent: userAgentOf(call) }, call.caller))) throw notFound('account.not_found');
-  return present(await findAccountView(id, call.caller), (view) => ({
-    ...presentAccountToAdmin(view),
-    confirmation_key: view.confirmation_key,
-  }));
+  const view = await requireAccountView(id, call.caller);
+  return ok({ ...presentAccountToAdmin(view), confirmation_key: view.confirmation_key });
 }
 
 /** Page numbers to show around the current one; null where some are left out. */
@@ -130,7 +127,7 @@ async function list({ caller, query: { page } }: Call<string, unknown, 'admin', 
   });
 }
 
-const flagRow = (
+const flagEndpoint = (
   verb: 'activate' | 'deactivate' | 'block' | 'unblock',
   flag: 'activated' | 'blocked',
   value: boolean,
@@ -145,7 +142,7 @@ const flagRow = (
       const id = pathId(params.id);
       const [changed] = await Account.scope(visibleTo(caller)).update({ [flag]: value }, { where: { id } });
       if (changed === 0) throw notFound('account.not_found');
-      return present(await findAccountView(id, caller));
+      return ok(presentAccount(await requireAccountView(id, caller)));
     },
   });
 
@@ -208,7 +205,7 @@ export const accountsAdmin = [
     path: '/accounts/:id',
     summary: 'Shows an account, with the codes that were sent to it',
     answers: { 200: { description: 'The account', schema: shapes.accountToAdmin }, 404: 'No such account' },
-    handler: async ({ params, caller }) => present(await findAccountView(pathId(params.id), caller), presentAccountToAdmin),
+    handler: async ({ params, caller }) => ok(presentAccountToAdmin(await requireAccountView(pathId(params.id), caller))),
   }),
   route({
     ...shared,
@@ -221,10 +218,10 @@ export const accountsAdmin = [
       return ok();
     },
   }),
-  flagRow('activate', 'activated', true),
-  flagRow('deactivate', 'activated', false),
-  flagRow('block', 'blocked', true),
-  flagRow('unblock', 'blocked', false),
+  flagEndpoint('activate', 'activated', true),
+  flagEndpoint('deactivate', 'activated', false),
+  flagEndpoint('block', 'blocked', true),
+  flagEndpoint('unblock', 'blocked', false),
   route({
     ...shared,
     method: 'get',
@@ -232,10 +229,9 @@ export const accountsAdmin = [
     summary: 'Makes a fresh provisioning token for an account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller, client }) => {
-      const view = await findAccountView(pathId(params.id), caller);
-      if (!view) throw notFound('account.not_found');
-      await createProvisioningToken(view.id, client.ip, client.user_agent);
-      return present(await findAccountView(view.id, caller));
+      const { id } = await requireAccount(params.id, caller);
+      await createProvisioningToken(id, client.ip, client.user_agent);
+      return ok(presentAccount(await requireAccountView(id, caller)));
     },
   }),
 ];

@@ -2,9 +2,8 @@
 import Joi from 'joi';
 import { settings, type Settings } from '../../config';
 import { notFound, unprocessable, type FieldErrors } from '../infra/errors';
-import { ok, route, type Call, type Reply } from '../http/route';
+import { ok, route, type Call, type Reply, pathSip } from '../http/route';
 import { Account, Password } from '../models';
-import { findAccountView } from '../models/accounts/account-view';
 import { SYSTEM, visibleTo } from '../models/visibility';
 import { redeemConfirmationKey } from '../services/accounts/activation';
 import { requireFields } from '../services/accounts/fields';
@@ -14,9 +13,9 @@ import { isCountryActivated, normalisePhone } from '../services/accounts/phone-n
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
-import { pathSip } from './parameters';
 import { algorithm, email, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
+import { requireAccountView } from './visible-account';
 
 interface PublicAccount {
   username?: string;
@@ -58,9 +57,7 @@ async function create({ body, client, host, language }: Call<string, PublicAccou
   await requireFields({ username: { name, domain }, email: rest.email, phone: rest.phone });
   const agent = client.user_agent ?? settings.APP_NAME;
   const id = await createPublicAccount({ ...rest, username: name, domain, ip_address: client.ip, user_agent: agent }, token, language);
-  const view = await findAccountView(id, SYSTEM);
-  if (!view) throw notFound('account.not_found');
-  return ok(presentAccount(view));
+  return ok(presentAccount(await requireAccountView(id, SYSTEM)));
 }
 
 export const accountsUnsecure = [
@@ -136,8 +133,7 @@ export const accountsUnsecure = [
     handler: async ({ params }) => {
       const { username: name, domain } = pathSip(params.sip);
       const id = await redeemConfirmationKey(name, domain, params.recover_key, true);
-      const view = await findAccountView(id, SYSTEM);
-      if (!view) throw notFound('account.not_found');
+      const view = await requireAccountView(id, SYSTEM);
       const passwords = await Password.findAll({
         attributes: ['algorithm', 'password'],
         where: { account_id: id },

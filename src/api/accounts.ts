@@ -2,10 +2,9 @@
 import Joi from 'joi';
 import { settings } from '../../config';
 import { notFound } from '../infra/errors';
-import { ok, route, type Call, type Reply } from '../http/route';
+import { ok, route, type Call, type Reply, pathSip } from '../http/route';
 import { log, reasonOf } from '../infra/log';
 import { Account } from '../models';
-import { findAccountView } from '../models/accounts/account-view';
 import { SYSTEM, type Viewer, visibleTo } from '../models/visibility';
 import { enqueue } from '../queues/producer';
 import { createAccountWithToken, createProvisioningToken } from '../services/accounts/accounts';
@@ -16,9 +15,9 @@ import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
-import { pathSip } from './parameters';
 import { algorithm, dtmfProtocol, password, text, username } from './schemas';
 import { shapes } from './shapes';
+import { requireAccountView } from './visible-account';
 
 interface AccountWithToken {
   username: string;
@@ -32,11 +31,7 @@ const group = 'Accounts';
 const own = { access: 'user', group } as const;
 const open = { access: 'public', group } as const;
 
-async function replyWithAccount(id: number, viewer: Viewer): Promise<Reply> {
-  const view = await findAccountView(id, viewer);
-  if (!view) throw notFound('account.not_found');
-  return ok(presentAccount(view));
-}
+const replyWithAccount = async (id: number, viewer: Viewer): Promise<Reply> => ok(presentAccount(await requireAccountView(id, viewer)));
 
 async function createWithToken({ body, client, host }: Call<string, AccountWithToken, 'public'>): Promise<Reply> {
   const { account_creation_token: token, ...account } = body;

@@ -1,13 +1,12 @@
 // Email and phone of the own account, changed by a code.
 import Joi from 'joi';
-import { notFound } from '../infra/errors';
 import { ok, route, type AnyEndpoint } from '../http/route';
 import type { Channel } from '../models/accounts/change-code';
-import { findAccountView } from '../models/accounts/account-view';
 import { redeemChangeCode, requestChangeCode, requireMayRequestCode } from '../services/accounts/change-codes';
 import { presentAccount } from './presenters';
 import { email, phone, text } from './schemas';
 import { shapes } from './shapes';
+import { requireAccountView } from './visible-account';
 
 const WORDS = { email: 'email address', phone: 'phone number' } as const;
 const FIELDS = { email: () => email().required(), phone: () => phone().required() } as const;
@@ -51,9 +50,7 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
       },
       handler: async ({ body, caller }) => {
         await redeemChangeCode(channel, caller.account_id, body.code);
-        const view = await findAccountView(caller.account_id, caller);
-        if (!view) throw notFound('account.not_found');
-        return ok(presentAccount(view));
+        return ok(presentAccount(await requireAccountView(caller.account_id, caller)));
       },
     }),
   ];

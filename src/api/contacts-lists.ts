@@ -2,7 +2,7 @@
 import Joi from 'joi';
 import { settings } from '../../config';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Call, type Reply } from '../http/route';
+import { created, ok, route, type Call, type Reply, pathId } from '../http/route';
 import { ContactsList } from '../models';
 import type { ContactsListView } from '../models/address-book/contacts-list';
 import { visibleTo } from '../models/visibility';
@@ -10,7 +10,6 @@ import { createContactsList, updateContactsList, type ContactsListValues } from 
 import { findRequestSpace } from '../services/spaces/spaces';
 import { linkEndpoints } from './links';
 import { presentContactsList } from './presenters';
-import { pathId } from './parameters';
 import { prose, text } from './schemas';
 import { shapes } from './shapes';
 

@@ -1,10 +1,10 @@
 // Contacts: those of the caller, and those that admins give to accounts.
 import { notFound } from '../infra/errors';
-import { ok, route, type Reply } from '../http/route';
+import { ok, route, type Reply, pathId, pathSip } from '../http/route';
 import { findContact, findContacts, findOwnContact, findOwnContacts } from '../models/address-book/contact-view';
 import { linkEndpoints } from './links';
 import { presentContact } from './presenters';
-import { pathId, pathSip, requireAccount } from './parameters';
+import { requireAccount } from './visible-account';
 import { shapes } from './shapes';
 
 const own = { access: 'user', group: 'Account contacts' } as const;

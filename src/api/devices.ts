@@ -1,10 +1,10 @@
 // Devices of an account, as the registrar knows them.
 import { notFound } from '../infra/errors';
-import { ok, route, type AnyEndpoint, type Caller } from '../http/route';
+import { ok, route, type AnyEndpoint, type Caller, pathText } from '../http/route';
 import { deleteDevice, findDevices } from '../services/devices/devices';
 import type { SipAddress } from '../infra/sip-uri';
 import { presentDevice } from './presenters';
-import { pathText, requireAccount } from './parameters';
+import { requireAccount } from './visible-account';
 import { shapes } from './shapes';
 
 /** The same two for the caller's own account and for one that is named. */

@@ -1,11 +1,10 @@
 // The dictionary of an account, key by key. PUT /accounts/{id} replaces it whole.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { created, ok, route } from '../http/route';
+import { created, ok, route, pathId, pathText } from '../http/route';
 import { AccountDictionaryEntry } from '../models';
 import { visibleTo } from '../models/visibility';
 import { findDictionary } from '../services/address-book/dictionary';
-import { pathId, pathText } from './parameters';
 import { text } from './schemas';
 import { shapes } from './shapes';
 

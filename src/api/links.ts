@@ -1,10 +1,9 @@
 // The two endpoints of things that belong together: POST links them, DELETE takes the link away. Of several things that are wrong the
 // answer names the first in this order: the first is missing (404), the link is there already or is not (403), the second is missing (404).
 import { forbidden, notFound } from '../infra/errors';
-import { ok, route, type AnyEndpoint } from '../http/route';
+import { ok, route, type AnyEndpoint, pathId } from '../http/route';
 import type { MessageKey } from '../i18n';
 import { addLink, removeLink, type LinkKind } from '../models/address-book/links';
-import { pathId } from './parameters';
 import { shapes } from './shapes';
 
 interface LinkedPair {

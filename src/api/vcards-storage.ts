@@ -1,13 +1,13 @@
 // vCards that an account keeps with us: its own, or one that an admin manages.
 import Joi from 'joi';
 import { notFound, unprocessable } from '../infra/errors';
-import { created, ok, route, type AnyEndpoint, type Caller, type Reply } from '../http/route';
+import { created, ok, route, type AnyEndpoint, type Caller, type Reply, pathText } from '../http/route';
 import { VcardStorage } from '../models';
 import { visibleTo } from '../models/visibility';
 import type { Vcard } from '../services/address-book/vcards';
 import { createVcard, replaceVcard } from '../services/address-book/vcards-storage';
 import { presentVcard } from './presenters';
-import { pathText, requireAccount } from './parameters';
+import { requireAccount } from './visible-account';
 import { vcard } from './schemas';
 import { shapes } from './shapes';
 

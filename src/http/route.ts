@@ -1,8 +1,10 @@
-// One endpoint, declared. The router, the OpenAPI document and the access tests are derived from these declarations.
+// One endpoint, declared, and what handlers read and give. The router, the OpenAPI document and the access tests are derived from these declarations.
 import type { IncomingHttpHeaders } from 'node:http';
 import type Joi from 'joi';
 import type { Language } from '../i18n';
 import type { Settings } from '../../config';
+import { notFound } from '../infra/errors';
+import type { SipAddress } from '../infra/sip-uri';
 
 export type Access = 'public' | 'user' | 'admin' | 'super_admin';
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -108,3 +110,24 @@ export function route<const Path extends string, Body, const A extends Access, Q
 export const ok = (body: unknown = {}): Reply => ({ status: 200, body });
 /** 201: a POST that made a resource, which is the body. */
 export const created = (body: unknown): Reply => ({ status: 201, body });
+
+/** A number in the path. @throws {ApiError} 404 where it is none that a row could have */
+export function pathId(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text) || Number(text) > 2147483647) throw notFound('route.not_found');
+  return Number(text);
+}
+
+/** `user@domain` in the path, a leading `sip:` tolerated. @throws {ApiError} 404 without `@` */
+export function pathSip(text: string): SipAddress {
+  const address = text.trim().replace(/^sip:/i, '');
+  const at = address.lastIndexOf('@');
+  // A character that no column can hold names nothing.
+  if (at < 1 || address.includes('\u0000')) throw notFound('account.not_found');
+  return { username: address.slice(0, at), domain: address.slice(at + 1).toLowerCase() };
+}
+
+/** Text in the path that a column is compared with. @throws {ApiError} 404 for a character that no column can hold */
+export function pathText(text: string): string {
+  if (text.includes('\u0000')) throw notFound('route.not_found');
+  return text;
+}

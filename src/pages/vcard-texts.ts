@@ -1,11 +1,10 @@
 // The text routes of contacts and stored vCards: at the root, text/vcard with LF; errors as JSON.
 import { Router, type Request, type Response } from 'express';
-import { pathSip, pathText } from '../api/parameters';
 import { notFound } from '../infra/errors';
 import { languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
 import { writeBytes, writeError } from '../http/reply';
-import type { Caller } from '../http/route';
+import { type Caller, pathSip, pathText } from '../http/route';
 import { VcardStorage } from '../models';
 import { findContact, findContacts } from '../models/address-book/contact-view';
 import { visibleTo } from '../models/visibility';
