@@ -1,7 +1,7 @@
 // Accounts, as admins manage them. Outside the caller's scope everything is 404.
 import Joi from 'joi';
 import { settings } from '../../config';
-import { forbidden, notFound, unprocessable } from '../infra/errors';
+import { fieldError, forbidden, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type Call, type Caller, type Reply, pathId, pathSip } from '../http/route';
 import { Account } from '../models';
 import {
@@ -49,7 +49,7 @@ const described = {
   dictionary: dictionary(),
 };
 
-const domainUnknown = { domain: [{ key: 'field.domain', values: { attribute: 'domain' } } as const] };
+const domainUnknown = fieldError('domain', 'field.domain');
 
 /** What a look-up found. @throws {ApiError} 404 where it found nothing */
 function present(view: AccountView | null): Reply {

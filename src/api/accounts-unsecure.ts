@@ -1,7 +1,7 @@
 // The unsecure endpoints that older apps use; 404 unless the operator turns them on (APP_DANGEROUS_ENDPOINTS).
 import Joi from 'joi';
 import { settings, type Settings } from '../../config';
-import { notFound, unprocessable, type FieldErrors } from '../infra/errors';
+import { type FieldErrors, fieldError, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type Call, type Reply, pathSip } from '../http/route';
 import { Account, Password } from '../models';
 import { SYSTEM, visibleTo } from '../models/visibility';
@@ -11,7 +11,7 @@ import { recoverByPhone } from '../services/accounts/phone-recovery';
 import { createPublicAccount } from '../services/accounts/public-creation';
 import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
-import { findRequestSpace, findSpace } from '../services/spaces/spaces';
+import { findRequestDomain, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
 import { algorithm, email, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
@@ -33,26 +33,20 @@ const shared = {
   when: ({ APP_DANGEROUS_ENDPOINTS }: Settings): boolean => APP_DANGEROUS_ENDPOINTS,
 } as const;
 
-const fault = (field: string, key: 'field.required' | 'field.domain' | 'field.phone' | 'phone.country'): FieldErrors => ({
-  [field]: [{ key, values: { attribute: field } }],
-});
-
-const domainOf = async (host: string): Promise<string> => (await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN;
-
 /** username + email, username + phone, phone alone, or all of them. @throws {ApiError} 422 */
 function requireOneOf({ username: name, phone: number, email: mail }: PublicAccount): void {
   const errors: FieldErrors = {};
-  if (name === undefined && number === undefined) Object.assign(errors, fault('username', 'field.required'));
-  if (number === undefined && (name === undefined || mail === undefined)) Object.assign(errors, fault('phone', 'field.required'));
-  if (mail === undefined && number === undefined) Object.assign(errors, fault('email', 'field.required'));
+  if (name === undefined && number === undefined) Object.assign(errors, fieldError('username', 'field.required'));
+  if (number === undefined && (name === undefined || mail === undefined)) Object.assign(errors, fieldError('phone', 'field.required'));
+  if (mail === undefined && number === undefined) Object.assign(errors, fieldError('email', 'field.required'));
   if (Object.keys(errors).length > 0) throw unprocessable(errors);
 }
 
 async function create({ body, client, host, language }: Call<string, PublicAccount, 'public'>): Promise<Reply> {
   requireOneOf(body);
   const { account_creation_token: token, domain: asked, ...rest } = body;
-  if (asked !== undefined && (await findSpace(asked)) === null) throw unprocessable(fault('domain', 'field.domain'));
-  const domain = asked?.toLowerCase() ?? (await domainOf(host));
+  if (asked !== undefined && (await findSpace(asked)) === null) throw unprocessable(fieldError('domain', 'field.domain'));
+  const domain = asked?.toLowerCase() ?? (await findRequestDomain(host));
   const name = rest.username ?? rest.phone ?? '';
   await requireFields({ username: { name, domain }, email: rest.email, phone: rest.phone });
   const agent = client.user_agent ?? settings.APP_NAME;
@@ -91,10 +85,10 @@ export const accountsUnsecure = [
     },
     handler: async ({ params, host }) => {
       const number = normalisePhone(params.phone.trim());
-      if (number === null) throw unprocessable(fault('phone', 'field.phone'));
-      if (!(await isCountryActivated(number))) throw unprocessable(fault('phone', 'phone.country'));
+      if (number === null) throw unprocessable(fieldError('phone', 'field.phone'));
+      if (!(await isCountryActivated(number))) throw unprocessable(fieldError('phone', 'phone.country'));
       const accounts = Account.scope([visibleTo(SYSTEM), { method: ['called', number, 'phone'] }]);
-      const where = { domain: await domainOf(host) };
+      const where = { domain: await findRequestDomain(host) };
       const found = await accounts.findOne({ attributes: ['activated', 'phone'], where, raw: true });
       if (!found) throw notFound('account.not_found');
       return ok({ activated: found.activated, realm: settings.ACCOUNT_REALM ?? null, phone: found.phone !== null });
@@ -115,8 +109,8 @@ export const accountsUnsecure = [
       503: 'Not sent: the token is unused again',
     },
     handler: async ({ body, host, language }) => {
-      if (!(await isCountryActivated(body.phone))) throw unprocessable(fault('phone', 'phone.country'));
-      await recoverByPhone(body.phone, await domainOf(host), body.account_creation_token, language);
+      if (!(await isCountryActivated(body.phone))) throw unprocessable(fieldError('phone', 'phone.country'));
+      await recoverByPhone(body.phone, await findRequestDomain(host), body.account_creation_token, language);
       return ok();
     },
   }),

@@ -12,7 +12,7 @@ import { deleteAccount } from '../services/accounts/deletion';
 import { redeemConfirmationKey } from '../services/accounts/activation';
 import { changePassword } from '../services/accounts/passwords';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
-import { findRequestSpace } from '../services/spaces/spaces';
+import { findRequestDomain } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, password, text, username } from './schemas';
@@ -36,8 +36,7 @@ const replyWithAccount = async (id: number, viewer: Viewer): Promise<Reply> => o
 async function createWithToken({ body, client, host }: Call<string, AccountWithToken, 'public'>): Promise<Reply> {
   const { account_creation_token: token, ...account } = body;
   // The Space is the request's; a `domain` in the body was dropped by the schema, since nobody vouches for it.
-  const space = await findRequestSpace(host);
-  const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
+  const domain = await findRequestDomain(host);
   return replyWithAccount(
     await createAccountWithToken({ ...account, domain, ip_address: client.ip, user_agent: settings.APP_NAME }, token),
     SYSTEM,

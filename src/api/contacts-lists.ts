@@ -1,13 +1,12 @@
 // Contacts lists: made by admins, filled with accounts, given to accounts.
 import Joi from 'joi';
-import { settings } from '../../config';
 import { notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply, pathId } from '../http/route';
 import { ContactsList } from '../models';
 import type { ContactsListView } from '../models/address-book/contacts-list';
 import { visibleTo } from '../models/visibility';
 import { createContactsList, updateContactsList, type ContactsListValues } from '../services/address-book/contacts-lists';
-import { findRequestSpace } from '../services/spaces/spaces';
+import { findRequestDomain } from '../services/spaces/spaces';
 import { linkEndpoints } from './links';
 import { presentContactsList } from './presenters';
 import { prose, text } from './schemas';
@@ -24,7 +23,7 @@ function present(list: ContactsListView | null, as = ok): Reply {
 
 /** A list belongs to the admin's own Space; a super admin's to the request's. */
 async function create({ caller, host, body: values }: Call<string, ContactsListValues, 'admin'>): Promise<Reply> {
-  const domain = caller.super_admin ? ((await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN) : caller.domain;
+  const domain = caller.super_admin ? await findRequestDomain(host) : caller.domain;
   return present(await createContactsList(domain, values), created);
 }
 

@@ -2,7 +2,7 @@
 import { stringify } from 'csv-stringify/sync';
 import Joi from 'joi';
 import { DateTime } from 'luxon';
-import { notFound, unprocessable } from '../infra/errors';
+import { fieldError, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type AnyEndpoint, type Call, type Reply } from '../http/route';
 import {
   CALL_FIGURES,
@@ -49,9 +49,8 @@ function periodsAsked({ from, to, by, timezone }: Query): Period[] {
   const moment = (given: string | undefined): DateTime | undefined =>
     given === undefined ? undefined : DateTime.fromISO(given, { zone: timezone });
   const periods = periodsOf({ from: moment(from), to: moment(to), by, timezone });
-  if (periods === null)
-    throw unprocessable({ by: [{ key: 'statistics.too_many_periods', values: { attribute: 'by', limit: MAX_PERIODS } }] });
-  if (periods.length === 0) throw unprocessable({ to: [{ key: 'field.after', values: { attribute: 'to', other: 'from' } }] });
+  if (periods === null) throw unprocessable(fieldError('by', 'statistics.too_many_periods', { limit: MAX_PERIODS }));
+  if (periods.length === 0) throw unprocessable(fieldError('to', 'field.after', { other: 'from' }));
   return periods;
 }
 

@@ -1,6 +1,6 @@
 // vCards that an account keeps with us: its own, or one that an admin manages.
 import Joi from 'joi';
-import { notFound, unprocessable } from '../infra/errors';
+import { fieldError, notFound, unprocessable } from '../infra/errors';
 import { created, ok, route, type AnyEndpoint, type Caller, type Reply, pathText } from '../http/route';
 import { VcardStorage } from '../models';
 import { visibleTo } from '../models/visibility';
@@ -76,7 +76,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       oversized: 'vcard',
       answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
       handler: async ({ caller, params, body: { vcard: card } }) => {
-        if (card.uid !== params.uuid) throw unprocessable({ vcard: [{ key: 'vcard.other_uid', values: { attribute: 'vcard' } }] });
+        if (card.uid !== params.uuid) throw unprocessable(fieldError('vcard', 'vcard.other_uid'));
         return present(await replaceVcard(caller, await accountOf(caller, params), card));
       },
     }),

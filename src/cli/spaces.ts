@@ -17,17 +17,15 @@ export function addSpaceCommands(program: Command): void {
           throw new Refusal('domain: 1 to 64 letters, digits, dots, dashes and underscores are expected');
         if (host !== undefined && (host === '' || host.length > 255)) throw new Refusal('--host: 1 to 255 characters are expected');
         const { createOrUpdateSpace } = await import('../services/spaces/spaces.js');
-        const { violatedConstraint } = await import('../infra/database.js');
-        try {
-          const created = await createOrUpdateSpace(domain, { isSuper, ...(host === undefined ? {} : { host }) });
-          return {
-            json: { domain: domain.toLowerCase(), created },
-            text: `Space ${domain.toLowerCase()} ${created ? 'created' : 'changed'}.`,
-          };
-        } catch (error) {
-          if (violatedConstraint(error) === 'spaces_host_key') throw new Refusal(`--host: another space has the host ${host ?? domain}`);
-          throw error;
-        }
+        const { onUniqueViolation } = await import('../infra/database.js');
+        const created = await onUniqueViolation(
+          { spaces_host_key: () => new Refusal(`--host: another space has the host ${host ?? domain}`) },
+          () => createOrUpdateSpace(domain, { isSuper, ...(host === undefined ? {} : { host }) }),
+        );
+        return {
+          json: { domain: domain.toLowerCase(), created },
+          text: `Space ${domain.toLowerCase()} ${created ? 'created' : 'changed'}.`,
+        };
       }),
     );
 }

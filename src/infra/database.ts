@@ -37,10 +37,20 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return false;
 }
 
-/** Name of the unique constraint or index that a write violated; undefined where the error is another one. */
-export function violatedConstraint(error: unknown): string | undefined {
-  const original = (error as { original?: { code?: string; constraint?: string } } | undefined)?.original;
-  return original?.code === '23505' ? original.constraint : undefined;
+/**
+ * Runs a write, and says in its own words that another row has a value already: the database tells, also of two writes at the same moment.
+ *
+ * @param errors by the name of the unique constraint or index
+ * @throws the error of the constraint that was violated; any other error as it is
+ */
+export async function onUniqueViolation<T>(errors: Record<string, () => Error>, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    const original = (error as { original?: { code?: string; constraint?: string } } | undefined)?.original;
+    const taken = original?.code === '23505' ? errors[original.constraint ?? ''] : undefined;
+    throw taken?.() ?? error;
+  }
 }
 
 /** Whether a write referred to a row that was deleted in the same moment. */

@@ -4,6 +4,11 @@ import type { Message, MessageKey } from '../i18n';
 /** Messages by field, in the order in which they are shown. */
 export type FieldErrors = Record<string, Message[]>;
 
+/** The error of one field: a message that names the field. @param values what else the message tells */
+export const fieldError = (field: string, key: MessageKey, values: Message['values'] = {}): FieldErrors => ({
+  [field]: [{ key, values: { attribute: field, ...values } }],
+});
+
 /** Thrown anywhere under a request: its status and a message for the caller, rendered in the caller's language when it is written. */
 export class ApiError extends Error {
   constructor(

@@ -1,6 +1,5 @@
 // Accounts: the rules that hold whoever makes or changes one.
 import { settings } from '../../../config';
-import { inTransaction, violatedConstraint } from '../../infra/database';
 import { forbidden, unprocessable } from '../../infra/errors';
 import {
   Account,
@@ -11,12 +10,13 @@ import {
   ProvisioningToken,
   Space,
 } from '../../models';
-import { insertNewAccount } from '../../models/accounts/new-account';
+import { insertNewAccount, type NewAccountRow } from '../../models/accounts/new-account';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 import { issueApiKey } from '../credentials/api-keys';
 import { newToken, randomText, type PasswordAlgorithm } from '../credentials/secrets';
-import { claimEmail, faultsOf, requireFields } from './fields';
+import { CREATION_TOKEN_INVALID } from '../tokens/creation-tokens';
+import { claimEmail, faultsOf, requireFields, USERNAME_TAKEN, writeAccount } from './fields';
 import { hashedPassword, replacePassword } from './passwords';
 
 /** What whoever makes or changes an account may say of it; what is absent is none. */
@@ -39,10 +39,6 @@ export interface NewAccount extends AccountFields {
   expires?: Date | undefined;
   ip_address: Account['ip_address'];
 }
-
-const usernameTaken = { key: 'username.taken', values: { attribute: 'username' } } as const;
-const phoneTaken = { key: 'field.taken', values: { attribute: 'phone' } } as const;
-const tokenInvalid = { key: 'creation_token.invalid', values: { attribute: 'account_creation_token' } } as const;
 
 /**
  * Refuses where the Space has no room. Where it has a limit its row is locked until the transaction ends, so that the limit
@@ -75,17 +71,18 @@ async function addDictionary(accountId: number, dictionary: Record<string, strin
   );
 }
 
-/** Runs a write in a transaction; a name or phone that another account took in the same moment is a 422 that names the field. */
-async function unique<T>(write: () => Promise<T>): Promise<T> {
-  try {
-    return await inTransaction(write);
-  } catch (error) {
-    const constraint = violatedConstraint(error);
-    if (constraint === 'accounts_username_domain_key') throw unprocessable({ username: [usernameTaken] });
-    if (constraint === 'accounts_phone_key') throw unprocessable({ phone: [phoneTaken] });
-    throw error;
-  }
-}
+type SharedValues = Pick<NewAccountRow, 'username' | 'email' | 'phone' | 'display_name' | 'dtmf_protocol' | 'admin' | 'user_agent'>;
+
+/** What new and changed accounts have in common; what is absent is none. */
+const valuesOf = ({ username, email, phone, display_name, dtmf_protocol, admin, user_agent }: AccountFields): SharedValues => ({
+  username,
+  email: email ?? null,
+  phone: phone ?? null,
+  display_name: display_name ?? null,
+  dtmf_protocol: dtmf_protocol ?? null,
+  admin: admin ?? false,
+  user_agent,
+});
 
 /**
  * Inserts an account with its password, provisioning token and what else it brings. Inside a transaction.
@@ -98,22 +95,16 @@ async function insertAccount(account: NewAccount): Promise<number> {
   const { username, domain, activated = false } = account;
   const id = await insertNewAccount(
     {
-      username,
+      ...valuesOf(account),
       domain,
-      email: account.email ?? null,
-      phone: account.phone ?? null,
-      display_name: account.display_name ?? null,
-      dtmf_protocol: account.dtmf_protocol ?? null,
-      admin: account.admin ?? false,
       activated,
       confirmation_key: activated ? null : (account.confirmation_key ?? newToken()),
       ip_address: account.ip_address,
-      user_agent: account.user_agent,
     },
     hashedPassword({ username, domain }, account.algorithm, account.password),
     newToken(),
   );
-  if (await AccountTombstone.has({ username, domain })) throw unprocessable({ username: [usernameTaken] });
+  if (await AccountTombstone.has({ username, domain })) throw unprocessable(USERNAME_TAKEN);
   await claimEmail(account.email, id);
   if (account.dictionary) await addDictionary(id, account.dictionary);
   if (account.expires && !activated)
@@ -129,7 +120,7 @@ async function insertAccount(account: NewAccount): Promise<number> {
  */
 export async function createAccount(account: NewAccount): Promise<number> {
   await requireFields({ username: { name: account.username, domain: account.domain }, email: account.email, phone: account.phone });
-  return unique(() => insertAccount(account));
+  return writeAccount(() => insertAccount(account));
 }
 
 /**
@@ -140,12 +131,12 @@ export async function createAccount(account: NewAccount): Promise<number> {
  */
 export async function createAccountWithToken(account: NewAccount, token: string): Promise<number> {
   const errors = await faultsOf({ username: { name: account.username, domain: account.domain } });
-  if (!(await AccountCreationToken.isUsable(token))) errors['account_creation_token'] = [tokenInvalid];
+  if (!(await AccountCreationToken.isUsable(token))) Object.assign(errors, CREATION_TOKEN_INVALID);
   if (Object.keys(errors).length > 0) throw unprocessable(errors);
 
-  return unique(async () => {
+  return writeAccount(async () => {
     const id = await insertAccount(account);
-    if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable({ account_creation_token: [tokenInvalid] });
+    if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
     return id;
   });
 }
@@ -169,19 +160,10 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
   if (!current) return false;
   const { username, domain = current.domain } = account;
   await requireFields({ username: { name: username, domain }, email: account.email, phone: account.phone }, id);
-  return unique(async () => {
+  return writeAccount(async () => {
     if (domain !== current.domain) await requireRoom(domain);
     const [changed] = await accounts.update(
-      {
-        username,
-        domain,
-        email: account.email ?? null,
-        phone: account.phone ?? null,
-        display_name: account.display_name ?? null,
-        dtmf_protocol: account.dtmf_protocol ?? null,
-        admin: account.admin ?? false,
-        user_agent: account.user_agent,
-      },
+      { ...valuesOf(account), domain },
       // Nowhere, if it was moved or deleted in the meantime.
       { where: { id, domain: current.domain } },
     );
@@ -213,7 +195,7 @@ export interface NewAdmin {
  */
 export async function createAdmin(admin: { username: string; password?: string; domain: string; ip: string | null }): Promise<NewAdmin> {
   const { username, password = randomText(20), domain, ip } = admin;
-  return unique(async () => {
+  return writeAccount(async () => {
     const id = await insertAccount({
       username,
       domain,

@@ -1,16 +1,15 @@
 // Changing email and phone by a code that is sent to the new one: asking for a code, and redeeming it. How it is sent: change-code-delivery.ts.
-import { randomInt } from 'node:crypto';
 import { settings } from '../../../config';
-import { inTransaction, violatedConstraint } from '../../infra/database';
-import { ApiError, forbidden, notFound, unavailable, unprocessable } from '../../infra/errors';
+import { inTransaction } from '../../infra/database';
+import { ApiError, fieldError, forbidden, notFound, unavailable, unprocessable } from '../../infra/errors';
 import { Account, AccountCreationToken } from '../../models';
 import { CHANGE_CODES, type Channel, countRecentRequests } from '../../models/accounts/change-code';
 import { millisecondsFromNow, NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import type { NoAnswer, SendResult } from '../../queues/contracts';
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
-import { isSameSecret } from '../credentials/secrets';
-import { claimEmail, faultsOf } from './fields';
+import { isSameSecret, newShortCode } from '../credentials/secrets';
+import { claimEmail, faultsOf, writeAccount } from './fields';
 
 const MAX_ATTEMPTS = 5;
 
@@ -44,6 +43,7 @@ export async function requireMayRequestCode(accountId: number): Promise<void> {
   if (!token) throw forbidden('code.no_token');
 }
 
+/** A request for a code. */
 export interface ChangeCodeRequest {
   account_id: number;
   /** An address, or a number in E.164. */
@@ -60,7 +60,7 @@ async function insertRequest(channel: Channel, { account_id, recipient, language
     const account = await Account.scope(visibleTo(SYSTEM)).findByPk(account_id, { attributes: [channel], lock: NO_KEY_UPDATE, raw: true });
     const current = account?.[channel];
     const same = channel === 'email' ? current?.toLowerCase() === recipient.toLowerCase() : current === recipient;
-    if (same) throw unprocessable({ [channel]: [{ key: 'field.same', values: { attribute: channel } }] });
+    if (same) throw unprocessable(fieldError(channel, 'field.same'));
     const faults = await faultsOf({ [channel]: recipient }, account_id);
     if (Object.keys(faults).length > 0) throw unprocessable(faults);
     try {
@@ -72,7 +72,7 @@ async function insertRequest(channel: Channel, { account_id, recipient, language
     }
     const code = await CHANGE_CODES[channel].create({
       account_id,
-      code: String(randomInt(10_000)).padStart(4, '0'),
+      code: newShortCode(),
       [channel]: recipient,
       language,
       ip,
@@ -114,7 +114,7 @@ export async function requestChangeCode(channel: Channel, request: ChangeCodeReq
 export async function redeemChangeCode(channel: Channel, accountId: number, code: string): Promise<void> {
   const codes = CHANGE_CODES[channel];
   const accounts = Account.scope(visibleTo(SYSTEM));
-  const refused = await inTransaction(async () => {
+  const refused = await writeAccount(async () => {
     // One attempt at a time.
     await accounts.findByPk(accountId, { attributes: ['id'], lock: NO_KEY_UPDATE, raw: true });
     const pending = await codes.findPending(accountId, EXPIRY_MINUTES[channel]);
@@ -137,10 +137,6 @@ export async function redeemChangeCode(channel: Channel, accountId: number, code
     await codes.scope('unredeemed').update({ code: null }, { where: { account_id: accountId } });
     await accounts.update({ [channel]: recipient, activated: true }, { where: { id: accountId } });
     return null;
-  }).catch((error: unknown) => {
-    if (violatedConstraint(error) === 'accounts_phone_key')
-      throw unprocessable({ phone: [{ key: 'field.taken', values: { attribute: 'phone' } }] });
-    throw error;
   });
   if (refused) throw refused;
 }

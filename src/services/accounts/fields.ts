@@ -1,7 +1,7 @@
 // Rules of an account's fields that only the database can tell, all of them in one go so that every fault is named at once.
 import { settings } from '../../../config';
-import { unprocessable, type FieldErrors } from '../../infra/errors';
-import type { Message, MessageKey } from '../../i18n';
+import { inTransaction, onUniqueViolation } from '../../infra/database';
+import { type FieldErrors, fieldError, unprocessable } from '../../infra/errors';
 import { findTakenFields, isEmailTaken, lockEmail } from '../../models/accounts/taken-fields';
 import { isCountryActivated } from './phone-numbers';
 
@@ -13,7 +13,19 @@ export interface Claimed {
   phone?: string | null | undefined;
 }
 
-const fault = (field: string, key: MessageKey): Message[] => [{ key, values: { attribute: field } }];
+/** Faults of the fields that no two accounts share. */
+export const USERNAME_TAKEN: FieldErrors = fieldError('username', 'username.taken');
+const PHONE_TAKEN: FieldErrors = fieldError('phone', 'field.taken');
+const EMAIL_TAKEN: FieldErrors = fieldError('email', 'field.taken');
+
+/**
+ * Runs a write of an account in a transaction. @throws {ApiError} 422 where another account took the name or phone in the same moment
+ */
+export const writeAccount = <T>(write: () => Promise<T>): Promise<T> =>
+  onUniqueViolation(
+    { accounts_username_domain_key: () => unprocessable(USERNAME_TAKEN), accounts_phone_key: () => unprocessable(PHONE_TAKEN) },
+    () => inTransaction(write),
+  );
 
 /**
  * What is wrong with the fields that an account is to have: taken by another one, or a phone of a country that is not activated.
@@ -31,11 +43,11 @@ export async function faultsOf({ username, email, phone }: Claimed, except: numb
     except,
   );
   const errors: FieldErrors = {};
-  if (taken.name) errors['username'] = fault('username', 'username.taken');
-  if (taken.email) errors['email'] = fault('email', 'field.taken');
+  if (taken.name) Object.assign(errors, USERNAME_TAKEN);
+  if (taken.email) Object.assign(errors, EMAIL_TAKEN);
   if (phone !== null && phone !== undefined) {
-    if (!(await isCountryActivated(phone))) errors['phone'] = fault('phone', 'phone.country');
-    else if (taken.phone) errors['phone'] = fault('phone', 'field.taken');
+    if (!(await isCountryActivated(phone))) Object.assign(errors, fieldError('phone', 'phone.country'));
+    else if (taken.phone) Object.assign(errors, PHONE_TAKEN);
   }
   return errors;
 }
@@ -56,5 +68,5 @@ export async function requireFields(claimed: Claimed, except: number | null = nu
 export async function claimEmail(email: string | null | undefined, accountId: number): Promise<void> {
   if (!settings.ACCOUNT_EMAIL_UNIQUE || email === null || email === undefined) return;
   await lockEmail(email);
-  if (await isEmailTaken(email, accountId)) throw unprocessable({ email: fault('email', 'field.taken') });
+  if (await isEmailTaken(email, accountId)) throw unprocessable(EMAIL_TAKEN);
 }

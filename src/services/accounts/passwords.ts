@@ -1,7 +1,6 @@
 // Passwords of accounts: replaced, and changed by their owner.
 import { inTransaction } from '../../infra/database';
-import { unprocessable } from '../../infra/errors';
-import type { Message, MessageKey } from '../../i18n';
+import { fieldError, unprocessable } from '../../infra/errors';
 import { Account, Password } from '../../models';
 import { ACCOUNT_FOR_UPDATE, type AccountName } from '../../models/accounts/account';
 import type { StoredPassword } from '../../models/accounts/password';
@@ -27,8 +26,6 @@ export async function replacePassword(owner: PasswordOwner, algorithm: PasswordA
   await Password.destroy({ where: { account_id: owner.id } });
   await addPassword(owner, algorithm, password);
 }
-
-const wrong = (key: MessageKey): Record<'old_password', Message[]> => ({ old_password: [{ key, values: { attribute: 'old_password' } }] });
 
 /** Whether a password is one of the account's. All are compared, so that the time does not tell which is. */
 function hasPassword(account: Account, given: string): boolean {
@@ -61,8 +58,8 @@ export async function changePassword(
     if (!account) throw new Error('the account of the caller was deleted meanwhile');
     const first = account.passwords?.length === 0;
     if (!first) {
-      if (old === undefined) throw unprocessable(wrong('field.required'));
-      if (!hasPassword(account, old)) throw unprocessable(wrong('password.wrong'));
+      if (old === undefined) throw unprocessable(fieldError('old_password', 'field.required'));
+      if (!hasPassword(account, old)) throw unprocessable(fieldError('old_password', 'password.wrong'));
     }
     await replacePassword(account, algorithm, password);
     await Account.scope(visibleTo(SYSTEM)).update({ activated: true }, { where: { id } });

@@ -6,7 +6,7 @@ import { Account, AccountCreationToken } from '../../models';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { enqueueAndWait } from '../../queues/producer';
 import { newShortCode } from '../credentials/secrets';
-import { releaseCreationToken } from '../tokens/creation-tokens';
+import { CREATION_TOKEN_INVALID, releaseCreationToken } from '../tokens/creation-tokens';
 
 /**
  * Sends a recovery code to the phone of an account, and uses a creation token up for it. The code is the account's confirmation key.
@@ -16,17 +16,14 @@ import { releaseCreationToken } from '../tokens/creation-tokens';
  * @throws {ApiError} 422 for a token that is no good, 404 for a phone of nobody, 503 where it was not sent: the token is unused again
  */
 export async function recoverByPhone(phone: string, domain: string, token: string, language: string): Promise<void> {
-  const invalid = unprocessable({
-    account_creation_token: [{ key: 'creation_token.invalid', values: { attribute: 'account_creation_token' } }],
-  });
-  if (!(await AccountCreationToken.isUsable(token))) throw invalid;
+  if (!(await AccountCreationToken.isUsable(token))) throw unprocessable(CREATION_TOKEN_INVALID);
   const accounts = Account.scope(visibleTo(SYSTEM));
   const account = await accounts.findOne({ attributes: ['id'], where: { phone, domain }, raw: true });
   if (!account) throw notFound('account.not_found');
   const { id } = account;
   const code = newShortCode();
   await inTransaction(async () => {
-    if (!(await AccountCreationToken.redeem(token, id))) throw invalid;
+    if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
     await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0 }, { where: { id } });
   });
   const { outcome } = await enqueueAndWait('sms', { kind: 'account_recovery', account_id: id, language }, settings.SMS_TIMEOUT_SECONDS);

@@ -1,18 +1,15 @@
 // The vCards that an account keeps with us, by their UID. Reading and deleting them needs no rule: ask the model.
-import { violatedConstraint } from '../../infra/database';
+import { onUniqueViolation } from '../../infra/database';
 import { ApiError } from '../../infra/errors';
 import { VcardStorage } from '../../models';
 import { visibleTo, type Viewer } from '../../models/visibility';
 import type { Vcard } from './vcards';
 
 /** Stores a new card. @throws {ApiError} 409 where the account has a card with that UID */
-export async function createVcard(accountId: number, { uid, text }: Vcard): Promise<VcardStorage> {
-  try {
-    return await VcardStorage.create({ account_id: accountId, uuid: uid, vcard: text });
-  } catch (error) {
-    if (violatedConstraint(error) === 'vcards_storage_account_uuid_key') throw new ApiError(409, { key: 'vcard.exists', values: {} });
-    throw error;
-  }
+export function createVcard(accountId: number, { uid, text }: Vcard): Promise<VcardStorage> {
+  return onUniqueViolation({ vcards_storage_account_uuid_key: () => new ApiError(409, { key: 'vcard.exists', values: {} }) }, () =>
+    VcardStorage.create({ account_id: accountId, uuid: uid, vcard: text }),
+  );
 }
 
 /** Replaces the card with the same UID. @returns null where the account has none, or the viewer does not see it */

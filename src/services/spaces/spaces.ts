@@ -1,7 +1,7 @@
 // Spaces: which one a request is for, and what may be made of one.
 import { settings } from '../../../config';
-import { inTransaction, violatedConstraint } from '../../infra/database';
-import { unprocessable } from '../../infra/errors';
+import { inTransaction, onUniqueViolation } from '../../infra/database';
+import { fieldError, unprocessable } from '../../infra/errors';
 import { Account, Space } from '../../models';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import type { RequestSpace } from '../../models/spaces/space';
@@ -9,6 +9,9 @@ import { SYSTEM, visibleTo } from '../../models/visibility';
 
 /** The Space that a request is for, by its host (lower case, no port). @returns null only where even the default one was never made */
 export const findRequestSpace = (host: string): Promise<RequestSpace | null> => Space.findForRequest(host, settings.APP_SIP_DOMAIN);
+
+/** The domain of the Space that a request is for; the default one's where even that was never made. */
+export const findRequestDomain = async (host: string): Promise<string> => (await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN;
 
 /** Makes a Space, or changes host and role of the one with that domain; a host that is absent stays. @returns whether it is new */
 export const createOrUpdateSpace = (domain: string, { host, isSuper }: { host?: string; isSuper: boolean }): Promise<boolean> =>
@@ -28,6 +31,7 @@ export const SPACE_FLAGS = [
   'assistant_disable_qr_code',
   'assistant_hide_third_party_account',
 ] as const satisfies readonly (keyof Space)[];
+/** One of them. */
 export type SpaceFlag = (typeof SPACE_FLAGS)[number];
 
 /** `max_account` is told to apps, `max_accounts` is enforced; 0 = no limit. A Space without `expire_at` never expires. */
@@ -39,20 +43,11 @@ export const listSpaces = (): Promise<Space[]> => Space.findAll({ order: [['id',
 /** The Space of a domain, whatever its letter case. */
 export const findSpace = (domain: string): Promise<Space | null> => Space.findOne({ where: { domain: domain.toLowerCase() } });
 
-const taken = (field: 'domain' | 'host'): ReturnType<typeof unprocessable> =>
-  unprocessable({ [field]: [{ key: 'space.domain_taken', values: { attribute: field } }] });
+const taken = (field: 'domain' | 'host') => (): Error => unprocessable(fieldError(field, 'space.domain_taken'));
 
 /** Runs a write; another Space's domain or host in it is a 422 that names the field. */
-async function unique<T>(write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    const constraint = violatedConstraint(error);
-    if (constraint === 'spaces_domain_key') throw taken('domain');
-    if (constraint === 'spaces_host_key') throw taken('host');
-    throw error;
-  }
-}
+const unique = <T>(write: () => Promise<T>): Promise<T> =>
+  onUniqueViolation({ spaces_domain_key: taken('domain'), spaces_host_key: taken('host') }, write);
 
 /** Makes a Space; its host is its domain where none is given. @throws {ApiError} 422 where the domain or host is another Space's */
 export function createSpace(domain: string, values: SpaceValues): Promise<Space> {
@@ -76,7 +71,7 @@ export async function updateSpace(domain: string, { host, ...values }: SpaceValu
       if (values.max_accounts > 0) {
         const count = await Account.scope(visibleTo(SYSTEM)).count({ where });
         if (count > values.max_accounts) {
-          throw unprocessable({ max_accounts: [{ key: 'space.max_accounts_low', values: { attribute: 'max_accounts', count } }] });
+          throw unprocessable(fieldError('max_accounts', 'space.max_accounts_low', { count }));
         }
       }
       const [, [changed]] = await Space.update({ ...values, ...(host ? { host: host.toLowerCase() } : {}) }, { where, returning: true });

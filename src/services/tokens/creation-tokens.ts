@@ -1,10 +1,14 @@
 // Account creation tokens: who may have one, what one is good for. The only place that decides either.
 import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
+import { type FieldErrors, fieldError } from '../../infra/errors';
 import { AccountCreationToken } from '../../models';
 import { millisecondsFromNow } from '../../models/moments';
 import type { PushDevice } from '../../queues/contracts';
 import { newToken } from '../credentials/secrets';
+
+/** Of a token that cannot be used for an account, whatever the reason. */
+export const CREATION_TOKEN_INVALID: FieldErrors = fieldError('account_creation_token', 'creation_token.invalid');
 
 /** The client that a token is made for. */
 export interface TokenClient {
@@ -34,6 +38,7 @@ export async function consumeForAccount(
 export const createCreationToken = ({ ip, user_agent }: TokenClient): Promise<AccountCreationToken> =>
   AccountCreationToken.create({ token: newToken(), ip, user_agent });
 
+/** What decideOnDevice() decided; `send`: the row of the token. */
 export type Decision = { outcome: 'already_sent' | 'limit_reached' } | { outcome: 'send'; id: number; token: string };
 
 /**
