@@ -98,23 +98,26 @@ describe('every endpoint', () => {
     await add('expired-admin', 2, { domain: 'expired.example.org', admin: true }, 403);
   });
 
-  test.each(endpoints.map((row) => [row.method, row.path, row.access] as const))('%s %s is for %s', async (method, path, access) => {
-    for (const [name, { rank, refused, account }] of Object.entries(callers)) {
-      const route = path
-        .replace(/:to\b/g, 'a@b')
-        .replace(/:sip\b/g, 'a@b')
-        .replace(/:\w+/g, '1');
-      const { status, text } = await system.api(route, { method: method.toUpperCase(), ...(account ? { key: account.key } : {}) });
-      // Whoever deleted the own account is made anew for the next rows.
-      if (method === 'delete' && path === '/accounts/me' && status === 200 && account) callers[name] = await again(name);
-      // A fresh key makes the one before useless.
-      if (path === '/accounts/me/api_key' && status === 200 && account) account.key = text;
-      const expected = access === 'public' ? 'in' : rank < 0 ? 401 : (refused ?? (rank < RANK[access] ? 403 : 'in'));
-      // A public endpoint may refuse for its own reasons, but never asks who calls.
-      if (expected === 'in') expect([name, status === 401 || (status === 403 && access !== 'public')]).toEqual([name, false]);
-      else expect([name, status]).toEqual([name, expected]);
-    }
-  });
+  test.each(endpoints.map((endpoint) => [endpoint.method, endpoint.path, endpoint.access] as const))(
+    '%s %s is for %s',
+    async (method, path, access) => {
+      for (const [name, { rank, refused, account }] of Object.entries(callers)) {
+        const route = path
+          .replace(/:to\b/g, 'a@b')
+          .replace(/:sip\b/g, 'a@b')
+          .replace(/:\w+/g, '1');
+        const { status, text } = await system.api(route, { method: method.toUpperCase(), ...(account ? { key: account.key } : {}) });
+        // Whoever deleted the own account is made anew for the next endpoints.
+        if (method === 'delete' && path === '/accounts/me' && status === 200 && account) callers[name] = await again(name);
+        // A fresh key makes the one before useless.
+        if (path === '/accounts/me/api_key' && status === 200 && account) account.key = text;
+        const expected = access === 'public' ? 'in' : rank < 0 ? 401 : (refused ?? (rank < RANK[access] ? 403 : 'in'));
+        // A public endpoint may refuse for its own reasons, but never asks who calls.
+        if (expected === 'in') expect([name, status === 401 || (status === 403 && access !== 'public')]).toEqual([name, false]);
+        else expect([name, status]).toEqual([name, expected]);
+      }
+    },
+  );
 });
 
 /** Every endpoint that asks nobody who calls: a new one must be named here. Users may call what is `me`, all else is for admins. */
@@ -161,12 +164,13 @@ const FOR_USERS = [
   'post /push_notification',
 ];
 
-test('who may call what is said twice: here and in the rows', () => {
-  const of = (access: Access): string[] => endpoints.filter((row) => row.access === access).map(({ method, path }) => `${method} ${path}`);
+test('who may call what is said twice: here and in the endpoints', () => {
+  const of = (access: Access): string[] =>
+    endpoints.filter((endpoint) => endpoint.access === access).map(({ method, path }) => `${method} ${path}`);
   expect(of('public').toSorted()).toEqual(OPEN.toSorted());
   expect(of('user').toSorted()).toEqual(FOR_USERS.toSorted());
-  expect(of('super_admin').every((row) => row.includes(' /spaces'))).toBe(true);
-  expect(of('admin').some((row) => row.includes(' /spaces'))).toBe(false);
+  expect(of('super_admin').every((endpoint) => endpoint.includes(' /spaces'))).toBe(true);
+  expect(of('admin').some((endpoint) => endpoint.includes(' /spaces'))).toBe(false);
 });
 
 test('an expired Space of the Host closes it for everybody but super admins', async () => {

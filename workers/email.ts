@@ -23,7 +23,7 @@ async function send(mail: Mail, timeLeft: () => number): Promise<SendResult> {
 }
 
 /** Does a job of the queue `email`: a change code, the key of a new account, or the news that an account is ready. */
-export async function sendEmail({ payload, timeLeft }: Job<'email'>): Promise<SendResult> {
+export async function handleEmail({ payload, timeLeft }: Job<'email'>): Promise<SendResult> {
   const configured = settings.MAIL_HOST !== undefined;
   const missing: SendResult = { outcome: 'not_configured', reason: 'MAIL_HOST is not set' };
   if (payload.kind === 'email_change') {

@@ -2,18 +2,18 @@
 import type { QueueName, Result } from '../src/queues/contracts';
 import type { Job } from './job';
 import { clearApiKeys } from './api-keys';
-import { sendEmail } from './email';
+import { handleEmail } from './email';
 import { maintain } from './maintenance';
-import { sendMessage } from './messages';
-import { sendPush } from './push';
-import { sendSms } from './sms';
+import { handleMessage } from './messages';
+import { handlePush } from './push';
+import { handleSms } from './sms';
 import { aggregateStatistics } from './statistics';
 
 export const handlers: { readonly [Q in QueueName]: (job: Job<Q>) => Promise<Result<Q>> } = {
-  push: sendPush,
-  sms: sendSms,
-  email: sendEmail,
-  messages: sendMessage,
+  push: handlePush,
+  sms: handleSms,
+  email: handleEmail,
+  messages: handleMessage,
   'api-keys': clearApiKeys,
   statistics: aggregateStatistics,
   maintenance: maintain,

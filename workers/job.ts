@@ -8,4 +8,4 @@ export interface Job<Q extends QueueName> {
 }
 
 /** The row that a job is about was deleted, has nothing to send, or is another worker's. */
-export const NOTHING_TO_SEND: SendResult = { outcome: 'expired', reason: 'the row is gone, spent or another worker has it' };
+export const NOTHING_TO_SEND: SendResult = { outcome: 'expired', reason: 'the row is gone, used, or another worker has it' };

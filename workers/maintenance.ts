@@ -7,20 +7,19 @@ import {
   AccountCreationToken,
   AuthToken,
   EmailChangeCode,
-  Message,
+  SipMessage,
   PhoneChangeCode,
   RecoveryCode,
 } from '../src/models';
 import { createdBefore } from '../src/models/moments';
 import { rowJobId, enqueue } from '../src/queues/producer';
-import { clearNonces } from '../src/services/credentials/nonces';
+import { clearNonces, NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
 import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
 import { ensurePartitions } from '../src/models/statistics/partitions';
 import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
 
 const DAY_MINUTES = 24 * 60;
-const NONCE_RETENTION_MINUTES = 60;
 
 /**
  * Rows whose process died between its commit and adding the job get their job now; rows whose worker died in the send are
@@ -35,9 +34,9 @@ async function sweep(): Promise<Record<string, number>> {
   return {
     folded: await AccountCount.fold(),
     enqueued: due.length,
-    forgotten: await AccountCreationToken.scope('overdue').destroy(),
+    creation_tokens: await AccountCreationToken.scope('overdue').destroy(),
     overdue: await closeOverdueCodes(),
-    messages: await Message.scope('overdue').destroy(),
+    messages: await SipMessage.scope('overdue').destroy(),
   };
 }
 
@@ -50,7 +49,7 @@ async function clean(): Promise<Record<string, number>> {
   // A token that was sent counts for its device for a day, or as long as the retry time is.
   const countedMinutes = Math.max(DAY_MINUTES, settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES);
   const done = {
-    nonces: await clearNonces(NONCE_RETENTION_MINUTES),
+    nonces: await clearNonces(NONCE_LIFETIME_MINUTES),
     email_change_codes: await EmailChangeCode.destroy(codes),
     phone_change_codes: await PhoneChangeCode.destroy(codes),
     recovery_codes: await RecoveryCode.destroy(codes),

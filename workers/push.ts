@@ -49,7 +49,7 @@ function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => n
 }
 
 /** Does a job of the queue `push`: a notification, or a creation token where the device may have one. */
-export async function sendPush({ payload, timeLeft }: Job<'push'>): Promise<PushResult> {
+export async function handlePush({ payload, timeLeft }: Job<'push'>): Promise<PushResult> {
   if (timeLeft() <= RECORD_MARGIN_MS) return { outcome: 'expired', reason: 'nobody waits for it any more' };
   const type = payload.kind === 'notification' ? payload.type : 'background';
   const send = sendTo(payload, type, timeLeft);

@@ -18,7 +18,7 @@ async function send(to: string, body: string, timeLeft: () => number): Promise<S
 }
 
 /** Does a job of the queue `sms`: a change code, or the key of an account that is new or to be recovered. */
-export async function sendSms({ payload, timeLeft }: Job<'sms'>): Promise<SendResult> {
+export async function handleSms({ payload, timeLeft }: Job<'sms'>): Promise<SendResult> {
   const configured = settings.TWILIO_ACCOUNT_SID !== undefined;
   const missing: SendResult = { outcome: 'not_configured', reason: 'TWILIO_ACCOUNT_SID is not set' };
   if (payload.kind === 'phone_change') {

@@ -14,14 +14,14 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
   const base = `/accounts/${whose}/devices` as const;
   const accountOf = async (caller: Caller, params: Record<string, string>): Promise<SipAddress> =>
     whose === 'me' ? caller : requireAccount(params['id'] ?? '', caller);
-  const away = 'The registrar does not answer, or is not configured';
+  const unavailable = 'The registrar does not answer, or is not configured';
   return [
     route({
       ...shared,
       method: 'get',
       path: base,
       summary: `Lists the registered devices of ${of}`,
-      answers: { 200: { description: 'Devices by uuid', schema: shapes.devices }, 404: 'No such account', 503: away },
+      answers: { 200: { description: 'Devices by uuid', schema: shapes.devices }, 404: 'No such account', 503: unavailable },
       handler: async ({ caller, params }) => {
         const devices = await findDevices(await accountOf(caller, params));
         return ok(Object.fromEntries(devices.map((device) => [device.uuid, presentDevice(device)])));
@@ -32,7 +32,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       method: 'delete',
       path: `${base}/:uuid`,
       summary: `Removes a device of ${of} from the registrar`,
-      answers: { 200: { description: 'Removed', schema: shapes.empty }, 404: 'No such account or device', 503: away },
+      answers: { 200: { description: 'Removed', schema: shapes.empty }, 404: 'No such account or device', 503: unavailable },
       handler: async ({ caller, params }) => {
         if (!(await deleteDevice(await accountOf(caller, params), pathText(params.uuid)))) throw notFound('device.not_found');
         return ok();

@@ -1,4 +1,4 @@
-// The OpenAPI 3.1 document, made of the rows.
+// The OpenAPI 3.1 document, made of the endpoints.
 import type Joi from 'joi';
 import type { Settings } from '../../config';
 import type { AnyEndpoint, Answer } from './route';
@@ -14,7 +14,7 @@ interface Description {
 
 /**
  * JSON Schema 2020-12 of a Joi schema, by Joi itself; fields whose rule is ours bring their own (`meta({ json })`).
- * `and()` is not shown there: the row's description says it.
+ * `and()` is not shown there: the endpoint's description says it.
  */
 export function jsonSchema(schema: Joi.Schema, direction: 'input' | 'output' = 'input'): Json {
   const made = schema['~standard'].jsonSchema?.[direction]({ target: 'draft-2020-12' }) as Json;
@@ -45,7 +45,7 @@ const COMMON_ANSWERS: Record<number, string> = {
 };
 
 /**
- * What a row may answer besides its own `answers`, since every row passes the same checks before its handler.
+ * What an endpoint may answer besides its own `answers`, since every endpoint passes the same checks before its handler.
  *
  * @returns descriptions by status; each has the shape `shapes.error`
  */
@@ -59,7 +59,7 @@ export function commonAnswersOf({ access, params, body, query, oversized, when }
     413,
     415,
     ...(params || body || query || oversized !== undefined ? [422] : []),
-    // Of rows without a limit by account, too: whoever is not authenticated is limited by address.
+    // Of endpoints without a limit by account, too: whoever is not authenticated is limited by address.
     429,
     500,
     503,
@@ -71,10 +71,10 @@ export function commonAnswersOf({ access, params, body, query, oversized, when }
 export const contentTypeOf = (schema: Joi.Schema): 'text/plain' | 'application/json' =>
   schema.type === 'string' ? 'text/plain' : 'application/json';
 
-function responsesOf(row: AnyEndpoint): Json {
+function responsesOf(endpoint: AnyEndpoint): Json {
   const responses: Json = {};
-  for (const [status, description] of Object.entries(commonAnswersOf(row))) responses[status] = errorResponse(description);
-  for (const [status, given] of Object.entries(row.answers)) {
+  for (const [status, description] of Object.entries(commonAnswersOf(endpoint))) responses[status] = errorResponse(description);
+  for (const [status, given] of Object.entries(endpoint.answers)) {
     const { description, schema }: Answer = typeof given === 'string' ? { description: given } : given;
     if (!schema) {
       responses[status] = errorResponse(description);
@@ -82,7 +82,7 @@ function responsesOf(row: AnyEndpoint): Json {
     }
     const json = jsonSchema(schema, 'output');
     const type = contentTypeOf(schema);
-    const others = (row.formats ?? [])
+    const others = (endpoint.formats ?? [])
       .filter((format) => format !== type)
       .map((format) => [format, { schema: { type: 'string' } }] as const);
     responses[status] = { description, content: { [type]: { schema: json }, ...Object.fromEntries(others) } };
@@ -112,18 +112,18 @@ function parametersOf({ path, params, query }: AnyEndpoint): Json[] {
   ];
 }
 
-function operationOf(row: AnyEndpoint): Json {
+function operationOf(endpoint: AnyEndpoint): Json {
   const roles = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
-  const name = row.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
+  const name = endpoint.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
   return {
-    operationId: `${row.method}${name}`,
-    tags: [row.group],
-    summary: row.summary,
-    description: [row.description, `*Access: ${roles[row.access]}.*`].filter(Boolean).join('\n\n'),
-    parameters: parametersOf(row),
-    ...(row.body ? { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(row.body) } } } } : {}),
-    responses: responsesOf(row),
-    security: row.access === 'public' ? [] : [{ api_key: [] }, { api_key_cookie: [] }, { digest: [] }, { bearer: [] }],
+    operationId: `${endpoint.method}${name}`,
+    tags: [endpoint.group],
+    summary: endpoint.summary,
+    description: [endpoint.description, `*Access: ${roles[endpoint.access]}.*`].filter(Boolean).join('\n\n'),
+    parameters: parametersOf(endpoint),
+    ...(endpoint.body ? { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(endpoint.body) } } } } : {}),
+    responses: responsesOf(endpoint),
+    security: endpoint.access === 'public' ? [] : [{ api_key: [] }, { api_key_cookie: [] }, { digest: [] }, { bearer: [] }],
   };
 }
 
@@ -150,11 +150,11 @@ function describeSchemes({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARE
 }
 
 /** @param version of the program */
-export function openApiDocument(rows: readonly AnyEndpoint[], settings: Settings, version: string): Json {
+export function openApiDocument(endpoints: readonly AnyEndpoint[], settings: Settings, version: string): Json {
   const paths: Record<string, Json> = {};
-  for (const row of rows) {
-    const path = row.path.replace(/:(\w+)/g, '{$1}');
-    (paths[path] ??= {})[row.method] = operationOf(row);
+  for (const endpoint of endpoints) {
+    const path = endpoint.path.replace(/:(\w+)/g, '{$1}');
+    (paths[path] ??= {})[endpoint.method] = operationOf(endpoint);
   }
   return {
     openapi: '3.1.0',
@@ -169,7 +169,7 @@ export function openApiDocument(rows: readonly AnyEndpoint[], settings: Settings
       ].join('\n\n'),
     },
     servers: [{ url: `${settings.APP_URL}/api` }],
-    tags: [...new Set(rows.map(({ group }) => group))].map((name) => ({ name })),
+    tags: [...new Set(endpoints.map(({ group }) => group))].map((name) => ({ name })),
     paths,
     components: {
       schemas: {

@@ -26,7 +26,7 @@ export { VcardStorage } from './address-book/vcard-storage';
 export { ApiKey } from './credentials/api-key';
 export { AuthToken } from './credentials/auth-token';
 export { Nonce, NonceClearing } from './credentials/nonce';
-export { Message } from './messaging/message';
+export { SipMessage } from './messaging/sip-message';
 export { ProvisioningToken } from './provisioning/provisioning-token';
 export { Space } from './spaces/space';
 export { StatisticsCallKey, StatisticsCall, StatisticsCallDevice } from './statistics/call';

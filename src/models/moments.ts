@@ -13,6 +13,9 @@ export const minutesAgo = (minutes: number): Date => expression(`now() - make_in
 /** A moment before NOW. @param seconds whole seconds */
 export const secondsAgo = (seconds: number): Date => expression(`now() - make_interval(secs => ${Math.trunc(seconds)})`);
 
+/** A moment before NOW. @param days whole days, each of 24 hours: a day of the session's time zone may be longer or shorter */
+export const daysAgo = (days: number): Date => secondsAgo(days * 24 * 60 * 60);
+
 /** A deadline counted from when the statement runs, also late in a transaction. */
 export const millisecondsFromNow = (milliseconds: number): Date =>
   expression(`clock_timestamp() + ${Math.trunc(milliseconds)} * interval '1 millisecond'`);

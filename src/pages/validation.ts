@@ -91,7 +91,7 @@ async function validate(request: Request, response: Response): Promise<void> {
       }
     } catch (error) {
       log.warn({ reason: reasonOf(error) }, 'hCaptcha does not answer');
-      show(request, response, formFor(token, 503, 'page.validation.captcha_away'));
+      show(request, response, formFor(token, 503, 'page.validation.captcha_unavailable'));
       return;
     }
   }

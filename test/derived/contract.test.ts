@@ -28,20 +28,20 @@ test('status, content type and body are looked at; nothing may be missing, other
   expect(entry({ value: 'v' }, 201)).toEqual(['status 201 is not declared']);
   expect(entry({ message: 'No.' }, 500)).toEqual(['the server failed']);
   expect(entry({ error: 'No.' }, 404)).toEqual(['"message" is required', '"error" is not allowed']);
-  expect(seen({ url: '/api/nothing', status: 200 })).toEqual(['no row, and yet 200']);
+  expect(seen({ url: '/api/nothing', status: 200 })).toEqual(['no endpoint, and yet 200']);
   expect(seen({ method: 'POST', status: 405, contentType: JSON_TYPE, text: '{"message":"No."}' })).toEqual([]);
   expect(seen({ method: 'HEAD', status: 201, text: '' })).toEqual(['status 201 is not declared']);
 });
 
-test('the document names for each row what its own list and the machinery may answer, with its content type', () => {
+test('the document names for each endpoint what its own list and the machinery may answer, with its content type', () => {
   interface Operation {
     responses: Record<string, { content: object }>;
   }
   const paths = openApiDocument(endpoints, parseSettings({}), '1.0.0')['paths'] as Record<string, Record<string, Operation>>;
-  for (const row of endpoints) {
-    const { responses } = paths[row.path.replace(/:(\w+)/g, '{$1}')]?.[row.method] ?? { responses: {} };
-    expect(Object.keys(responses)).toEqual([...new Set(Object.keys({ ...commonAnswersOf(row), ...row.answers }))]);
-    for (const [status, answer] of Object.entries(row.answers)) {
+  for (const endpoint of endpoints) {
+    const { responses } = paths[endpoint.path.replace(/:(\w+)/g, '{$1}')]?.[endpoint.method] ?? { responses: {} };
+    expect(Object.keys(responses)).toEqual([...new Set(Object.keys({ ...commonAnswersOf(endpoint), ...endpoint.answers }))]);
+    for (const [status, answer] of Object.entries(endpoint.answers)) {
       const type = typeof answer !== 'string' && answer.schema ? contentTypeOf(answer.schema) : 'application/json';
       expect(Object.keys(responses[status]?.content ?? {})).toContain(type);
     }

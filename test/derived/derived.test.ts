@@ -176,7 +176,7 @@ describe('data model', () => {
 describe('OpenAPI document', () => {
   const document = openApiDocument(endpoints, parseSettings({}), '1.0.0');
 
-  test('is valid OpenAPI 3.1 and has every row', async () => {
+  test('is valid OpenAPI 3.1 and has every endpoint', async () => {
     await SwaggerParser.validate(structuredClone(document) as never);
     const paths = document['paths'] as Record<string, Record<string, unknown>>;
     expect(Object.values(paths).flatMap((methods) => Object.keys(methods))).toHaveLength(endpoints.length);
@@ -196,7 +196,7 @@ describe('OpenAPI document', () => {
     }
   });
 
-  test('no row is hidden by an earlier one, none lacks a summary', () => {
+  test('no endpoint is hidden by an earlier one, none lacks a summary', () => {
     const seen = endpoints.map(({ method, path: route }) => `${method} ${route.replace(/:\w+/g, ':')}`);
     expect(new Set(seen).size).toBe(seen.length);
     for (const { summary, group } of endpoints) expect([summary.length > 3, group.length > 3]).toEqual([true, true]);

@@ -1,16 +1,16 @@
-// Every answer under /api that a test sees is held against the row of its endpoint: status, content type, body. A document that is wrong, or an
+// Every answer under /api that a test sees is held against the declaration of its endpoint: status, content type, body. A document that is wrong, or an
 // answer that is, fails the test that met it.
 import type Joi from 'joi';
 import type { AnyEndpoint } from '../../src/http/route';
 
-type Rows = { row: AnyEndpoint; matches: (path: string) => boolean }[];
+type Endpoints = { endpoint: AnyEndpoint; matches: (path: string) => boolean }[];
 type OpenApi = typeof import('../../src/http/openapi');
-type Contract = Pick<OpenApi, 'commonAnswersOf' | 'contentTypeOf'> & { rows: Rows; error: Joi.Schema };
+type Contract = Pick<OpenApi, 'commonAnswersOf' | 'contentTypeOf'> & { endpoints: Endpoints; error: Joi.Schema };
 
 let loaded: Contract | undefined;
 
 /**
- * The rows, in a registry of modules of its own, so that pg in the test gives bigints as it does by itself. Loading them takes a while: a system
+ * The endpoints, in a registry of modules of its own, so that pg in the test gives bigints as it does by itself. Loading them takes a while: a system
  * does it while its processes start, so that no answer that a test takes the time of waits for it.
  */
 export function contract(): Contract {
@@ -19,20 +19,20 @@ export function contract(): Contract {
   jest.isolateModules(() => {
     /* eslint-disable typescript/no-require-imports -- import() is asynchronous, and answers are checked in passing */
     const { match } = require('path-to-regexp') as typeof import('path-to-regexp');
-    const { endpoints } = require('../../src/api') as typeof import('../../src/api');
+    const { endpoints: declared } = require('../../src/api') as typeof import('../../src/api');
     const { shapes } = require('../../src/api/shapes') as typeof import('../../src/api/shapes');
     const { commonAnswersOf, contentTypeOf } = require('../../src/http/openapi') as OpenApi;
     /* eslint-enable typescript/no-require-imports */
-    const rows = endpoints.map((row) => {
-      const matches = match(row.path, { sensitive: true, trailing: true });
-      return { row, matches: (path: string) => matches(path) !== false };
+    const endpoints = declared.map((endpoint) => {
+      const matches = match(endpoint.path, { sensitive: true, trailing: true });
+      return { endpoint, matches: (path: string) => matches(path) !== false };
     });
-    made = { commonAnswersOf, contentTypeOf, rows, error: shapes.error };
+    made = { commonAnswersOf, contentTypeOf, endpoints, error: shapes.error };
   });
   return (loaded = made as unknown as Contract);
 }
 
-/** Of pages, not of rows. */
+/** Of pages, not of endpoints. */
 const PAGES = new Set(['/api', '/api/', '/api/openapi.json']);
 
 export interface SeenAnswer {
@@ -48,32 +48,32 @@ export interface SeenAnswer {
 export function faultsOf({ method, url, status, contentType, text }: SeenAnswer): string[] {
   const { pathname } = new URL(url, 'http://localhost');
   if (!pathname.startsWith('/api') || PAGES.has(pathname)) return [];
-  const { rows, commonAnswersOf, contentTypeOf, error } = contract();
+  const { endpoints, commonAnswersOf, contentTypeOf, error } = contract();
   const path = pathname.slice('/api'.length);
   const isHead = method === 'HEAD';
   const asked = isHead ? 'get' : method.toLowerCase();
-  let row: AnyEndpoint | undefined;
+  let endpoint: AnyEndpoint | undefined;
   try {
-    row = rows.find(({ row: { method: known }, matches }) => known === asked && matches(path))?.row;
+    endpoint = endpoints.find(({ endpoint: { method: known }, matches }) => known === asked && matches(path))?.endpoint;
   } catch {
-    // A percent sign without two hexadecimal digits: no row sees it.
+    // A percent sign without two hexadecimal digits: no endpoint sees it.
   }
-  if (!row) {
+  if (!endpoint) {
     // The router's own: path unreadable, unknown, or known with other methods.
-    if (![400, 404, 405].includes(status)) return [`no row, and yet ${status}`];
+    if (![400, 404, 405].includes(status)) return [`no endpoint, and yet ${status}`];
     return isHead ? [] : bodyFaults(error, 'application/json', contentType, text);
   }
   // The document names 500 for clients, who must be ready for it; no request of a test may end so.
   if (status === 500) return ['the server failed'];
-  const declared = row.answers[status];
-  if (declared === undefined && !(status in commonAnswersOf(row))) return [`status ${status} is not declared`];
+  const declared = endpoint.answers[status];
+  if (declared === undefined && !(status in commonAnswersOf(endpoint))) return [`status ${status} is not declared`];
   const schema = declared === undefined || typeof declared === 'string' ? undefined : declared.schema;
   if (!schema && status < 400) return [`status ${status} has no shape`];
   if (isHead) return [];
   const shape = schema ?? error;
   const expected = contentTypeOf(shape);
   const given = contentType?.split(';')[0];
-  if (given !== expected && row.formats?.some((format) => format === given)) return [];
+  if (given !== expected && endpoint.formats?.some((format) => format === given)) return [];
   return bodyFaults(shape, expected, contentType, text);
 }
 

@@ -93,7 +93,7 @@ describe.each(['email', 'phone'] as const)('codes by %s', (channel) => {
 });
 
 test('a message is taken once, and not after its deadline', async () => {
-  const { Message } = models;
+  const { SipMessage } = models;
   const insert = (seconds: number): Promise<{ id: number }[]> =>
     system.rows(
       "INSERT INTO messages (recipient, body, send_deadline) VALUES ('bob@x', 'hello', now() + make_interval(secs => $1)) RETURNING id",
@@ -101,10 +101,10 @@ test('a message is taken once, and not after its deadline', async () => {
     );
   const [inTime] = await insert(60);
   const [late] = await insert(-61);
-  const taken = await Promise.all(Array.from({ length: 5 }, () => Message.take(inTime?.id ?? 0)));
+  const taken = await Promise.all(Array.from({ length: 5 }, () => SipMessage.take(inTime?.id ?? 0)));
   expect(taken.filter((message) => message !== null)).toEqual([{ recipient: 'bob@x', body: 'hello' }]);
-  expect(await Message.take(late?.id ?? 0)).toBeNull();
-  expect(await Message.scope('overdue').destroy()).toBe(1);
+  expect(await SipMessage.take(late?.id ?? 0)).toBeNull();
+  expect(await SipMessage.scope('overdue').destroy()).toBe(1);
 });
 
 test('a device’s tokens count where they were sent, or are being sent in time', async () => {

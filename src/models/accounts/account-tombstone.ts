@@ -2,7 +2,7 @@
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
 import { dated, dates, id, required, varchar } from '../columns';
-import { NOW, secondsAgo } from '../moments';
+import { daysAgo, NOW } from '../moments';
 import type { AccountName } from './account';
 
 export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, InferCreationAttributes<AccountTombstone>> {
@@ -35,7 +35,5 @@ AccountTombstone.init(
   { sequelize: database, tableName: 'accounts_tombstones', ...dated },
 );
 
-const DAY_SECONDS = 24 * 60 * 60;
-
 /** `olderThan(days)`, by the database's clock. */
-AccountTombstone.addScope('olderThan', (days: number) => ({ where: { created_at: { [Op.lt]: secondsAgo(days * DAY_SECONDS) } } }));
+AccountTombstone.addScope('olderThan', (days: number) => ({ where: { created_at: { [Op.lt]: daysAgo(days) } } }));

@@ -14,7 +14,7 @@ import {
 import { database } from '../../infra/sequelize';
 import { BOOLEAN, clipped, DATE, dated, dates, id, optional, required, SMALLINT, varchar } from '../columns';
 import type { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
-import { secondsAgo } from '../moments';
+import { daysAgo } from '../moments';
 import { confine } from '../visibility';
 import type { ActivationExpiration } from './activation-expiration';
 import type { Password } from './password';
@@ -70,8 +70,6 @@ confine(Account, (domain) => ({ domain }));
 /** What names an account to people and SIP servers. */
 export type AccountName = Pick<Attributes<Account>, 'username' | 'domain'>;
 
-const DAY_SECONDS = 24 * 60 * 60;
-
 /** `called(name, first)`: whose username or phone is `name`; the one whose `first` it is stands first. */
 Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
   where: { [Op.or]: [{ username: name }, { phone: name }] },
@@ -79,7 +77,7 @@ Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
 }));
 
 /** `clearable(days)`: made over so many days ago by the database's clock, admins never. */
-Account.addScope('clearable', (days: number) => ({ where: { created_at: { [Op.lt]: secondsAgo(days * DAY_SECONDS) }, admin: false } }));
+Account.addScope('clearable', (days: number) => ({ where: { created_at: { [Op.lt]: daysAgo(days) }, admin: false } }));
 
 /** For finders inside a transaction, `lock: ACCOUNT_FOR_UPDATE`: of what they include nothing is locked. */
 export const ACCOUNT_FOR_UPDATE = { level: Transaction.LOCK.UPDATE, of: Account };

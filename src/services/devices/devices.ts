@@ -24,7 +24,7 @@ async function withRegistrar<T>(work: (redis: RedisConnection) => Promise<T>): P
     );
   } catch (error) {
     log.warn({ reason: reasonOf(error) }, "the registrar's Redis did not answer");
-    throw unavailable('registrar.away', {}, { headers: { 'retry-after': '5' } });
+    throw unavailable('registrar.unavailable', {}, { headers: { 'retry-after': '5' } });
   }
 }
 

@@ -1,6 +1,6 @@
 // Messages through linphone-daemon: written by web, taken by a worker, gone after that. One that nobody takes in time is never sent.
 import { unavailable, unprocessable } from '../../infra/errors';
-import { Message } from '../../models';
+import { SipMessage } from '../../models';
 import { millisecondsFromNow } from '../../models/moments';
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
 
@@ -14,12 +14,12 @@ const TIMEOUT_SECONDS = 5;
  * @returns the daemon's id for it
  * @throws {ApiError} 422 where the daemon refuses it, 503 where it was not sent, or nobody knows
  */
-export async function sendMessage({ recipient, body }: Pick<Message, 'recipient' | 'body'>): Promise<string> {
-  const { id } = await Message.create({ recipient, body, send_deadline: millisecondsFromNow(TIMEOUT_SECONDS * 1000) });
+export async function sendMessage({ recipient, body }: Pick<SipMessage, 'recipient' | 'body'>): Promise<string> {
+  const { id } = await SipMessage.create({ recipient, body, send_deadline: millisecondsFromNow(TIMEOUT_SECONDS * 1000) });
   const result = await enqueueAndWait('messages', { kind: 'message', id }, TIMEOUT_SECONDS, rowJobId('messages', 'message', id));
   if (result.outcome === 'sent' && 'id' in result) return result.id ?? '';
   // Where nobody has taken it, nobody will.
-  await Message.destroy({ where: { id } });
+  await SipMessage.destroy({ where: { id } });
   if (result.outcome === 'refused') throw unprocessable({ to: [{ key: 'message.refused', values: { reason: result.reason ?? '' } }] });
   throw unavailable(result.outcome === 'queue_away' ? 'server.queue' : 'message.not_sent', {}, { headers: { 'retry-after': '5' } });
 }

@@ -1,10 +1,10 @@
-// A message that an admin sends through linphone-daemon, until a worker takes it.
+// A SIP message that an admin sends through linphone-daemon, until a worker takes it.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
 import { DATE, dated, dates, id, required, TEXT, varchar } from '../columns';
 import { overdue } from '../moments';
 
-export class Message extends Model<InferAttributes<Message>, InferCreationAttributes<Message>> {
+export class SipMessage extends Model<InferAttributes<SipMessage>, InferCreationAttributes<SipMessage>> {
   declare id: CreationOptional<number>;
   /** `user@domain`. */
   declare recipient: string;
@@ -19,15 +19,15 @@ export class Message extends Model<InferAttributes<Message>, InferCreationAttrib
    *
    * @returns null where it is gone or too late
    */
-  static async take(rowId: number): Promise<Pick<Attributes<Message>, 'recipient' | 'body'> | null> {
-    const [message] = await select<Pick<Attributes<Message>, 'recipient' | 'body'>>(
+  static async take(rowId: number): Promise<Pick<Attributes<SipMessage>, 'recipient' | 'body'> | null> {
+    const [message] = await select<Pick<Attributes<SipMessage>, 'recipient' | 'body'>>(
       'DELETE FROM messages WHERE id = $1 AND send_deadline > now() RETURNING recipient, body',
       [rowId],
     );
     return message ?? null;
   }
 }
-Message.init(
+SipMessage.init(
   {
     id,
     recipient: required(varchar(255)),
