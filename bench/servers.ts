@@ -12,6 +12,7 @@ import { startRedis } from '../src/start/redis';
 
 type Cleanup = () => Promise<unknown>;
 
+/** Writes a line for the person who waits: stdout is for the table alone. */
 export const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** What a bench makes, and takes away again in reverse order, however it ends. */

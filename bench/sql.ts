@@ -14,4 +14,5 @@ export async function createSpace(domain: string): Promise<void> {
   await pool.query('INSERT INTO spaces (domain, host, created_at, updated_at) VALUES ($1, $1, now(), now())', [domain]);
 }
 
+/** Closes the connection. */
 export const closeSql = (): Promise<void> => pool.end();

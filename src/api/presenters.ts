@@ -91,6 +91,7 @@ export function presentAccountToAdmin(view: AccountView): Record<string, unknown
   };
 }
 
+/** A creation token with its value; `expire_at` is null where tokens never expire. */
 export function presentCreationToken(row: AccountCreationToken): Record<string, unknown> {
   const { token, pn_provider, pn_param, pn_prid, used, account_id, ip, user_agent, created_at } = row;
   return {
@@ -106,6 +107,7 @@ export function presentCreationToken(row: AccountCreationToken): Record<string, 
   };
 }
 
+/** A request token; `validation_url` is the page for a person to open, null once one has validated it. */
 export function presentRequestToken({
   token,
   validated_at,
@@ -118,11 +120,13 @@ const presentDates = (row: { created_at: Date; updated_at: Date | null }): Recor
   updated_at: presentDate(row.updated_at ?? row.created_at),
 });
 
+/** An auth token with its value, for the device that asked for it. */
 export function presentAuthToken(row: AuthToken): Record<string, unknown> {
   const { id, token, account_id, ip, user_agent } = row;
   return { id, token, account_id, ip, user_agent, ...presentDates(row) };
 }
 
+/** A Space with all its settings, as PUT takes them. */
 export function presentSpace(space: Space): Record<string, unknown> {
   const { domain, host, max_account, max_accounts, expire_at } = space;
   const flags = Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, space[flag]]));
@@ -146,27 +150,34 @@ export function presentContact(view: ContactView): Record<string, unknown> {
   };
 }
 
+/** A contacts list and how many accounts are on it, without naming them. */
 export function presentContactsList(list: ContactsListView): Record<string, unknown> {
   const { id, title, description, contacts_count } = list;
   return { id, title, description, ...presentDates(list), contacts_count };
 }
 
+/** A type; its dates stay inside. */
 export const presentAccountType = ({ id, key }: AccountType): Record<string, unknown> => ({ id, key });
+/** An action; its account is in the path. */
 export const presentAccountAction = ({ id, key, code }: AccountAction): Record<string, unknown> => ({ id, key, code });
 
+/** A stored vCard; its UID is the key under which lists show it. */
 export const presentVcard = (stored: VcardStorage): Record<string, unknown> => ({ vcard: stored.vcard, ...presentDates(stored) });
 
+/** A device of the registrar's. */
 export const presentDevice = ({ uuid, user_agent, update_time }: Device): Record<string, unknown> => ({
   uuid,
   user_agent,
   update_time: presentDate(update_time),
 });
 
+/** What a device answered to a message, after the report that is answered with it. */
 export function presentMessageDevice(row: StoredMessageDevice): Record<string, unknown> {
   const { id, message_id, to_username, to_domain, device_id, last_status, received_at } = row;
   return { id, message_id, to_username, to_domain, device_id, last_status, received_at: presentDate(received_at), ...presentDates(row) };
 }
 
+/** What a device did with a call, after the report that is answered with it. */
 export function presentCallDevice(row: StoredCallDevice): Record<string, unknown> {
   const { id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state } = row;
   return {
@@ -180,6 +191,7 @@ export function presentCallDevice(row: StoredCallDevice): Record<string, unknown
   };
 }
 
+/** A call, after the report of its end that is answered with it. */
 export function presentCall(row: StoredCall): Record<string, unknown> {
   const { id, from_username, from_domain, to_username, to_domain, initiated_at, ended_at, conference_id } = row;
   return {

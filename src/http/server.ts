@@ -13,6 +13,7 @@ export interface Tls {
   keyFile: string;
 }
 
+/** A server that is not listening yet, and how it stops. */
 export interface Listener {
   server: Server | Http2SecureServer;
   /** Accepts no more connections; resolves once every request under way has been answered and every connection closed. */

@@ -1,6 +1,7 @@
 // What belongs to one request or job while it runs: carried by AsyncLocalStorage, read by the log and the queues.
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+/** What a request or job is known by. */
 export interface Context {
   /** Id of the request that caused all this; a job takes over the one of its request. */
   request_id: string;

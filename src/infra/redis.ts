@@ -3,6 +3,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { settings } from '../../config';
 import { log } from './log';
 
+/** One server, or a cluster of them: the same commands. */
 export type RedisConnection = Redis | Cluster;
 
 /**

@@ -33,6 +33,7 @@ const STATEMENT_TIMEOUT_MS = 4500;
 const LONG_STATEMENT_TIMEOUT_MS = 600_000;
 const LONG_POOL_SIZE = 2;
 
+/** As openDatabase() takes them. */
 export interface DatabaseOptions {
   url: string;
   poolSize?: number;

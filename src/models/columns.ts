@@ -43,4 +43,5 @@ export const client = { ip: optional(varchar(255)), user_agent: clipped('user_ag
 /** What the sweep reads of a row that needs a job. */
 export const sending = { send_state: optional(TEXT), send_deadline: optional(DATE) };
 
+/** `due`: no worker has it yet; `sending`: one has; `failed`: a worker died in the send. What was not sent has no row. */
 export type SendState = 'due' | 'sending' | 'sent' | 'failed';

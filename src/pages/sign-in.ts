@@ -13,6 +13,7 @@ import type { Access, Caller } from '../http/route';
 import { render, type MessageKey } from '../i18n';
 import { writePage } from './layout';
 
+/** A page behind a key. */
 export interface ProtectedPage {
   /** Where the page is mounted. */
   base: string;

@@ -5,6 +5,7 @@ import type { JobsOptions } from 'bullmq';
 import { settings } from '../../config';
 
 export type PushProvider = 'apns' | 'apns.dev' | 'fcm';
+/** What a push is about: a background wake-up, a text message or a call. */
 export type PushType = 'background' | 'message' | 'call';
 
 /** A device as its app names it: RFC 8599's pn-provider, pn-param and pn-prid. */
@@ -23,11 +24,13 @@ export type PushJob = PushDevice &
 
 /** What came of a send. `unknown`: it was under way when time ran out, so it is not sent again. */
 export type SendOutcome = 'sent' | 'not_configured' | 'unregistered' | 'refused' | 'failed' | 'unknown' | 'expired';
+/** What the handler of a send gives. */
 export interface SendResult<Outcome extends string = SendOutcome> {
   outcome: Outcome;
   /** Why not, for operators: a provider's code, never its answer, which may name a person and would stand in Redis in clear text. */
   reason?: string;
 }
+/** A push can also be refused for its device. */
 export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'>;
 
 /** A message's recipient and text are in its row, not in Redis. */
@@ -38,9 +41,11 @@ export interface MessageJob {
 /** `id`: what the daemon calls a message that it took. */
 export type MessageResult = SendResult & { id?: string };
 
+/** `phone_change`: the row of a code. The others: an account, whose confirmation key is the code. `language`: of the request. */
 export type SmsJob =
   | { kind: 'phone_change'; id: number }
   | { kind: 'account_creation' | 'account_recovery'; account_id: number; language: string };
+/** As `SmsJob`; `account_ready` has no code: the news that an account can be used. */
 export type EmailJob =
   | { kind: 'email_change'; id: number }
   | { kind: 'account_creation' | 'account_ready'; account_id: number; language: string };

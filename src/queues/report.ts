@@ -5,6 +5,7 @@ import { queueOf } from './producer';
 
 const REPORT_TIMEOUT_MS = 2000;
 
+/** One queue, in numbers of jobs. */
 export interface QueueReport {
   queue: QueueName;
   waiting: number;

@@ -21,6 +21,7 @@ import pg from 'pg';
 import { createDatabase } from '../migrations/create-database';
 import { freePort } from './ports';
 
+/** A server that was started here. */
 export interface EmbeddedServer {
   /** With user and password. */
   url: string;

@@ -2,6 +2,7 @@
 import type { Request } from 'express';
 import type { Identity } from '../../services/credentials/identities';
 
+/** Who calls, once a scheme has accepted the credentials. */
 export interface Authenticated {
   identity: Identity;
   /** Headers that the answer carries, whatever becomes of the request. */

@@ -28,6 +28,7 @@ export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode,
   else await codes.destroy({ where: { id: code.id } });
 }
 
+/** A code that needs a job. */
 export interface DueCode {
   kind: (typeof JOB_KINDS)[Channel];
   id: number;

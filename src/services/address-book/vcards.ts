@@ -33,7 +33,9 @@ const PROPERTY = new RegExp(`^((?:[A-Za-z0-9-]+\\.)?)([A-Za-z0-9-]+)((?:${PARAME
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f]|\p{Surrogate}/u;
 
+/** A card that may be stored. */
 export interface Vcard {
+  /** Unescaped. */
   uid: string;
   /** Normalised: lines end with LF, `VERSION` first, folded at 75 octets. */
   text: string;

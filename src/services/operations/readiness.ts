@@ -5,10 +5,12 @@ import { VERSION } from '../../infra/version';
 import { isMigrated } from '../../migrations/state';
 import { producerConnection } from '../../queues/producer';
 
+/** Whether one server answers; `reason` where it does not. */
 export interface Check {
   status: 'ok' | 'failed';
   reason?: string;
 }
+/** The answer of /health/ready. */
 export interface Readiness {
   status: 'ok' | 'failed';
   version: string;

@@ -30,12 +30,14 @@ const LABELS: Record<Grouping, string> = {
 /** In one answer. */
 export const MAX_PERIODS = 1000;
 
+/** A period as answers name it; `to` is exclusive. */
 export interface Period {
   /** In the reader's time zone: `2026-03-01`, `2026-W09`, `2026-03`, … */
   label: string;
   from: Date;
   to: Date;
 }
+/** What is asked for. Without `from` or `to`: as periodsOf() fills them in. */
 export interface Range {
   from?: DateTime;
   to?: DateTime;
@@ -120,7 +122,9 @@ const add = <Sums>({ counts, bins }: SummedColumns<Sums>, all: Sums[]): Sums => 
 /** A part of a whole, from 0 to 1; null of nothing. */
 const share = (part: number, whole: number): number | null => (whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000);
 
+/** By name; null where there is nothing to make a figure of. */
 export type Figures = Record<string, number | null>;
+/** Figures of a range, and of each period in it. */
 export interface Reading {
   total: Figures;
   periods: (Period & { figures: Figures })[];
