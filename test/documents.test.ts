@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(__dirname, '..');
-const FOLDERS = ['.ci', 'bench', 'bin', 'config', 'docs', 'src', 'test', 'workers'];
+const FOLDERS = ['.ci', 'bench', 'bin', 'config', 'docs', 'lint', 'src', 'test', 'workers'];
 const TEXT = /\.(ts|m?js|md|ya?ml|css)$|^(\.ci\/|bin\/)|^(Dockerfile|Procfile|\.env\.example)$/;
 
 /** The repository's own texts by path. Without this file, which shows wrong citations as examples. */
@@ -37,7 +37,7 @@ const withoutAddresses = (text: string): string => text.replace(/\bhttps?:\/\/[^
 
 /** `name.md 1.2` is a citation by its file; these are the forms that name no file: `pitfalls B1.2`, `(B4.31)`, `design, «Queues»`. */
 const NAMELESS =
-  /\b(?:api|clients|contract|data-model|design|import|pitfalls|recovery|style|rooms)(?: [A-Z]?\d[\d.]*|, «[^»]*»)|\(B\d+(?:\.\d+)?\)|\bB\d+\.\d+\b/g;
+  /\b(?:api|clients|contract|data-model|design|import|pitfalls|recovery|style|rooms)(?:(?: section)? [A-Z]?\d[\d.]*|, «[^»]*»)|§ ?\d[\d.]* of the \w+|\(B\d+(?:\.\d+)?\)|\bB\d+\.\d+\b/g;
 const DOCUMENT = /(?<![\w./-])[\w./-]*[\w-]\.md\b/g;
 const SOURCE = /(?<![\w./@*<>{}:-])(?:[\w.-]+\/)*[\w.-]*[\w]\.(?:ts|js|mjs|json|yaml|sh)\b(?![\w*(])/g;
 /** Files that others make: by the build, by npm, by the program at run time, or in other projects. */
@@ -133,6 +133,8 @@ describe('citations that it refuses, and those that it does not', () => {
     ['// Never left to NODE_ENV (B4.33).', '(B4.33)'],
     ['// Its traps are listed elsewhere (B4).', '(B4)'],
     ['// At most once (design, «At most once to a person»).', 'design, «At most once to a person»'],
+    ['/* A reason: pitfalls section 3. */', 'pitfalls section 3.'],
+    ['// As §3.2 of the design has it.', '§3.2 of the design'],
     ['// One place has that (services/gone.ts).', 'services/gone.ts'],
     ['const a = 1; // nowhere.ts has it', 'nowhere.ts'],
     ['-- folded by services/gone.ts', 'services/gone.ts'],
