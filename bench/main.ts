@@ -57,7 +57,7 @@ async function main(): Promise<number> {
   const interrupted = new Promise<never>((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
   });
-  // While the servers start nobody waits for it yet.
+  // Nothing awaits it while the servers start.
   interrupted.catch(() => undefined);
   const servers = await Servers.open();
   try {

@@ -14,9 +14,9 @@ import { closeProviders } from './providers';
 
 dieOnUncaught();
 
-/** Between two tries to reach Redis. */
-const RETRY_MS = 1000;
-/** Their job is a completed one. */
+/** Between two attempts to reach Redis. */
+const RETRY_DELAY_MS = 1000;
+/** Outcomes of a completed job; with any other the job is a failed one. */
 const GOOD_OUTCOMES = new Set(['sent', 'already_sent', 'limit_reached']);
 
 /** Does one job. What was not sent is a failed job, so that operators see it; the process that waits reads the outcome in its reason. */
@@ -78,8 +78,8 @@ async function upsertJobSchedulersWhenRedisIsReady(): Promise<void> {
       await upsertJobSchedulers();
       return;
     } catch (error) {
-      log.debug({ reason: reasonOf(error) }, 'schedules are not kept yet');
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      log.debug({ reason: reasonOf(error) }, 'job schedulers are not stored yet');
+      await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS));
     }
   }
 }

@@ -1,4 +1,4 @@
-// GET /ping: is somebody there?
+// GET /ping: whether the API answers.
 import Joi from 'joi';
 import { ok, route } from '../http/route';
 

@@ -51,7 +51,7 @@ export const isoDate = (): Joi.DateSchema =>
     return parseIso(value)?.toJSDate() ?? helpers.error('message:field.date');
   }) as unknown as Joi.DateSchema;
 
-/** The same as the text it came as, where what «no zone» means is said by another field. In a query a `+` arrives as a space. */
+/** The same, but it stays a text: another field says which zone is meant where there is none. In a query a `+` arrives as a space. */
 export const isoText = (): Joi.StringSchema =>
   custom({ type: 'string', format: 'date-time' }, (value: unknown, helpers) => {
     const moment = typeof value === 'string' ? value.trim().replace(/ (?=\d\d:?\d\d$)/, '+') : value;
@@ -64,13 +64,13 @@ export const timeZone = (): Joi.StringSchema =>
     typeof value === 'string' && IANAZone.isValidZone(value) ? value : helpers.error('message:field.time_zone'),
   ) as unknown as Joi.StringSchema;
 
-/** The number of a page; what is none is the first. */
+/** The number of a page; anything that is none means the first. */
 export const pageNumber = (): Joi.NumberSchema =>
   custom({ type: 'integer', minimum: 1 }, (value: unknown) =>
     typeof value === 'string' && /^[1-9]\d{0,8}$/.test(value) ? Number(value) : 1,
   ).default(1) as unknown as Joi.NumberSchema;
 
-/** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part ≤ 256. */
+/** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part of at most 256 characters. */
 export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
   custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');

@@ -130,7 +130,7 @@ const RANGES: Record<string, string> = { hours: 'hour', days: 'day', weeks: 'wee
 const isoDay = (moment: Date): string => new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
 const dayAfter = (day: string): string => new Date(Date.parse(`${day}T12:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
 
-/** Back from the first moment of now, in the reader's time, whatever it is grouped by. */
+/** Where a ready-made range begins, in the reader's time zone: it ends with the current hour, day, week or month. */
 function beginningOf(range: string): string {
   const now = new Date();
   const [year, month, day] = [now.getFullYear(), now.getMonth(), now.getDate()];
@@ -184,13 +184,13 @@ function showFields(): void {
     const field = controls.querySelector<HTMLElement>(`[data-field="${name}"]`);
     if (field) field.hidden = !custom;
   }
-  // All together, whatever one sends another receives.
+  // Of all Spaces together: whatever one sends another receives, so the direction means nothing.
   const direction = controls.querySelector<HTMLElement>('[data-field="direction"]');
   if (direction) direction.hidden = control('domain')?.value === '';
 }
 
 const charts: ChartClass[] = [];
-/** Charts of sections that are not yet in the page: a canvas takes its size from where it stands. */
+/** Charts that are drawn once their sections are in the page: a canvas takes its size from the element around it. */
 const undrawn: (() => ChartClass)[] = [];
 const colour = (name: string): string => {
   // Resolved, so that the canvas gets what light-dark() stands for.

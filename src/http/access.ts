@@ -3,7 +3,7 @@ import { forbidden } from '../infra/errors';
 import type { Identity } from '../services/credentials/identities';
 import type { Access, Caller } from './route';
 
-/** Admits somebody who is authenticated. @throws {ApiError} 403 with the first reason that holds */
+/** Admits an authenticated caller. @throws {ApiError} 403 with the first reason that holds */
 export function authorize(identity: Identity, access: Access): Caller {
   const { account_id, username, domain, admin } = identity;
   const super_admin = admin && identity.space_super;

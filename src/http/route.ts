@@ -96,7 +96,7 @@ export interface Endpoint<Path extends string = string, Body = unknown, A extend
   handler: (call: Call<Path, Body, A, Query>) => Promise<Reply>;
 }
 
-/** Any endpoint, its own types forgotten. */
+/** Any endpoint, whatever the types of its path, body and query. */
 export type AnyEndpoint = Endpoint;
 
 /** Declares an endpoint; one without `access` does not compile. @returns the same object, for lists of endpoints */

@@ -1,5 +1,5 @@
 // How many accounts there are, by domain and block of ids: a page far down a million accounts costs what the first one does.
-// Triggers append what changes; the maintenance queue folds it. Nobody waits for anybody's row.
+// Triggers append what changes; the maintenance queue folds it. No writer waits for another one.
 import type { Sequelize } from 'sequelize';
 
 const STATEMENTS = `

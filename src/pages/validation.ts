@@ -104,7 +104,7 @@ async function validate(request: Request, response: Response): Promise<void> {
   );
 }
 
-/** A form of another site would do no harm without the token, and with it is no other site: the token is what a CSRF token would be. */
+/** The page's router. Its form needs no CSRF token: it does nothing without the request token, which no other site knows. */
 export function validationPage(): Router {
   const router = Router();
   const limited =

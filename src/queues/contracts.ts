@@ -22,7 +22,7 @@ export type PushJob = PushDevice &
     | { kind: 'notification'; type: PushType; call_id: string | null }
   );
 
-/** What came of a send. `unknown`: it was under way when time ran out, so it is not sent again. */
+/** The outcome of a send. `unknown`: it was under way when time ran out, so it is not sent again. */
 export type SendOutcome = 'sent' | 'not_configured' | 'unregistered' | 'refused' | 'failed' | 'unknown' | 'expired';
 /** What the handler of a send gives. */
 export interface SendResult<Outcome extends string = SendOutcome> {

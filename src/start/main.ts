@@ -20,7 +20,7 @@ function claimFolder(): void {
   writeFileSync(PID_FILE, String(process.pid));
 }
 
-/** A number may belong to another program after a restart of the machine; where the system tells, it is asked. */
+/** After a restart of the machine another program may have the process id: where the system shows command lines, that one tells. */
 function isOurs(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -31,7 +31,8 @@ function isOurs(pid: number): boolean {
   return !existsSync(commandLine) || readFileSync(commandLine, 'utf8').includes(path.join('start', 'main.js'));
 }
 
-function keptKey(): string {
+/** The APP_KEY of this folder, made once. */
+function storedAppKey(): string {
   const file = path.join(DATA_DIRECTORY, 'app-key');
   if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600 });
   return readFileSync(file, 'utf8');
@@ -40,7 +41,7 @@ function keptKey(): string {
 async function startServers(): Promise<{ found: Record<string, string>; servers: EmbeddedServer[] }> {
   const found: Record<string, string> = {};
   const servers: EmbeddedServer[] = [];
-  if (environment['APP_KEY'] === undefined) found['APP_KEY'] = keptKey();
+  if (environment['APP_KEY'] === undefined) found['APP_KEY'] = storedAppKey();
   try {
     if (environment['DATABASE_URL'] === undefined) {
       say(existsSync(path.join(DATA_DIRECTORY, 'postgres')) ? 'Starting PostgreSQL …' : 'Setting up PostgreSQL under .data/ …');

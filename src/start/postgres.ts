@@ -249,7 +249,7 @@ export async function startPostgres(directory: string, options: string[] = [], w
       await sleep(POLL_INTERVAL_MS);
     }
     const pid = readPidFile(data)?.pid ?? child.pid ?? 0;
-    // In a user namespace the file has the number of the outside all the same: only users are mapped.
+    // Also in a user namespace this is the process id that we see: such a namespace maps users, not processes.
     await createDatabase(urlOf(port, 'postgres'), DATABASE);
     return { url: urlOf(port, DATABASE), stop: () => stopServer(data, pid) };
   } finally {

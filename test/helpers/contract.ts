@@ -1,5 +1,5 @@
-// Every answer under /api that a test sees is held against the declaration of its endpoint: status, content type, body. A document that is wrong, or an
-// answer that is, fails the test that met it.
+// Every answer under /api that a test sees is held against the declaration of its endpoint: status, content type, body. A wrong document, or a
+// wrong answer, fails the test that meets it.
 import type Joi from 'joi';
 import type { AnyEndpoint } from '../../src/http/route';
 

@@ -1,4 +1,4 @@
-// The end of all providers' connections. They are loaded only where a job needs them: firebase-admin alone takes half a second.
+// Loading providers, and closing their connections. They are loaded only where a job needs them: firebase-admin alone takes half a second.
 const opened = new Map<string, () => void | Promise<void>>();
 
 /** Loads a provider's module once and remembers how to close it. */

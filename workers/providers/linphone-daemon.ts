@@ -5,13 +5,14 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageResult } from '../../src/queues/contracts';
 
-const PAUSE_MS = 50;
-/** A daemon that is being started again is back within this time; one that is not there is not waited for longer. */
-const RESTART_MS = 1500;
-/** In characters; no reply of the daemon comes near. */
+/** Between two attempts. */
+const RETRY_DELAY_MS = 50;
+/** How long a daemon that is not there is tried: one that restarts is back within this time. */
+const RESTART_TIMEOUT_MS = 1500;
+/** Far above any reply of the daemon. */
 const MAX_REPLY_CHARACTERS = 64 * 1024;
 
-/** `busy`: another client is served; `absent`: nobody listens. In both cases it was not sent. */
+/** `busy`: another client is served; `absent`: no daemon listens. In both cases it was not sent. */
 type Try = MessageResult | 'busy' | 'absent';
 
 /** `Name: value` lines as they have come so far, whole lines only; a closed connection ends the last one. */
@@ -77,12 +78,12 @@ export async function sendToDaemon(path: string, command: string, milliseconds: 
   let absentSince = 0;
   for (;;) {
     const left = end - Date.now();
-    if (left < PAUSE_MS) return { outcome: 'expired', reason: 'the daemon was busy all the time' };
+    if (left < RETRY_DELAY_MS) return { outcome: 'expired', reason: 'the daemon was busy all the time' };
     const result = await tryOnce(path, command, left);
     if (result !== 'busy' && result !== 'absent') return result;
     if (result === 'busy') absentSince = 0;
     else if (absentSince === 0) absentSince = Date.now();
-    else if (Date.now() - absentSince > RESTART_MS) return { outcome: 'failed', reason: 'the daemon is not there' };
-    await sleep(PAUSE_MS);
+    else if (Date.now() - absentSince > RESTART_TIMEOUT_MS) return { outcome: 'failed', reason: 'the daemon is not there' };
+    await sleep(RETRY_DELAY_MS);
   }
 }

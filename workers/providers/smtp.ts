@@ -16,7 +16,7 @@ function open(): Transporter {
   const timeoutMs = settings.EMAIL_TIMEOUT_SECONDS * 1000;
   return createTransport({
     pool: true,
-    // As many as the worker has mails under way: one behind a hung one would wait for its timeout, too (https://github.com/nodemailer/nodemailer/issues/511).
+    // One for each mail that the worker sends at once: a mail behind a hung one would wait for its timeout as well (https://github.com/nodemailer/nodemailer/issues/511).
     maxConnections: settings.WORKER_CONCURRENCY,
     host: settings.MAIL_HOST,
     port: settings.MAIL_PORT,

@@ -1,4 +1,4 @@
-// JSON Web Tokens (RFC 7519) as Bearer tokens (RFC 6750), and what is left of authentication where a Bearer server is announced instead of DIGEST.
+// JSON Web Tokens (RFC 7519) as Bearer tokens (RFC 6750), and the challenge where a server that gives such tokens is announced instead of DIGEST.
 import type { Request } from 'express';
 import { settings } from '../../../config';
 import { type ApiError, forbidden, unauthorized } from '../../infra/errors';
@@ -8,7 +8,7 @@ import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512'];
-/** By so much may the clock of the token's maker be ahead. */
+/** How far the clock of the token's issuer may be ahead of ours. */
 const NOT_BEFORE_TOLERANCE_SECONDS = 60;
 
 const tokenOf = (request: Request): string | undefined => /^Bearer +(.*)$/i.exec(request.headers.authorization ?? '')?.[1]?.trim();
@@ -69,7 +69,7 @@ export const jsonWebToken: Scheme = {
   identify,
 };
 
-/** Announced, it turns DIGEST off; keys still work, since their scheme stands before this one. */
+/** Where ACCOUNT_AUTHENTICATION_BEARER is set, the answer to no credentials. DIGEST is off then; keys still work: their scheme comes first. */
 export const announcedBearer: Scheme = {
   applies: () => settings.ACCOUNT_AUTHENTICATION_BEARER !== undefined,
   identify: () =>

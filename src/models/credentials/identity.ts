@@ -1,4 +1,4 @@
-// Who somebody is, once they have shown it. Statements of our own: every request asks for an account, its Space, the request's Space and what
+// The account behind verified credentials. Statements of our own: every request asks for an account, its Space, the request's Space and what
 // was shown at once, and pays for nothing else.
 import type { Attributes } from 'sequelize';
 import { settings } from '../../../config';

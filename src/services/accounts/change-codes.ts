@@ -100,7 +100,7 @@ export async function requestChangeCode(channel: Channel, request: ChangeCodeReq
       ? await enqueueAndWait('email', { kind: 'email_change', id }, seconds, rowJobId('email', 'email_change', id))
       : await enqueueAndWait('sms', { kind: 'phone_change', id }, seconds, rowJobId('sms', 'phone_change', id));
   if (result.outcome === 'sent') return;
-  // Nobody has begun it, and now nobody will; a send under way keeps its row.
+  // What no worker has begun must not be begun later; a send under way keeps its row.
   await CHANGE_CODES[channel].destroy({ where: { id, send_state: 'due' } });
   throw unavailable(result.outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent');
 }

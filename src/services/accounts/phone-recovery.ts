@@ -13,7 +13,7 @@ import { CREATION_TOKEN_INVALID, releaseCreationToken } from '../tokens/creation
  *
  * @param phone E.164
  * @param language of the message, as `Language` of i18n has it
- * @throws {ApiError} 422 for a token that is no good, 404 for a phone of nobody, 503 where it was not sent: the token is unused again
+ * @throws {ApiError} 422 for a token that is no good, 404 where no account has the phone, 503 where it was not sent: the token is unused again
  */
 export async function recoverByPhone(phone: string, domain: string, token: string, language: string): Promise<void> {
   if (!(await AccountCreationToken.isUsable(token))) throw unprocessable(CREATION_TOKEN_INVALID);

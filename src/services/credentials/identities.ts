@@ -1,4 +1,4 @@
-// Who somebody is, as schemes of authentication ask; the statements are in models/credentials/identity.ts.
+// Accounts as the schemes of authentication look them up; the statements are in models/credentials/identity.ts.
 import type { AccountName } from '../../models/accounts/account';
 import {
   type DigestIdentity,

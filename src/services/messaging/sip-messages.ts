@@ -18,7 +18,7 @@ export async function sendMessage({ recipient, body }: Pick<SipMessage, 'recipie
   const { id } = await SipMessage.create({ recipient, body, send_deadline: millisecondsFromNow(TIMEOUT_SECONDS * 1000) });
   const result = await enqueueAndWait('messages', { kind: 'message', id }, TIMEOUT_SECONDS, rowJobId('messages', 'message', id));
   if (result.outcome === 'sent' && 'id' in result) return result.id ?? '';
-  // Where nobody has taken it, nobody will.
+  // A row that no worker has taken by now must not be taken later.
   await SipMessage.destroy({ where: { id } });
   if (result.outcome === 'refused') throw unprocessable({ to: [{ key: 'message.refused', values: { reason: result.reason ?? '' } }] });
   throw unavailable(result.outcome === 'queue_away' ? 'server.queue' : 'message.not_sent', {}, { headers: { 'retry-after': '5' } });

@@ -84,7 +84,7 @@ async function addAccount(sections: Sections, accountId: number, hasOwnUi: boole
 /**
  * The document: the settings of ACCOUNT_PROVISIONING_RC_FILE, then the server's own.
  *
- * @param accountId whose settings follow; null: nobody's
+ * @param accountId whose settings follow; null: no account's
  * @returns XML
  * @throws {ApiError} 404 where there is no such account
  */

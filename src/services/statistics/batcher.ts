@@ -52,7 +52,7 @@ export class Batcher<In, Out> {
       const results = await this.run(batch.map(({ item }) => item));
       batch.forEach(({ resolve }, index) => resolve(results[index] as Out));
     } catch (error) {
-      // One bad row must not fail its neighbours. Nothing was committed, unless the database stopped to answer, where nobody knows.
+      // One bad row must not fail its neighbours. Nothing was committed, so it can be tried again; where the database stopped answering, that is not known.
       if (batch.length === 1 || isDatabaseUnavailable(error)) {
         for (const { reject } of batch) reject(error);
         return;

@@ -12,7 +12,7 @@ export type Grouping = (typeof GROUPINGS)[number];
 /** `sent`: what the domain's accounts sent or called; `received`: what they were sent, or who called them. */
 export type Direction = 'sent' | 'received';
 
-/** What is shown where nobody says since when. */
+/** How many periods are read where `from` is not given, the current one included. */
 const DEFAULT_RANGE: Record<Grouping, [count: number, unit: Grouping]> = {
   hour: [48, 'hour'],
   day: [30, 'day'],
@@ -27,7 +27,7 @@ const LABELS: Record<Grouping, string> = {
   month: 'yyyy-MM',
   year: 'yyyy',
 };
-/** In one answer. */
+/** Periods in one answer. */
 export const MAX_PERIODS = 1000;
 
 /** A period as answers name it; `to` is exclusive. */
@@ -83,7 +83,7 @@ export function periodsOf({ from: asked, to: askedEnd, by, timezone }: Range, no
   }
 }
 
-/** Sums of nothing. */
+/** The sums of a period without events. */
 const noSums = <Sums>({ counts, bins }: SummedColumns<Sums>): Sums =>
   Object.fromEntries([...counts.map((column) => [column, 0]), ...bins.map((column) => [column, []])]) as Sums;
 
@@ -119,10 +119,10 @@ const add = <Sums>({ counts, bins }: SummedColumns<Sums>, all: Sums[]): Sums => 
   ]) as Sums;
 };
 
-/** A part of a whole, from 0 to 1; null of nothing. */
+/** `part` divided by `whole`, rounded to four digits; null where `whole` is 0. */
 const share = (part: number, whole: number): number | null => (whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000);
 
-/** By name; null where there is nothing to make a figure of. */
+/** Figures by name; null where there is nothing to divide by. */
 export type Figures = Record<string, number | null>;
 /** Figures of a range, and of each period in it. */
 export interface Reading {
