@@ -6,13 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from '../src/start/ports';
+import { cpuTimeMs } from './cpu-time';
 import type { Servers } from './servers';
 
 const run = promisify(execFile);
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
-/** Linux counts the CPU time of processes in hundredths of a second (USER_HZ), whatever the kernel's own clock is. */
-const CLOCK_TICK_MS = 10;
 
 /** Makes a database and migrates it with the checkout's own command line. @returns the environment of a process that uses it */
 export async function prepareDatabase(servers: Servers, directory: string): Promise<Record<string, string>> {
@@ -78,10 +77,6 @@ export class Web {
 
   /** CPU milliseconds that the process has used so far; undefined where the system does not tell. */
   cpuMs(): number | undefined {
-    const file = `/proc/${this.process.pid}/stat`;
-    if (!existsSync(file)) return undefined;
-    // Fields after the command's name, which is in parentheses and may hold spaces: state is the first, utime the 12th, stime the 13th.
-    const fields = readFileSync(file, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+    return cpuTimeMs(this.process.pid ?? 0);
   }
 }

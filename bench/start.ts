@@ -1,29 +1,21 @@
 // What a start of `web` costs: the CPU time of the process until it listens, and the same of another built checkout, in turn.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../src/start/ports';
+import { cpuTimeMs } from './cpu-time';
 import { median } from './median';
 
 const RUNS = 15;
 const START_TIMEOUT_MS = 30_000;
 /** Between two runs: an earlier process is gone from the processor by then. */
 const PAUSE_MS = 100;
-/** What /proc counts in: USER_HZ is 100 on all machines that Node runs on. */
-const MILLISECONDS_PER_TICK = 10;
 
 interface Start {
   cpuMs: number;
   wallMs: number;
-}
-
-/** User and system time of a process and all its threads in milliseconds, from Linux's /proc. */
-function cpuTimeOf(pid: number): number {
-  // The second field, the name in parentheses, may hold spaces: fields are counted behind it.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_PER_TICK;
 }
 
 /** Takes connections and never answers, in place of PostgreSQL and Redis: `web` listens without waiting for either, and nothing is left behind. */
@@ -64,7 +56,7 @@ async function startOnce(checkout: string, silentPort: number): Promise<Start> {
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString();
-      if (output.includes('web listens')) resolve({ cpuMs: cpuTimeOf(child.pid ?? 0), wallMs: performance.now() - started });
+      if (output.includes('web listens')) resolve({ cpuMs: cpuTimeMs(child.pid ?? 0) ?? Number.NaN, wallMs: performance.now() - started });
     });
     void ended.then(() => reject(new Error(`web of ${checkout} ended before it listened: ${output}`)));
     setTimeout(() => reject(new Error(`web of ${checkout} does not listen: ${output}`)), START_TIMEOUT_MS).unref();

@@ -1,13 +1,11 @@
 // Throttle of password guessing: for each account and address together, and for each account from wherever it is tried. API keys need
 // none: they have 238 random bits, and a wrong one counts towards the address's rate limit.
-import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
-import { settings } from '../../config';
+import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import { ApiError } from '../infra/errors';
-import { producerConnection } from '../queues/producer';
+import { minuteLimiter } from './rate-limit';
 
 /** The second keeps many addresses from sharing the work; it is high, since it also locks the owner out. */
 const MAX_WRONG_PASSWORDS_PER_MINUTE = { 'account-address': 10, account: 100 } as const;
-const WINDOW_SECONDS = 60;
 type Kind = keyof typeof MAX_WRONG_PASSWORDS_PER_MINUTE;
 
 const limiters = new Map<Kind, RateLimiterAbstract>();
@@ -15,14 +13,7 @@ const limiters = new Map<Kind, RateLimiterAbstract>();
 function limiterOf(kind: Kind): RateLimiterAbstract {
   let limiter = limiters.get(kind);
   if (!limiter) {
-    const limits = { points: MAX_WRONG_PASSWORDS_PER_MINUTE[kind], duration: WINDOW_SECONDS };
-    limiter = new RateLimiterRedis({
-      ...limits,
-      storeClient: producerConnection(),
-      keyPrefix: `${settings.QUEUE_PREFIX}:wrong-passwords:${kind}`,
-      rejectIfRedisNotReady: true,
-      insuranceLimiter: new RateLimiterMemory(limits),
-    });
+    limiter = minuteLimiter(MAX_WRONG_PASSWORDS_PER_MINUTE[kind], `wrong-passwords:${kind}`);
     limiters.set(kind, limiter);
   }
   return limiter;

@@ -1,5 +1,11 @@
-// How many requests a client may make in a minute: counted in Redis for all processes together, in memory while Redis does not answer.
-import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
+// How many requests a client may make in a minute.
+import {
+  type IRateLimiterRedisOptions,
+  RateLimiterMemory,
+  RateLimiterRedis,
+  type RateLimiterAbstract,
+  RateLimiterRes,
+} from 'rate-limiter-flexible';
 import { settings } from '../../config';
 import { ApiError } from '../infra/errors';
 import { producerConnection } from '../queues/producer';
@@ -7,16 +13,21 @@ import { producerConnection } from '../queues/producer';
 const WINDOW_SECONDS = 60;
 let limiter: RateLimiterAbstract | undefined;
 
-function open(): RateLimiterAbstract {
-  const limits = { points: settings.RATE_LIMIT_PER_MINUTE, duration: WINDOW_SECONDS };
+/**
+ * A counter of the current minute, in Redis for all processes together, in memory while Redis does not answer.
+ *
+ * @param points more of them in a minute are too many
+ * @param name of its keys, behind QUEUE_PREFIX
+ */
+export function minuteLimiter(points: number, name: string, options: Partial<IRateLimiterRedisOptions> = {}): RateLimiterAbstract {
+  const limits = { points, duration: WINDOW_SECONDS };
   return new RateLimiterRedis({
     ...limits,
     storeClient: producerConnection(),
-    keyPrefix: `${settings.QUEUE_PREFIX}:rate-limit`,
+    keyPrefix: `${settings.QUEUE_PREFIX}:${name}`,
     rejectIfRedisNotReady: true,
-    // Who is over the limit costs no more round trips until the minute ends.
-    inMemoryBlockOnConsumed: settings.RATE_LIMIT_PER_MINUTE + 1,
     insuranceLimiter: new RateLimiterMemory(limits),
+    ...options,
   });
 }
 
@@ -41,7 +52,8 @@ function headersOf(remaining: number, msBeforeNext: number): Record<string, stri
  */
 export async function countRequest(client: string): Promise<Record<string, string>> {
   if (settings.RATE_LIMIT_PER_MINUTE === 0) return {};
-  limiter ??= open();
+  // Who is over the limit costs no more round trips until the minute ends.
+  limiter ??= minuteLimiter(settings.RATE_LIMIT_PER_MINUTE, 'rate-limit', { inMemoryBlockOnConsumed: settings.RATE_LIMIT_PER_MINUTE + 1 });
   try {
     const { remainingPoints, msBeforeNext } = await limiter.consume(client);
     return headersOf(Math.max(0, remainingPoints), msBeforeNext);
