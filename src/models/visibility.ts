@@ -1,6 +1,16 @@
 // Whose rows a query may touch. Admins see the accounts of their own Space and what hangs on them, super admins those of all Spaces. A model
-// made `confined` here refuses every query that does not say on whose behalf it asks.
-import { type FindOptions, literal, type Model, type ModelStatic, Op, type ScopeOptions, type WhereOptions } from 'sequelize';
+// made `confined` here refuses every query that does not say on whose behalf it asks. What stays open: a literal with an OR as condition
+// (Sequelize sets no brackets around it), statements of our own, and `create`, which names the owner of its row.
+import {
+  type BulkCreateOptions,
+  type DestroyOptions,
+  literal,
+  type Model,
+  type ModelStatic,
+  Op,
+  type ScopeOptions,
+  type WhereOptions,
+} from 'sequelize';
 import { database } from '../infra/sequelize';
 
 /** On whose behalf something is asked or done; a `Caller` is one. */
@@ -19,7 +29,7 @@ export const confinedTo = ({ domain, super_admin }: Viewer): string | null => (s
 /** `Account.scope(visibleTo(caller)).findByPk(5)`: the rows that the viewer may see and change. */
 export const visibleTo = (viewer: Viewer): ScopeOptions => ({ method: ['visibleTo', viewer] });
 
-/** The option that a query has once it went through `visibleTo`. */
+/** What a scope has that went through `visibleTo`. */
 const MARK = 'confined';
 
 /** For confine(): rows that hang on accounts of the domain. */
@@ -27,13 +37,25 @@ export const ofAccountsIn = (domain: string): WhereOptions => ({
   account_id: { [Op.in]: literal(`(SELECT id FROM accounts WHERE domain = ${database.escape(domain)})`) },
 });
 
-const GUARDED_HOOKS = ['beforeFind', 'beforeBulkUpdate', 'beforeBulkDestroy'] as const;
-/** Statics that run no hook, or run theirs before they merge the scope; count(), min(), max() and sum() aggregate, decrement() increments. */
-const GUARDED_STATICS = ['aggregate', 'increment'] as const;
+/** Statics through which all finders, counts, sums, updates, increments and deletions go, whatever their options. */
+const GUARDED = ['findAll', 'aggregate', 'update', 'increment', 'destroy'] as const;
+/** What an instance does to the row that it stands for; of a new one, `save` inserts it. */
+const GUARDED_OF_INSTANCES = ['save', 'destroy'] as const;
+
+type Method = (this: unknown, ...parameters: unknown[]) => unknown;
+
+/** Runs `check` before each call of a method; what it throws rejects the call. */
+function guard(holder: object, name: string, check: (self: unknown, parameters: unknown[]) => void): void {
+  const method = Reflect.get(holder, name) as Method;
+  Reflect.set(holder, name, async function guarded(this: unknown, ...parameters: unknown[]) {
+    check(this, parameters);
+    return method.apply(this, parameters);
+  });
+}
 
 /**
- * Gives a model the scope `visibleTo`, and lets none of its finders, counts, sums, updates and deletions run without it. What replaces a row
- * that is there already looks at no scope, so it is refused at all.
+ * Gives a model the scope `visibleTo`, and lets none of its finders, counts, updates and deletions run without it. Methods are wrapped, since
+ * Sequelize has no hooks for sums and increments, and skips the others where a call says so.
  *
  * @param ofDomain which rows a viewer confined to a domain sees
  */
@@ -42,22 +64,25 @@ export function confine<M extends Model>(model: ModelStatic<M>, ofDomain: (domai
     [MARK]: true,
     ...(viewer.super_admin ? {} : { where: ofDomain(viewer.domain) }),
   }));
-  const requireMark = (scope: object): void => {
-    if (!(MARK in scope)) throw new Error(`${model.name} is queried without a scope: ${model.name}.scope(visibleTo(viewer))`);
+  const requireScope = (scoped: object): void => {
+    if (!(MARK in (Reflect.get(scoped, '_scope') as object)))
+      throw new Error(`${model.name} is queried without a scope: ${model.name}.scope(visibleTo(viewer))`);
   };
-  for (const hook of GUARDED_HOOKS) model.addHook(hook, (options: FindOptions) => requireMark(options));
-  for (const name of GUARDED_STATICS) {
-    const original = Reflect.get(model, name) as (...given: unknown[]) => Promise<unknown>;
-    Reflect.set(model, name, async function guarded(this: ModelStatic<M>, ...given: unknown[]): Promise<unknown> {
-      requireMark(Reflect.get(this, '_scope') as object);
-      return original.apply(this, given);
+  const refuse = (what: string): never => {
+    throw new Error(`${what} of ${model.name} would touch rows whatever its scope`);
+  };
+  guard(model, 'destroy', (_self, [options]) => {
+    if ((options as DestroyOptions | undefined)?.truncate) refuse('truncate');
+  });
+  for (const name of GUARDED) guard(model, name, (self) => requireScope(self as object));
+  for (const name of GUARDED_OF_INSTANCES)
+    guard(model.prototype as object, name, (self) => {
+      const instance = self as M;
+      if (!instance.isNewRecord) requireScope(instance.constructor);
     });
-  }
-  const refuseReplacing = (): never => {
-    throw new Error(`${model.name} is not upserted: the row that is there may be another Space's`);
-  };
-  model.addHook('beforeUpsert', refuseReplacing);
-  model.addHook('beforeBulkCreate', (_rows, options) => {
-    if (options.updateOnDuplicate) refuseReplacing();
+  // ON CONFLICT DO UPDATE finds the row by itself.
+  guard(model, 'upsert', () => refuse('upsert'));
+  guard(model, 'bulkCreate', (_self, [, options]) => {
+    if ((options as BulkCreateOptions | undefined)?.updateOnDuplicate) refuse('bulkCreate');
   });
 }

@@ -42,9 +42,35 @@ describe.each(confinedModels)('%s', (name) => {
     await expect(model.decrement('id', { where: { id: own } })).rejects.toThrow(refusal);
     await expect(model.findAndCountAll()).rejects.toThrow(refusal);
     await expect(model.truncate()).rejects.toThrow(refusal);
-    await expect(model.upsert({ id: own })).rejects.toThrow('is not upserted');
-    await expect(model.bulkCreate([{ id: own }], { updateOnDuplicate: ['updated_at'] })).rejects.toThrow('is not upserted');
+    await expect(model.unscoped().findAll()).rejects.toThrow(refusal);
+    const { SYSTEM, visibleTo } = visibility;
+    await expect(model.scope(visibleTo(SYSTEM)).scope().findAll()).rejects.toThrow(refusal);
     expect(await system.rows('SELECT 1 FROM accounts')).toHaveLength(2);
+  });
+
+  test('no option of a call opens it', async () => {
+    const model = models[name] as ModelStatic<Model>;
+    const options = { where: { id: own }, hooks: false, confined: true };
+    await expect(model.findAll(options)).rejects.toThrow(refusal);
+    await expect(model.count(options)).rejects.toThrow(refusal);
+    await expect(model.update({ updated_at: new Date() }, options)).rejects.toThrow(refusal);
+    await expect(model.destroy(options)).rejects.toThrow(refusal);
+  });
+
+  test('refuses instances that no scope gave', async () => {
+    const model = models[name] as ModelStatic<Model>;
+    const built = model.build({ id: own }, { isNewRecord: false });
+    await expect(built.reload()).rejects.toThrow(refusal);
+    await expect(built.update({ updated_at: new Date() })).rejects.toThrow(refusal);
+    await expect(built.destroy()).rejects.toThrow(refusal);
+  });
+
+  test('refuses what touches rows whatever the scope', async () => {
+    const { SYSTEM, visibleTo } = visibility;
+    const scoped = (models[name] as ModelStatic<Model>).scope(visibleTo(SYSTEM));
+    await expect(scoped.truncate()).rejects.toThrow(`truncate of ${name}`);
+    await expect(scoped.upsert({ id: others })).rejects.toThrow(`upsert of ${name}`);
+    await expect(scoped.bulkCreate([{ id: others }], { updateOnDuplicate: ['updated_at'] })).rejects.toThrow(`bulkCreate of ${name}`);
   });
 
   test('answers with a scope', async () => {
@@ -69,6 +95,12 @@ test('an admin reads, changes and deletes rows of the own Space alone, a super a
     expect.objectContaining({ account_id: others, key: 'door' }),
   ]);
   expect(await Account.scope(visibleTo({ ...admin, super_admin: true })).count()).toBe(2);
+  expect(await Account.scope(visibleTo(admin)).max('id')).toBe(own);
+  const attempts = { by: 1, where: { id: [own, others] } };
+  await Account.scope(visibleTo(admin)).increment('confirmation_key_attempts', attempts);
+  expect(await system.rows('SELECT id FROM accounts WHERE confirmation_key_attempts = 1')).toEqual([{ id: own }]);
+  const found = await Account.scope(visibleTo(admin)).findByPk(own);
+  expect((await found?.update({ display_name: 'changed' }))?.display_name).toBe('changed');
 });
 
 test('a condition on the column that the scope is about does not replace it', async () => {
@@ -83,13 +115,6 @@ test('a condition on the column that the scope is about does not replace it', as
   expect(await AccountAction.scope(visibleTo(admin)).update({ code: '2' }, { where })).toEqual([0]);
   expect(await AccountAction.scope(visibleTo(admin)).destroy({ where })).toBe(0);
   expect(await AccountAction.scope(visibleTo(SYSTEM)).count({ where })).toBe(1);
-});
-
-test('a count that goes up does so in the own Space alone', async () => {
-  const { visibleTo } = visibility;
-  const where = { id: [own, others] };
-  await models.Account.scope(visibleTo({ domain: OTHER, super_admin: false })).increment('confirmation_key_attempts', { where });
-  expect(await system.rows('SELECT id FROM accounts WHERE confirmation_key_attempts = 1')).toEqual([{ id: own }]);
 });
 
 test('a condition of the query narrows a scope and never replaces its own', async () => {
