@@ -68,6 +68,18 @@ describe.each(['email', 'phone'] as const)('codes by %s', (channel) => {
     ]);
   });
 
+  test('sends of one account that end at once do not wait for each other in a circle', async () => {
+    const { recordDeliveryOutcome } = await import('../../src/services/accounts/change-code-delivery.js');
+    for (let round = 0; round < 10; round += 1) {
+      const rows: number[] = [];
+      while (rows.length < 6) rows.push(await insertCode(channel, 'sending', 60));
+      const code = { account_id: id, code: '1234', recipient: 'recipient', language: 'en' };
+      await Promise.all(rows.map((row) => recordDeliveryOutcome(channel, { ...code, id: row }, 'sent')));
+      const newest = await system.rows<{ id: number }>(`SELECT id FROM ${table} WHERE account_id = $1 AND code IS NOT NULL`, [id]);
+      expect(newest).toEqual([{ id: rows.at(-1) }]);
+    }
+  });
+
   test('one that no worker has taken yet is still sent after a newer one was', async () => {
     const [older, newer] = [await insertCode(channel, 'due', 60), await insertCode(channel, 'sending', 60)];
     await codes().recordSent({ id: newer, account_id: id });

@@ -14,8 +14,8 @@ import {
 import { database } from '../../infra/sequelize';
 import { BOOLEAN, clipped, DATE, dated, dates, id, optional, required, SMALLINT, varchar } from '../columns';
 import type { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
-import { daysAgo } from '../moments';
-import { confine } from '../visibility';
+import { NO_KEY_UPDATE, daysAgo } from '../moments';
+import { confine, SYSTEM, visibleTo } from '../visibility';
 import type { ActivationExpiration } from './activation-expiration';
 import type { Password } from './password';
 
@@ -78,6 +78,14 @@ Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
 
 /** `clearable(days)`: made over so many days ago by the database's clock, admins never. */
 Account.addScope('clearable', (days: number) => ({ where: { created_at: { [Op.lt]: daysAgo(days) }, admin: false } }));
+
+/**
+ * Waits for an account's row and keeps it until the transaction around it ends. Whoever writes several codes of one account takes it first: two
+ * that write the same codes in different order would each wait for the other.
+ */
+export async function lockAccount(accountId: Attributes<Account>['id']): Promise<void> {
+  await Account.scope(visibleTo(SYSTEM)).findByPk(accountId, { attributes: ['id'], lock: NO_KEY_UPDATE, raw: true });
+}
 
 /** For finders inside a transaction, `lock: ACCOUNT_FOR_UPDATE`: of what they include nothing is locked. */
 export const ACCOUNT_FOR_UPDATE = { level: Transaction.LOCK.UPDATE, of: Account };

@@ -1,5 +1,6 @@
 // Change codes on their way to a person: taken by a worker once, then sent, failed, or unknown. Who may have one: change-codes.ts.
 import { inTransaction } from '../../infra/database';
+import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type ChangeCode, type Channel } from '../../models/accounts/change-code';
 import type { SendOutcome } from '../../queues/contracts';
 
@@ -24,7 +25,11 @@ export async function claimChangeCode(channel: Channel, rowId: number): Promise<
  */
 export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode, outcome: SendOutcome): Promise<void> {
   const codes = CHANGE_CODES[channel];
-  if (outcome === 'sent' || outcome === 'unknown') await inTransaction(() => codes.recordSent(code));
+  if (outcome === 'sent' || outcome === 'unknown')
+    await inTransaction(async () => {
+      await lockAccount(code.account_id);
+      await codes.recordSent(code);
+    });
   else await codes.destroy({ where: { id: code.id } });
 }
 

@@ -3,6 +3,7 @@ import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
 import { ApiError, fieldError, forbidden, notFound, unavailable, unprocessable } from '../../infra/errors';
 import { Account, AccountCreationToken } from '../../models';
+import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type Channel, countRecentRequests } from '../../models/accounts/change-code';
 import { millisecondsFromNow, NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, visibleTo } from '../../models/visibility';
@@ -116,7 +117,7 @@ export async function redeemChangeCode(channel: Channel, accountId: number, code
   const accounts = Account.scope(visibleTo(SYSTEM));
   const refused = await writeAccount(async () => {
     // One attempt at a time.
-    await accounts.findByPk(accountId, { attributes: ['id'], lock: NO_KEY_UPDATE, raw: true });
+    await lockAccount(accountId);
     const pending = await codes.findPending(accountId, EXPIRY_MINUTES[channel]);
     const [newest] = pending;
     if (!newest) return notFound('code.none');
