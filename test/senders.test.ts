@@ -38,12 +38,16 @@ beforeEach(() => {
   world.mails.length = 0;
 });
 
-/** A code row that wants sending, `seconds` from now at the latest. */
-async function codeRow(kind: 'email' | 'phone', recipient: string, { language = 'en', seconds = 3, age = 0 } = {}): Promise<number> {
+/** A code row that wants sending, `seconds` from now at the latest; it is born in its `state`, since the sweep runs meanwhile. */
+async function codeRow(
+  kind: 'email' | 'phone',
+  recipient: string,
+  { language = 'en', seconds = 3, age = 0, state = 'due' } = {},
+): Promise<number> {
   const [row] = await system.rows<{ id: number }>(
     `INSERT INTO ${kind}_change_codes (account_id, code, ${kind}, language, send_state, send_deadline, created_at)
-     VALUES ($1, '0042', $2, $3, 'due', now() + make_interval(secs => $4), now() - make_interval(secs => $5)) RETURNING id`,
-    [account, recipient, language, seconds, age],
+     VALUES ($1, '0042', $2, $3, $6, now() + make_interval(secs => $4), now() - make_interval(secs => $5)) RETURNING id`,
+    [account, recipient, language, seconds, age, state],
   );
   return row?.id ?? 0;
 }
@@ -154,11 +158,16 @@ test('a due row whose process died before it added the job is sent by the sweep,
 
 test('rows whose time is over are closed', async () => {
   const due = await codeRow('phone', '+33612345673', { seconds: -120, age: 200 });
-  const sending = await codeRow('email', 'late@example.org', { seconds: -120, age: 200 });
-  await system.rows("UPDATE email_change_codes SET send_state = 'sending' WHERE id = $1", [sending]);
+  const sending = await codeRow('email', 'late@example.org', { seconds: -120, age: 200, state: 'sending' });
+  // A sweep may run between the two INSERTs, and takes one table after the other: each is waited for by itself.
   await eventually(
     () => stateOf('phone_change_codes', due),
     (row) => row === undefined,
+    20,
+  );
+  await eventually(
+    () => stateOf('email_change_codes', sending),
+    (row) => row?.['send_state'] === 'failed',
     20,
   );
   expect(await stateOf('email_change_codes', sending)).toEqual({ code: '0042', send_state: 'failed' });
