@@ -9,10 +9,11 @@ import { context } from './infra/context';
 import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
 import { checkReadiness } from './services/operations/readiness';
-import { clientOf, languageOf } from './http/client';
+import { clientOf } from './http/client';
 import { openApiDocument } from './http/openapi';
-import { writeError, writeReply } from './http/reply';
+import { writeReply } from './http/reply';
 import { apiRouter } from './http/router';
+import { refuseStranger } from './http/stranger';
 import { log } from './infra/log';
 import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './infra/metrics';
@@ -138,7 +139,7 @@ export function createApp(): Express {
   app.use('/queues', pagesPolicy, dashboard());
   app.use('/assets', statisticsAssets());
   app.use('/statistics', pagesPolicy, statisticsPage());
-  app.use((request, response) => writeError(response, notFound('route.not_found'), languageOf(request)));
-  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => writeError(response, error, languageOf(request)));
+  app.use((request, response) => refuseStranger(request, response, notFound('route.not_found')));
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => refuseStranger(request, response, error));
   return app;
 }

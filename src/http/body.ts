@@ -10,18 +10,29 @@ const JSON_ALONE: readonly Format[] = ['application/json'];
 /** A space at either end of a password is part of it. */
 const VERBATIM = new Set(['password', 'old_password']);
 
-const readRaw = express.raw({ type: () => true, limit: MAX_BODY_BYTES });
-
 const refuse = (
   status: number,
   key: 'request.too_large' | 'request.content_type' | 'request.accept',
   values: Record<string, string> = {},
 ): ApiError => new ApiError(status, { key, values });
 
-function hasBody(request: Request): boolean {
+/** Whether a body follows the headers, an empty one apart. */
+export function hasBody(request: Request): boolean {
   const length = request.headers['content-length'];
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
+
+/** The content type in lower case, its charset apart; undefined where the request names none. */
+export function contentTypeOf({ headers }: Request): { media: string; charset: string | undefined } | undefined {
+  const type = headers['content-type'];
+  if (type === undefined) return undefined;
+  const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='));
+  return { media, charset: charset?.slice(8).replaceAll('"', '') };
+}
+
+/** Whether it is UTF-8, or nothing is said of it. */
+export const isUtf8 = (charset: string | undefined): boolean => charset === undefined || charset === 'utf-8' || charset === 'utf8';
 
 /**
  * The format that the client prefers (RFC 9110 12.5.1); undefined where it admits none. A charset beside a type does not make it another type.
@@ -36,34 +47,35 @@ export function formatOf({ headers: { accept } }: Request, formats = JSON_ALONE)
 
 function checkHeaders(request: Request, formats = JSON_ALONE): void {
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw refuse(413, 'request.too_large');
-  const type = request.headers['content-type'];
-  if (type !== undefined && hasBody(request)) {
-    const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
-    const charset = parameters
-      .find((parameter) => parameter.startsWith('charset='))
-      ?.slice(8)
-      .replaceAll('"', '');
-    if (media !== 'application/json' || (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')) {
-      throw refuse(415, 'request.content_type');
-    }
-  }
+  const type = contentTypeOf(request);
+  if (type && hasBody(request) && (type.media !== 'application/json' || !isUtf8(type.charset))) throw refuse(415, 'request.content_type');
   if (!formatOf(request, formats)) throw refuse(406, 'request.accept', { types: formats.join(', ') });
 }
 
-function readBytes(request: Request, response: Response): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    readRaw(request, response, (error?: unknown) => {
-      if (!error) {
-        resolve(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
-        return;
-      }
-      const { type } = error as { type?: string };
-      if (type === 'entity.too.large') reject(refuse(413, 'request.too_large'));
-      else if (type === 'encoding.unsupported') reject(refuse(415, 'request.content_type'));
-      else if (type === 'request.aborted' || type === 'request.size.invalid') reject(badRequest('request.aborted'));
-      else reject(badRequest('json.invalid'));
+/** Reads a body of at most so many bytes, decompressed; what cannot be read rejects with body-parser's own error, which has a `status`. */
+export function bodyReader(limit: number): (request: Request, response: Response) => Promise<Buffer> {
+  const readRaw = express.raw({ type: () => true, limit });
+  return (request, response) =>
+    new Promise((resolve, reject) => {
+      readRaw(request, response, (error?: unknown) => {
+        if (error) reject(error);
+        else resolve(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
+      });
     });
-  });
+}
+
+const readRawJson = bodyReader(MAX_BODY_BYTES);
+
+async function readBytes(request: Request, response: Response): Promise<Buffer> {
+  try {
+    return await readRawJson(request, response);
+  } catch (error) {
+    const { type } = error as { type?: string };
+    if (type === 'entity.too.large') throw refuse(413, 'request.too_large');
+    if (type === 'encoding.unsupported') throw refuse(415, 'request.content_type');
+    if (type === 'request.aborted' || type === 'request.size.invalid') throw badRequest('request.aborted');
+    throw badRequest('json.invalid');
+  }
 }
 
 /**

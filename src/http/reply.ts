@@ -1,9 +1,9 @@
 // The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
 import type { Response } from 'express';
-import { ApiError, notFound, unavailable } from '../infra/errors';
+import { ApiError, badRequest, notFound, unavailable } from '../infra/errors';
 import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
-import { render, type Language, type Message } from '../i18n';
+import { render, type Language, type Message, type MessageKey } from '../i18n';
 import type { Reply } from './route';
 
 type Headers = Record<string, string | string[]>;
@@ -35,19 +35,43 @@ export function writeReply(response: Response, { status, body, type = 'text/plai
   else writeBytes(response, status, 'application/json', JSON.stringify(body), headers);
 }
 
-/** What an error is to the caller: an ApiError is itself, a database that does not answer is 503, what was deleted meanwhile 404, all else 500 without detail. */
+/** What Express and its body parsers say of a request that they cannot read; their messages are in English and may quote it. */
+const UNREADABLE: Record<number, MessageKey> = { 413: 'request.body_too_large', 415: 'request.unsupported' };
+
+/** The status with which a package refuses a request (`http-errors`, or the router's own), if that is what an error is. */
+function refusedStatus(error: unknown): number | undefined {
+  const { status, expose } = (error ?? {}) as { status?: unknown; expose?: unknown };
+  const isRefusal = expose === true || error instanceof URIError;
+  return isRefusal && typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
+}
+
+/**
+ * What an error is to the caller: an ApiError is itself, a request that a package refused has that package's status, a database that does not
+ * answer is 503, what was deleted meanwhile 404, all else 500 without detail.
+ */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  const refused = refusedStatus(error);
+  // A percent sign without two hexadecimal digits: the router cannot tell what it should stand for.
+  if (error instanceof URIError && refused === 400) return badRequest('request.path');
+  if (refused !== undefined) return new ApiError(refused, { key: UNREADABLE[refused] ?? 'request.malformed', values: {} });
   if (isDatabaseUnavailable(error)) return unavailable('server.database', {}, { cause: error, headers: { 'retry-after': '5' } });
   if (isForeignKeyViolation(error)) return notFound('row.gone', {}, { cause: error });
   return new ApiError(500, { key: 'server.error', values: {} }, { cause: error });
 }
 
-/** Writes an error as JSON, `message` and where fields are at fault `errors` by field, and logs what only operators should know. */
-export function writeError(response: Response, error: unknown, language: Language): void {
-  const { status, text, details } = toApiError(error);
+/** toApiError(), and logs what only operators should know. */
+export function reportError(error: unknown): ApiError {
+  const known = toApiError(error);
+  const { status, details } = known;
   if (status === 500) log.error({ err: details.cause ?? error }, 'a request failed');
   else if (status === 503 && details.cause) log.warn({ reason: reasonOf(details.cause) }, 'a request was refused');
+  return known;
+}
+
+/** Writes an error as JSON, `message` and where fields are at fault `errors` by field, and logs what only operators should know. */
+export function writeError(response: Response, error: unknown, language: Language): void {
+  const { status, text, details } = reportError(error);
   const say = (message: Message): string => render(message, language);
   const body: { message: string; errors?: Record<string, string[]> } = { message: say(text) };
   if (details.errors) {

@@ -7,6 +7,9 @@ export const en = {
   'request.content_type': 'The content-type must be application/json.',
   'request.accept': 'The answer is {types}, which the accept header does not admit.',
   'request.path': 'The address has a percent sign that begins no valid escape.',
+  'request.malformed': 'The request cannot be read.',
+  'request.body_too_large': 'The body is too large.',
+  'request.unsupported': 'The body has a content type, a charset or an encoding that is not taken here.',
   'request.aborted': 'The body ended before its announced length.',
   'json.invalid': 'Invalid JSON',
   'json.not_an_object': 'Invalid JSON: the body must be an object.',
@@ -31,6 +34,8 @@ export const en = {
   'auth.admin': 'Only an admin may do this.',
   'auth.super_admin': 'Only a super admin may do this.',
   'auth.origin': 'The request comes from another site.',
+  'auth.cookie':
+    'By a cookie alone nothing is changed: no link does it, and no request without the content type application/json. Send the key in the x-api-key header.',
 
   // Fields
   'field.required': 'The {attribute} field is required.',
@@ -57,6 +62,7 @@ export const en = {
   'field.after': 'The {attribute} field must be after {other}.',
   'field.time_zone': 'The {attribute} field must be a time zone such as Europe/Paris.',
   'field.code': 'The {attribute} field must be exactly 4 digits.',
+  'field.once': 'The {attribute} field must be there once only.',
   'field.same': 'The {attribute} field is the current one.',
   'phone.country': 'Phone numbers of this country are not accepted.',
   'password.wrong': 'The old password is wrong.',
@@ -215,9 +221,8 @@ export const en = {
   'page.validation.done': 'You can close this page and go on in your app.',
   'page.validation.gone_title': 'This link is no longer good',
   'page.validation.gone': 'It was used, has expired, or never existed. Start again in your app.',
-  'page.validation.failed_title': 'Something went wrong',
-  'page.validation.failed': 'Please try again in a moment.',
-  'page.validation.too_many': 'Too many tries. Please try again in a minute.',
+  'page.failed_title': 'Something went wrong',
+  'page.failed': 'Please try again in a moment.',
 
   'minutes.one': '{count} minute',
   'minutes.other': '{count} minutes',

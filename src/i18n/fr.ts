@@ -8,6 +8,9 @@ export const fr: Record<keyof typeof en, string> = {
   'request.content_type': 'Le content-type doit être application/json.',
   'request.accept': 'La réponse est en {types}, que l’en-tête accept n’admet pas.',
   'request.path': 'L’adresse contient un signe pour cent qui ne commence aucun échappement valide.',
+  'request.malformed': 'La requête est illisible.',
+  'request.body_too_large': 'Le corps est trop grand.',
+  'request.unsupported': 'Le corps a un type, un jeu de caractères ou un encodage qui n’est pas accepté ici.',
   'request.aborted': 'Le corps s’est arrêté avant la longueur annoncée.',
   'json.invalid': 'Invalid JSON',
   'json.not_an_object': 'Invalid JSON : le corps doit être un objet.',
@@ -31,6 +34,8 @@ export const fr: Record<keyof typeof en, string> = {
   'auth.admin': 'Seul un administrateur peut faire cela.',
   'auth.super_admin': 'Seul un super administrateur peut faire cela.',
   'auth.origin': 'La requête vient d’un autre site.',
+  'auth.cookie':
+    'Un cookie seul ne change rien : ni par un lien, ni sans le content-type application/json. Envoyez la clé dans l’en-tête x-api-key.',
 
   'field.required': 'Le champ {attribute} est obligatoire.',
   'field.string': 'Le champ {attribute} doit être une chaîne de caractères.',
@@ -56,6 +61,7 @@ export const fr: Record<keyof typeof en, string> = {
   'field.after': 'Le champ {attribute} doit être après {other}.',
   'field.time_zone': 'Le champ {attribute} doit être un fuseau horaire comme Europe/Paris.',
   'field.code': 'Le champ {attribute} doit avoir exactement 4 chiffres.',
+  'field.once': 'Le champ {attribute} ne doit figurer qu’une fois.',
   'field.same': 'Le champ {attribute} est l’actuel.',
   'phone.country': 'Les numéros de téléphone de ce pays ne sont pas acceptés.',
   'password.wrong': 'L’ancien mot de passe est faux.',
@@ -207,9 +213,8 @@ export const fr: Record<keyof typeof en, string> = {
   'page.validation.done': 'Vous pouvez fermer cette page et continuer dans votre application.',
   'page.validation.gone_title': 'Ce lien n’est plus valable',
   'page.validation.gone': 'Il a servi, a expiré ou n’a jamais existé. Recommencez dans votre application.',
-  'page.validation.failed_title': 'Un problème est survenu',
-  'page.validation.failed': 'Veuillez réessayer dans un instant.',
-  'page.validation.too_many': 'Trop d’essais. Veuillez réessayer dans une minute.',
+  'page.failed_title': 'Un problème est survenu',
+  'page.failed': 'Veuillez réessayer dans un instant.',
 
   'minutes.one': '{count} minute',
   'minutes.other': '{count} minutes',

@@ -1,6 +1,9 @@
 // The frame of the few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
-import type { Response } from 'express';
-import type { Language } from '../i18n';
+import type { Request, Response } from 'express';
+import { languageOf } from '../http/client';
+import { reportError, writeError } from '../http/reply';
+import { render, type Language } from '../i18n';
+import { escapeHtml } from '../infra/html';
 
 const STYLE = `
 :root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
@@ -48,4 +51,22 @@ ${body}
 </main>
 </html>
 `);
+}
+
+/** Whether an answer to a form is for a person: where the client admits a page, it is one. */
+export const wantsPage = (request: Request): boolean => request.accepts(['html', 'json']) === 'html';
+
+/** Writes an error as a page in the person's language, or as JSON where no page is wanted; logs what only operators should know. */
+export function writeErrorPage(request: Request, response: Response, error: unknown): void {
+  const language = languageOf(request);
+  if (!wantsPage(request)) {
+    writeError(response, error, language);
+    return;
+  }
+  const { status, text, details } = reportError(error);
+  for (const [name, value] of Object.entries(details.headers ?? {})) response.setHeader(name, value);
+  const say = (message: typeof text): string => escapeHtml(render(message, language));
+  const title = say({ key: 'page.failed_title', values: {} });
+  const lead = say(status === 500 ? { key: 'page.failed', values: {} } : text);
+  writePage(response, { status, language, title, body: `<h1>${title}</h1>\n<p>${lead}</p>` });
 }

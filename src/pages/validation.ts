@@ -1,14 +1,15 @@
 // The page on which a person validates a request token. Works without scripts where hCaptcha is off; opening it changes nothing.
-import express, { Router, type Request, type Response } from 'express';
+import { Router, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../../config';
+import { fieldError, unprocessable } from '../infra/errors';
 import { escapeHtml } from '../infra/html';
 import { clientOf, languageOf } from '../http/client';
-import { countRequest } from '../http/rate-limit';
-import { toApiError } from '../http/reply';
+import { readForm } from '../http/form';
+import { countStranger } from '../http/stranger';
 import { log, reasonOf } from '../infra/log';
 import { render, type MessageKey } from '../i18n';
-import { writePage } from './layout';
+import { writeErrorPage, writePage } from './layout';
 import { AccountCreationRequestToken } from '../models';
 import { isHcaptchaOn, verifyHcaptcha } from '../services/tokens/hcaptcha';
 
@@ -75,16 +76,17 @@ async function check(request: Request, response: Response): Promise<void> {
 }
 
 async function validate(request: Request, response: Response): Promise<void> {
-  const body = (request.body ?? {}) as Record<string, unknown>;
-  const token = typeof body['account_creation_request_token'] === 'string' ? body['account_creation_request_token'] : '';
+  const form = await readForm(request, response, ['account_creation_request_token', 'h-captcha-response']);
+  const token = form.account_creation_request_token;
+  if (token === undefined) throw unprocessable(fieldError('account_creation_request_token', 'field.required'));
   if (!(await findToken(token))) {
     show(request, response, gone);
     return;
   }
   if (isHcaptchaOn()) {
-    const answer = body['h-captcha-response'];
+    const answer = form['h-captcha-response'];
     try {
-      const passed = typeof answer === 'string' && answer !== '' && (await verifyHcaptcha(answer, clientOf(request).ip));
+      const passed = answer !== undefined && answer !== '' && (await verifyHcaptcha(answer, clientOf(request).ip));
       if (!passed) {
         show(request, response, formFor(token, 422, 'page.validation.captcha'));
         return;
@@ -111,17 +113,15 @@ export function validationPage(): Router {
     (work: (request: Request, response: Response) => Promise<void>) =>
     async (request: Request, response: Response): Promise<void> => {
       try {
-        await countRequest(`ip:${clientOf(request).ip}`);
+        // Before the body is read.
+        await countStranger(request, response);
         await work(request, response);
       } catch (error) {
-        const refused = toApiError(error);
-        if (refused.status === 500) log.error({ err: error }, 'the validation page failed');
-        const lead: MessageKey = refused.status === 429 ? 'page.validation.too_many' : 'page.validation.failed';
-        show(request, response, { status: refused.status, title: 'page.validation.failed_title', lead });
+        writeErrorPage(request, response, error);
       }
     };
   router.use(policy);
   router.get('/check/:token', limited(check));
-  router.post('/validate', express.urlencoded({ extended: false, limit: '16kb' }), limited(validate));
+  router.post('/validate', limited(validate));
   return router;
 }
