@@ -11,12 +11,13 @@ import { notFound } from './infra/errors';
 import { checkReadiness } from './services/operations/readiness';
 import { clientOf } from './http/client';
 import { openApiDocument } from './http/openapi';
-import { writeReply } from './http/reply';
+import { writeBytes, writeReply } from './http/reply';
 import { apiRouter } from './http/router';
 import { refuseStranger } from './http/stranger';
 import { log } from './infra/log';
 import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './infra/metrics';
+import { sharedFor } from './infra/shared';
 import { documentationPage, documentationScript } from './pages/documentation';
 import { STYLESHEET_PATH, stylesheet } from './pages/layout';
 import { provisioning } from './pages/provisioning';
@@ -69,8 +70,13 @@ function logRequest(request: Request, response: Response, next: NextFunction): v
   next();
 }
 
-async function writeMetrics(response: Response): Promise<void> {
-  const [readiness, reports] = await Promise.all([checkReadiness(), reportQueues().catch(() => [])]);
+/** Nobody is ever refused these, so that a balancer never takes a busy server for a dead one: however many ask, the servers behind are asked once. */
+const HEALTH_SHARED_MS = 1000;
+
+const readinessNow = sharedFor(HEALTH_SHARED_MS, checkReadiness);
+
+const metricsNow = sharedFor(HEALTH_SHARED_MS, async (): Promise<string> => {
+  const [readiness, reports] = await Promise.all([readinessNow(), reportQueues().catch(() => [])]);
   serverUp.set({ server: 'postgresql' }, readiness.postgresql.status === 'ok' ? 1 : 0);
   serverUp.set({ server: 'redis' }, readiness.redis.status === 'ok' ? 1 : 0);
   // Without an answer from Redis there are no figures, and those of the last answer would be wrong by now.
@@ -80,9 +86,8 @@ async function writeMetrics(response: Response): Promise<void> {
     queueOldest.set({ queue }, oldest ?? 0);
     queueWorkers.set({ queue }, workers);
   }
-  response.setHeader('content-type', registry.contentType);
-  response.end(await registry.metrics());
-}
+  return registry.metrics();
+});
 
 /**
  * The whole API and its pages as an Express app, which does not listen yet, and connects to no server before a request
@@ -104,16 +109,16 @@ export function createApp(): Express {
 
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
   app.get('/health/ready', async (_request, response) => {
-    const readiness = await checkReadiness();
+    const readiness = await readinessNow();
     writeReply(response, { status: readiness.status === 'ok' ? 200 : 503, body: readiness });
   });
-  app.get('/metrics', (_request, response) => writeMetrics(response));
+  app.get('/metrics', async (_request, response) => writeBytes(response, 200, registry.contentType, await metricsNow()));
 
   // Made of every endpoint's schemas, which would cost each start a tenth of its time: so for the first who reads it.
-  let document: object | undefined;
+  let document: Buffer | undefined;
   app.get('/api/openapi.json', (_request, response) => {
-    document ??= openApiDocument(endpoints, settings, VERSION);
-    writeReply(response, { status: 200, body: document });
+    document ??= Buffer.from(JSON.stringify(openApiDocument(endpoints, settings, VERSION)));
+    writeBytes(response, 200, 'application/json', document);
   });
   app.get('/api', pagesPolicy, (_request, response) => {
     response.type('html').send(documentationPage());
