@@ -102,6 +102,8 @@ export function createApp(): Express {
   app.use(
     helmet({
       contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+      // Of this host alone: another one of the operator's domain may not speak TLS.
+      strictTransportSecurity: { includeSubDomains: false },
       // Not helmet's no-referrer: under it a browser names no origin with a form's POST, and the dashboard asks for one.
       referrerPolicy: { policy: 'same-origin' },
     }),
