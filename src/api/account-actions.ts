@@ -30,6 +30,7 @@ export const accountActions = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:id/actions',
     summary: 'Lists the actions of an account',
     answers: { 200: { description: 'Actions, by id', schema: shapes.accountActions }, 403: NO_PROTOCOL, 404: 'No such account' },
@@ -42,6 +43,7 @@ export const accountActions = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:id/actions/:action_id',
     summary: 'Shows an action',
     answers: { 200: { description: 'The action', schema: shapes.accountAction }, 403: NO_PROTOCOL, 404: 'No such account or action' },

@@ -21,6 +21,7 @@ export const accountTypes = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/account_types',
     summary: 'Lists the types, which all spaces share',
     answers: { 200: { description: 'Types, by id', schema: shapes.accountTypes } },
@@ -29,6 +30,7 @@ export const accountTypes = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/account_types/:id',
     summary: 'Shows a type',
     answers: { 200: { description: 'The type', schema: shapes.accountType }, 404: 'No such type' },

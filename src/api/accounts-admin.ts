@@ -174,6 +174,7 @@ export const accountsAdmin = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts',
     summary: 'Lists accounts, 20 a page, by id',
     query: Joi.object<{ page: number }, true>({ page: pageNumber() }),
@@ -183,6 +184,7 @@ export const accountsAdmin = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:sip/search',
     summary: 'Finds an account by its SIP address',
     answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
@@ -191,6 +193,7 @@ export const accountsAdmin = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:email/search-by-email',
     summary: 'Finds an account by its email, letter case ignored',
     answers: { 200: { description: 'The account, of several the one with the lowest id', schema: shapes.account }, 404: 'No such account' },
@@ -202,6 +205,7 @@ export const accountsAdmin = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:id',
     summary: 'Shows an account, with the codes that were sent to it',
     answers: { 200: { description: 'The account', schema: shapes.accountToAdmin }, 404: 'No such account' },
@@ -225,6 +229,7 @@ export const accountsAdmin = [
   route({
     ...shared,
     method: 'get',
+    changes: true,
     path: '/accounts/:id/provision',
     summary: 'Makes a fresh provisioning token for an account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account }, 404: 'No such account' },

@@ -76,6 +76,7 @@ export const accountsUnsecure = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:phone/info-by-phone',
     summary: 'Tells whether an account has a phone number',
     answers: {
@@ -117,6 +118,7 @@ export const accountsUnsecure = [
   route({
     ...shared,
     method: 'get',
+    changes: true,
     path: '/accounts/:sip/recover/:recover_key',
     summary: 'Gives an account, with its password hashes, for its recovery code, once',
     answers: {

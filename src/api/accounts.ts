@@ -108,6 +108,7 @@ export const accounts = [
   route({
     ...open,
     method: 'get',
+    changes: false,
     path: '/accounts/:sip/info',
     summary: 'Tells whether an account exists and is activated',
     answers: { 200: { description: 'It exists', schema: shapes.accountInfo }, 404: 'No such account' },
@@ -126,6 +127,7 @@ export const accounts = [
   route({
     ...own,
     method: 'get',
+    changes: false,
     path: '/accounts/me',
     summary: 'Shows the own account',
     answers: { 200: { description: 'The account', schema: shapes.account } },
@@ -159,6 +161,7 @@ export const accounts = [
   route({
     ...own,
     method: 'get',
+    changes: true,
     path: '/accounts/me/provision',
     summary: 'Makes a fresh provisioning token for the own account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account } },
@@ -170,6 +173,7 @@ export const accounts = [
   route({
     ...own,
     method: 'get',
+    changes: false,
     path: '/accounts/me/services/turn',
     summary: 'Makes credentials for the TURN server',
     answers: { 200: { description: 'Credentials', schema: shapes.turn }, 404: 'No TURN server is configured' },

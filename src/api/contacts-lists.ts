@@ -31,6 +31,7 @@ export const contactsLists = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/contacts_lists',
     summary: 'Lists the contacts lists',
     answers: { 200: { description: 'Contacts lists, by id', schema: shapes.contactsLists } },
@@ -40,6 +41,7 @@ export const contactsLists = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/contacts_lists/:id',
     summary: 'Shows a contacts list',
     answers: { 200: { description: 'The list', schema: shapes.contactsList }, 404: 'No such list' },

@@ -19,6 +19,7 @@ export const contacts = [
   route({
     ...own,
     method: 'get',
+    changes: false,
     path: '/accounts/me/contacts',
     summary: 'Lists the own contacts and those of the own contacts lists, each once',
     answers: { 200: { description: 'Contacts, by id', schema: shapes.contacts } },
@@ -27,6 +28,7 @@ export const contacts = [
   route({
     ...own,
     method: 'get',
+    changes: false,
     path: '/accounts/me/contacts/:sip',
     summary: 'Shows one of them',
     answers: { 200: { description: 'The contact', schema: shapes.contact }, 404: 'No such contact' },
@@ -38,6 +40,7 @@ export const contacts = [
   route({
     ...managed,
     method: 'get',
+    changes: false,
     path: '/accounts/:id/contacts',
     summary: 'Lists the contacts of an account, without those of its lists',
     answers: { 200: { description: 'Contacts, by id', schema: shapes.contacts }, 404: 'No such account' },
@@ -49,6 +52,7 @@ export const contacts = [
   route({
     ...managed,
     method: 'get',
+    changes: false,
     path: '/accounts/:id/contacts/:contact_id',
     summary: 'Shows one of them',
     answers: { 200: { description: 'The contact', schema: shapes.contact }, 404: 'No such account, or contact' },

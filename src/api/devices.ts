@@ -19,6 +19,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
     route({
       ...shared,
       method: 'get',
+      changes: false,
       path: base,
       summary: `Lists the registered devices of ${of}`,
       answers: { 200: { description: 'Devices by uuid', schema: shapes.devices }, 404: 'No such account', 503: unavailable },

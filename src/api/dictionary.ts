@@ -18,6 +18,7 @@ export const dictionary = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:id/dictionary',
     summary: 'Shows the dictionary of an account',
     answers: { 200: { description: 'Values by key', schema: shapes.dictionary }, 404: 'No such account' },
@@ -30,6 +31,7 @@ export const dictionary = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/accounts/:id/dictionary/:key',
     summary: 'Shows one value',
     answers: { 200: { description: 'The value', schema: shapes.dictionaryEntry }, 404: 'No such account or key' },

@@ -36,6 +36,7 @@ export const keys = [
   }),
   route({
     method: 'get',
+    changes: true,
     path: '/accounts/auth_token/:auth_token/attach',
     access: 'user',
     group,
@@ -48,6 +49,7 @@ export const keys = [
   }),
   route({
     method: 'get',
+    changes: true,
     path: '/accounts/me/api_key',
     access: 'user',
     group,
@@ -61,6 +63,7 @@ export const keys = [
   }),
   route({
     method: 'get',
+    changes: true,
     path: '/accounts/me/api_key/:auth_token',
     access: 'public',
     group,

@@ -7,6 +7,7 @@ import { shapes } from './shapes';
 export const phoneCountries = (['/phone_countries', '/phones_countries'] as const).map((path) =>
   route({
     method: 'get',
+    changes: false,
     path,
     access: 'public',
     group: 'Phone countries',

@@ -5,6 +5,7 @@ import { ok, route } from '../http/route';
 export const ping = [
   route({
     method: 'get',
+    changes: false,
     path: '/ping',
     access: 'public',
     group: 'Ping',

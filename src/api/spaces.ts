@@ -52,6 +52,7 @@ export const spaces = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/spaces',
     summary: 'Lists all spaces',
     answers: { 200: { description: 'All of them, by id', schema: Joi.array().items(shapes.space) } },
@@ -60,6 +61,7 @@ export const spaces = [
   route({
     ...shared,
     method: 'get',
+    changes: false,
     path: '/spaces/:domain',
     summary: 'Shows a space',
     answers: { 200: { description: 'The space', schema: shapes.space }, 404: 'No such space' },

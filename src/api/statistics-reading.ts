@@ -76,6 +76,8 @@ function csv(records: object[], figures: string[], file: string): Reply {
 const reading = (kind: 'messages' | 'calls', read: Read, figures: string[]): AnyEndpoint =>
   route({
     method: 'get',
+    changes: false,
+    page: true,
     path: `/statistics/${kind}`,
     access: 'admin',
     group: 'Statistics',

@@ -30,6 +30,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
     route({
       ...shared,
       method: 'get',
+      changes: false,
       path: base,
       summary: `Lists the vCards of ${of}, by UID`,
       answers: { 200: { description: 'vCards by UID', schema: shapes.vcards }, 404: 'No such account' },
@@ -42,6 +43,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
     route({
       ...shared,
       method: 'get',
+      changes: false,
       path: `${base}/:uuid`,
       summary: `Shows a vCard of ${of}`,
       answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },

@@ -5,22 +5,25 @@ import { unauthorized } from '../infra/errors';
 import { apiKey } from './schemes/api-key';
 import { announcedBearer, jsonWebToken } from './schemes/bearer';
 import { digest } from './schemes/digest';
-import type { Authenticated, Scheme } from './schemes/scheme';
+import type { Authenticated, Purpose, Scheme } from './schemes/scheme';
 
 /** A JSON Web Token goes before a key, a key before DIGEST; a key works also where a Bearer server is announced instead of DIGEST. */
 const SCHEMES: readonly Scheme[] = [jsonWebToken, apiKey, announcedBearer, digest];
 
 /** Whether the request brings something that can be right or wrong; a bare `From` asks for a challenge, no more. */
-export const hasCredentials = (request: Request): boolean =>
-  jsonWebToken.applies(request) || apiKey.applies(request) || (digest.applies(request) && request.headers.authorization !== undefined);
+export const hasCredentials = (request: Request, purpose: Purpose): boolean =>
+  jsonWebToken.applies(request, purpose) ||
+  apiKey.applies(request, purpose) ||
+  (digest.applies(request, purpose) && request.headers.authorization !== undefined);
 
 /**
  * @returns the identity, and headers that belong to the answer
- * @throws {ApiError} 401 where no scheme applies or the credentials are wrong; 403 a right token of no account; 404 DIGEST for an unknown account;
+ * @throws {ApiError} 401 where no scheme applies or the credentials are wrong; 403 a right token of no account, or a cookie that must
+ *   not act here (same-origin.ts); 404 DIGEST for an unknown account;
  *   429 DIGEST after too many wrong passwords
  */
-export async function authenticate(request: Request): Promise<Authenticated> {
-  const scheme = SCHEMES.find((candidate) => candidate.applies(request));
+export async function authenticate(request: Request, purpose: Purpose): Promise<Authenticated> {
+  const scheme = SCHEMES.find((candidate) => candidate.applies(request, purpose));
   if (!scheme) throw unauthorized('auth.required');
-  return scheme.identify(request);
+  return scheme.identify(request, purpose);
 }

@@ -7,6 +7,13 @@ import { authenticate, hasCredentials } from './authentication';
 import { clientOf } from './client';
 import { countRequest } from './rate-limit';
 import type { Access, Caller } from './route';
+import type { Purpose } from './schemes/scheme';
+
+/** What is asked of whoever calls. */
+interface Demand<A extends Access = Access> extends Purpose {
+  access: A;
+  unlimited?: true | undefined;
+}
 
 /**
  * @param unlimited no rate limit by account: a refusal would lose data for ever
@@ -15,7 +22,7 @@ import type { Access, Caller } from './route';
  * @throws {ApiError} 401, 403, 404, 429
  */
 export async function identify(
-  { access, unlimited }: { access: Access; unlimited?: true },
+  { access, unlimited, ...purpose }: Demand,
   request: Request,
   response: Response,
 ): Promise<Caller | undefined> {
@@ -27,13 +34,13 @@ export async function identify(
     await count(byAddress);
     return undefined;
   }
-  if (!hasCredentials(request)) await count(byAddress);
+  if (!hasCredentials(request, purpose)) await count(byAddress);
   let authenticated;
   try {
-    authenticated = await authenticate(request);
+    authenticated = await authenticate(request, purpose);
   } catch (error) {
     // Wrong credentials count as a stranger's request: guessing is limited by address.
-    if (error instanceof ApiError && error.status < 500 && hasCredentials(request)) await count(byAddress);
+    if (error instanceof ApiError && error.status < 500 && hasCredentials(request, purpose)) await count(byAddress);
     throw error;
   }
   const { identity, headers = {} } = authenticated;
@@ -43,6 +50,6 @@ export async function identify(
 }
 
 /** identify() for what is not public. @throws {ApiError} 401, 403, 404, 429 */
-export async function identifyCaller(access: Exclude<Access, 'public'>, request: Request, response: Response): Promise<Caller> {
-  return (await identify({ access }, request, response)) as Caller;
+export async function identifyCaller(demand: Demand<Exclude<Access, 'public'>>, request: Request, response: Response): Promise<Caller> {
+  return (await identify(demand, request, response)) as Caller;
 }

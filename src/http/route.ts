@@ -67,9 +67,25 @@ export interface Answer {
   schema?: Joi.Schema;
 }
 
+/**
+ * Whether a call changes anything. Of a GET the method does not tell, since existing apps change things by GET: its row must say it. One that
+ * changes is not answered for HEAD, and with a cookie only for the server's own pages (same-origin.ts).
+ */
+type Effect =
+  | {
+      method: 'get';
+      changes: false;
+      /** The server's own pages ask for it: their sign-in cookie opens it, as it opens nothing else under /api. */
+      page?: true;
+    }
+  | { method: 'get'; changes: true; page?: undefined }
+  | { method: Exclude<Method, 'get'>; changes?: undefined; page?: undefined };
+
 /** A declaration; docs/api-rules.md has the order in which its checks run. */
-export interface Endpoint<Path extends string = string, Body = unknown, A extends Access = Access, Query = unknown> {
-  method: Method;
+export type Endpoint<Path extends string = string, Body = unknown, A extends Access = Access, Query = unknown> = Effect &
+  Declaration<Path, Body, A, Query>;
+
+interface Declaration<Path extends string, Body, A extends Access, Query> {
   /** Under /api, in Express's notation. */
   path: Path;
   access: A;
@@ -99,7 +115,10 @@ export interface Endpoint<Path extends string = string, Body = unknown, A extend
 /** Any endpoint, whatever the types of its path, body and query. */
 export type AnyEndpoint = Endpoint;
 
-/** Declares an endpoint; one without `access` does not compile. @returns the same object, for lists of endpoints */
+/** Whether a call of the endpoint changes anything. */
+export const changesAnything = ({ changes = true }: AnyEndpoint): boolean => changes;
+
+/** Declares an endpoint; one without `access`, and a GET without `changes`, does not compile. @returns the same object, for lists of endpoints */
 export function route<const Path extends string, Body, const A extends Access, Query = unknown>(
   endpoint: Endpoint<Path, Body, A, Query>,
 ): AnyEndpoint {

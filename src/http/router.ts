@@ -2,13 +2,15 @@
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import { match } from 'path-to-regexp';
 import { settings } from '../../config';
-import { ApiError, badRequest, notFound, unprocessable } from '../infra/errors';
+import { ApiError, notFound, unprocessable } from '../infra/errors';
 import { observeRequest } from '../infra/metrics';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { identify } from './identification';
 import { writeError, writeReply } from './reply';
-import type { AnyEndpoint, Reply } from './route';
+import { type AnyEndpoint, changesAnything, type Reply } from './route';
+import { maySetCookie } from './same-origin';
+import { refuseStranger } from './stranger';
 import { validate } from './validation';
 
 /** Undefined: larger than the limit, where the endpoint names a field to blame for it. */
@@ -23,7 +25,8 @@ async function readBodyOf(endpoint: AnyEndpoint, request: Request, response: Res
 
 async function answer(endpoint: AnyEndpoint, request: Request, response: Response): Promise<Reply> {
   const body = await readBodyOf(endpoint, request, response);
-  const caller = await identify(endpoint, request, response);
+  const { access, unlimited, page = false } = endpoint;
+  const caller = await identify({ access, unlimited, page, changes: changesAnything(endpoint) }, request, response);
   if (endpoint.when && !endpoint.when(settings)) throw notFound('route.not_found');
   if (endpoint.before && caller) await endpoint.before(caller, request.params as Record<string, string>);
   if (!body) throw unprocessable({ [endpoint.oversized ?? '']: [{ key: 'request.too_large', values: {} }] });
@@ -44,12 +47,22 @@ async function answer(endpoint: AnyEndpoint, request: Request, response: Respons
   });
 }
 
-function handle(endpoint: AnyEndpoint): RequestHandler {
-  return async (request, response) => {
+function write(reply: Reply, request: Request, response: Response): void {
+  const { 'set-cookie': cookie, ...headers } = reply.headers ?? {};
+  writeReply(response, cookie === undefined || maySetCookie(request) ? reply : { ...reply, headers });
+}
+
+function handle(endpoint: AnyEndpoint, refuse: RequestHandler): RequestHandler {
+  return async (request, response, next) => {
+    // Express does for HEAD what it does for GET.
+    if (request.method === 'HEAD' && changesAnything(endpoint)) {
+      await refuse(request, response, next);
+      return;
+    }
     response.locals['route'] = endpoint.path;
     const observed = observeRequest(endpoint.method, endpoint.path);
     try {
-      writeReply(response, await answer(endpoint, request, response));
+      write(await answer(endpoint, request, response), request, response);
     } catch (error) {
       writeError(response, error, languageOf(request));
     }
@@ -59,33 +72,27 @@ function handle(endpoint: AnyEndpoint): RequestHandler {
 
 /** A router for all endpoints, and for what is none: 405 with `Allow` where the path is known, else 404. Errors are answered by it, too. */
 export function apiRouter(endpoints: readonly AnyEndpoint[]): Router {
-  const router = Router({ caseSensitive: true });
-  for (const endpoint of endpoints) router[endpoint.method](endpoint.path, handle(endpoint));
-
-  const paths = endpoints.map(({ path, method }) => ({
-    path,
-    matches: match(path, { sensitive: true, trailing: true }),
-    method: method.toUpperCase(),
+  const paths = endpoints.map((endpoint) => ({
+    path: endpoint.path,
+    matches: match(endpoint.path, { sensitive: true, trailing: true }),
+    methods: endpoint.method === 'get' && !changesAnything(endpoint) ? ['GET', 'HEAD'] : [endpoint.method.toUpperCase()],
   }));
-  router.use((request, response) => {
+  const refuse: RequestHandler = (request, response) => {
     // Of several patterns the first is the one that is meant: /accounts/me before /accounts/:id.
     const meant = paths.find(({ matches }) => matches(request.path) !== false)?.path;
-    const known = new Set(paths.filter(({ path }) => path === meant).map(({ method }) => method));
-    if (known.has('GET')) known.add('HEAD');
+    const known = new Set(paths.filter(({ path }) => path === meant).flatMap(({ methods }) => methods));
+    const values = { method: request.method };
     const error =
       known.size === 0
         ? notFound('route.not_found')
-        : new ApiError(
-            405,
-            { key: 'route.method_not_allowed', values: { method: request.method } },
-            { headers: { allow: [...known].sort().join(', ') } },
-          );
-    writeError(response, error, languageOf(request));
-  });
+        : new ApiError(405, { key: 'route.method_not_allowed', values }, { headers: { allow: [...known].sort().join(', ') } });
+    return refuseStranger(request, response, error);
+  };
+
+  const router = Router({ caseSensitive: true });
+  for (const endpoint of endpoints) router[endpoint.method](endpoint.path, handle(endpoint, refuse));
+  router.use(refuse);
   // A percent sign without two hexadecimal digits reaches no endpoint: the router itself refuses it.
-  router.use((error: unknown, request: Request, response: Response, _next: unknown) => {
-    const refused = error instanceof URIError || (error as { status?: number }).status === 400;
-    writeError(response, refused ? badRequest('request.path') : error, languageOf(request));
-  });
+  router.use((error: unknown, request: Request, response: Response, _next: unknown) => refuseStranger(request, response, error));
   return router;
 }

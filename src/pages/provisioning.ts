@@ -2,10 +2,10 @@
 import { Router, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { badRequest, notFound } from '../infra/errors';
-import { clientOf, languageOf } from '../http/client';
+import { languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
-import { countRequest } from '../http/rate-limit';
 import { writeBytes, writeError } from '../http/reply';
+import { countStranger } from '../http/stranger';
 import { redeemAuthToken } from '../services/credentials/auth-tokens';
 import { provisioningDocument } from '../services/provisioning/document';
 import { isProvisioningTokenUsable, redeemProvisioningToken } from '../services/provisioning/provisioning-tokens';
@@ -32,7 +32,7 @@ async function general(request: Request, response: Response): Promise<void> {
 }
 
 async function own(request: Request, response: Response): Promise<void> {
-  const caller = await identifyCaller('user', request, response);
+  const caller = await identifyCaller({ access: 'user', changes: false }, request, response);
   requireHeader(request);
   await sendDocument(response, caller.account_id);
 }
@@ -66,7 +66,7 @@ export function provisioning(): Router {
     async (request, response) => {
       response.locals['route'] = `/provisioning${path}`;
       try {
-        if (work !== own) await countRequest(`ip:${clientOf(request).ip}`);
+        if (work !== own) await countStranger(request, response);
         await work(request, response);
       } catch (error) {
         writeError(response, error, languageOf(request));

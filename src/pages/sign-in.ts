@@ -1,17 +1,20 @@
-// Pages behind an API key: a form that asks for it, a cookie that holds it, and a guard so that no other site can act with that cookie.
-import { serialize as serializeCookie } from 'cookie';
-import express, { Router, type NextFunction, type Request, type Response } from 'express';
+// Pages behind an API key: a form that asks for it, and a cookie that holds it, which opens the pages and what they ask the API for.
+import { Router, type NextFunction, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { escapeHtml } from '../infra/html';
-import { forbidden } from '../infra/errors';
+import { type ApiError, fieldError, unprocessable } from '../infra/errors';
 import { authorize } from '../http/access';
-import { authenticate } from '../http/authentication';
-import { clientOf, languageOf } from '../http/client';
-import { countRequest } from '../http/rate-limit';
+import { languageOf } from '../http/client';
+import { noCookies, pageCookie } from '../http/cookies';
+import { readForm } from '../http/form';
+import { identifyCaller } from '../http/identification';
 import { toApiError, writeError } from '../http/reply';
-import type { Access, Caller } from '../http/route';
-import { render, type MessageKey } from '../i18n';
-import { writePage } from './layout';
+import type { Access } from '../http/route';
+import { requireSameOrigin } from '../http/same-origin';
+import { identifyByKey } from '../http/schemes/api-key';
+import { countStranger } from '../http/stranger';
+import { render, type Message, type MessageKey } from '../i18n';
+import { wantsPage, writeErrorPage, writePage } from './layout';
 
 /** A page behind a key. */
 export interface ProtectedPage {
@@ -24,48 +27,18 @@ export interface ProtectedPage {
   wrong: MessageKey;
 }
 
-/** A form or script of another site must not act with the cookie of somebody who is signed in. @throws {ApiError} 403 */
-function requireSameOrigin(request: Request): void {
-  if (request.method === 'GET' || request.method === 'HEAD') return;
-  const { origin } = request.headers;
-  if (origin === undefined) {
-    // Browsers send Origin or Sec-Fetch-Site with such requests; curl sends neither and has no cookie of anybody's.
-    if (request.headers['sec-fetch-site'] !== undefined && request.headers['sec-fetch-site'] !== 'same-origin')
-      throw forbidden('auth.origin');
-    return;
-  }
-  // A page may name no origin («null»): that is another one.
-  if (!URL.canParse(origin) || new URL(origin).host !== (request.headers.host ?? '')) throw forbidden('auth.origin');
-}
-
-async function callerOf(request: Request, access: ProtectedPage['access']): Promise<Caller> {
-  requireSameOrigin(request);
-  const { identity } = await authenticate(request);
-  return authorize(identity, access);
-}
-
-const wantsHtml = (request: Request): boolean => request.method === 'GET' && request.accepts(['json', 'html']) === 'html';
-
-/** Sent with all pages and the endpoints that they call; SameSite=Strict, so with no request that another site makes. */
-const cookie = (request: Request, value: string, maxAgeSeconds: number | undefined): string =>
-  serializeCookie('x-api-key', value, {
-    path: '/',
-    httpOnly: true,
-    sameSite: 'strict',
-    secure: request.secure,
-    ...(maxAgeSeconds === undefined ? {} : { maxAge: maxAgeSeconds }),
-  });
-
-function writeForm(response: Response, { base, title, lead, wrong }: ProtectedPage, failed: boolean): void {
+/** @param fault what was wrong with the key before; undefined where none was given */
+function writeForm(response: Response, { base, title, lead }: ProtectedPage, status: number, fault?: Message): void {
   const language = languageOf(response.req);
-  const say = (key: MessageKey): string => escapeHtml(render({ key, values: { app: settings.APP_NAME } }, language));
+  const text = (message: Message): string => escapeHtml(render(message, language));
+  const say = (key: MessageKey): string => text({ key, values: { app: settings.APP_NAME } });
   writePage(response, {
-    status: failed ? 403 : 401,
+    status,
     language,
     title: say(title),
     body: `<h1>${say(title)}</h1>
 <p>${say(lead)}</p>
-${failed ? `<p class="error" role="alert">${say(wrong)}</p>` : ''}
+${fault ? `<p class="error" role="alert">${text(fault)}</p>` : ''}
 <form method="post" action="${escapeHtml(base)}/sign-in">
 <label for="api_key">${say('page.sign_in.key')}</label>
 <input id="api_key" name="api_key" type="password" required autofocus autocomplete="off">
@@ -79,41 +52,65 @@ ${failed ? `<p class="error" role="alert">${say(wrong)}</p>` : ''}
 const cookieSeconds = (): number | undefined =>
   settings.APP_API_KEY_EXPIRATION_MINUTES === 0 ? undefined : settings.APP_API_KEY_EXPIRATION_MINUTES * 60;
 
+/** What to say beside the form of somebody who was refused: that another key may do, unless it is not the key's fault. */
+const faultOf = ({ wrong }: ProtectedPage, { text }: ApiError): Message =>
+  text.key.startsWith('auth.') && text.key !== 'auth.origin' ? { key: wrong, values: {} } : text;
+
+async function signIn(page: ProtectedPage, request: Request, response: Response): Promise<void> {
+  // Before the body is read.
+  await countStranger(request, response);
+  requireSameOrigin(request);
+  const key = (await readForm(request, response, ['api_key'])).api_key?.trim() ?? '';
+  if (key === '') throw unprocessable(fieldError('api_key', 'field.required'));
+  const { identity } = await identifyByKey(request, key);
+  authorize(identity, page.access);
+  response.setHeader('set-cookie', pageCookie(request, key, cookieSeconds()));
+  response.redirect(303, page.base);
+}
+
+async function signOut({ base }: ProtectedPage, request: Request, response: Response): Promise<void> {
+  await countStranger(request, response);
+  requireSameOrigin(request);
+  response.setHeader('set-cookie', noCookies(request));
+  response.redirect(303, base);
+}
+
 /**
  * A router that lets only those through who may see the page; `response.locals.caller` says who. Others get the form, or where they
  * want no HTML, the error as JSON.
  */
 export function protect(page: ProtectedPage): Router {
   const router = Router();
-  router.post('/sign-in', express.urlencoded({ extended: false, limit: '4kb' }), async (request: Request, response: Response) => {
-    const { api_key: given } = (request.body ?? {}) as { api_key?: unknown };
-    const key = typeof given === 'string' ? given.trim() : '';
-    request.headers['x-api-key'] = key;
+  router.post('/sign-in', async (request: Request, response: Response) => {
     try {
-      await countRequest(`ip:${clientOf(request).ip}`);
-      await callerOf(request, page.access);
+      await signIn(page, request, response);
     } catch (error) {
-      const { status } = toApiError(error);
-      if (status !== 401 && status !== 403) throw error;
-      writeForm(response, page, true);
-      return;
+      const refused = toApiError(error);
+      // The form again, where filling it in otherwise helps.
+      if ([401, 403, 422].includes(refused.status) && wantsPage(request)) {
+        writeForm(response, page, refused.status === 401 ? 403 : refused.status, faultOf(page, refused));
+      } else writeErrorPage(request, response, error);
     }
-    response.setHeader('set-cookie', cookie(request, key, cookieSeconds()));
-    response.redirect(303, page.base);
   });
-  router.post('/sign-out', (request: Request, response: Response) => {
-    requireSameOrigin(request);
-    response.setHeader('set-cookie', cookie(request, '', 0));
-    response.redirect(303, page.base);
+  router.post('/sign-out', async (request: Request, response: Response) => {
+    try {
+      await signOut(page, request, response);
+    } catch (error) {
+      writeErrorPage(request, response, error);
+    }
   });
   router.use(async (request: Request, response: Response, next: NextFunction) => {
+    const reads = request.method === 'GET' || request.method === 'HEAD';
     try {
-      response.locals['caller'] = await callerOf(request, page.access);
+      response.locals['caller'] = await identifyCaller({ access: page.access, changes: !reads, page: true }, request, response);
     } catch (error) {
-      const { status } = toApiError(error);
+      const refused = toApiError(error);
+      const isPage = reads && request.accepts(['json', 'html']) === 'html';
+      if (!isPage) writeError(response, error, languageOf(request));
+      else if (refused.status === 401) writeForm(response, page, 401);
       // Somebody signed in to another page may not see this one: another key may.
-      if ((status === 401 || status === 403) && wantsHtml(request)) writeForm(response, page, status === 403);
-      else writeError(response, error, languageOf(request));
+      else if (refused.status === 403) writeForm(response, page, 403, faultOf(page, refused));
+      else writeErrorPage(request, response, error);
       return;
     }
     next();

@@ -41,7 +41,7 @@ export function vcardTexts(): Router {
     router.get(path, async (request: Request, response: Response) => {
       response.locals['route'] = path;
       try {
-        const caller = await identifyCaller('user', request, response);
+        const caller = await identifyCaller({ access: 'user', changes: false }, request, response);
         const text = await work(caller, String(request.params['name'] ?? ''));
         writeBytes(response, 200, 'text/vcard; charset=utf-8', text);
       } catch (error) {

@@ -5,7 +5,8 @@ import type { AnyEndpoint } from '../../src/http/route';
 
 type Endpoints = { endpoint: AnyEndpoint; matches: (path: string) => boolean }[];
 type OpenApi = typeof import('../../src/http/openapi');
-type Contract = Pick<OpenApi, 'commonAnswersOf' | 'contentTypeOf'> & { endpoints: Endpoints; error: Joi.Schema };
+type Contract = Pick<OpenApi, 'commonAnswersOf' | 'contentTypeOf'> &
+  Pick<typeof import('../../src/http/route'), 'changesAnything'> & { endpoints: Endpoints; error: Joi.Schema };
 
 let loaded: Contract | undefined;
 
@@ -22,12 +23,13 @@ export function contract(): Contract {
     const { endpoints: declared } = require('../../src/api') as typeof import('../../src/api');
     const { shapes } = require('../../src/api/shapes') as typeof import('../../src/api/shapes');
     const { commonAnswersOf, contentTypeOf } = require('../../src/http/openapi') as OpenApi;
+    const { changesAnything } = require('../../src/http/route') as typeof import('../../src/http/route');
     /* eslint-enable typescript/no-require-imports */
     const endpoints = declared.map((endpoint) => {
       const matches = match(endpoint.path, { sensitive: true, trailing: true });
       return { endpoint, matches: (path: string) => matches(path) !== false };
     });
-    made = { commonAnswersOf, contentTypeOf, endpoints, error: shapes.error };
+    made = { commonAnswersOf, contentTypeOf, changesAnything, endpoints, error: shapes.error };
   });
   return (loaded = made as unknown as Contract);
 }
@@ -48,19 +50,21 @@ export interface SeenAnswer {
 export function faultsOf({ method, url, status, contentType, text }: SeenAnswer): string[] {
   const { pathname } = new URL(url, 'http://localhost');
   if (!pathname.startsWith('/api') || PAGES.has(pathname)) return [];
-  const { endpoints, commonAnswersOf, contentTypeOf, error } = contract();
+  const { endpoints, commonAnswersOf, contentTypeOf, changesAnything, error } = contract();
   const path = pathname.slice('/api'.length);
   const isHead = method === 'HEAD';
   const asked = isHead ? 'get' : method.toLowerCase();
   let endpoint: AnyEndpoint | undefined;
   try {
     endpoint = endpoints.find(({ endpoint: { method: known }, matches }) => known === asked && matches(path))?.endpoint;
+    // What changes something is not done for HEAD.
+    if (isHead && endpoint && changesAnything(endpoint)) endpoint = undefined;
   } catch {
     // A percent sign without two hexadecimal digits: no endpoint sees it.
   }
   if (!endpoint) {
-    // The router's own: path unreadable, unknown, or known with other methods.
-    if (![400, 404, 405].includes(status)) return [`no endpoint, and yet ${status}`];
+    // The router's own: path unreadable, unknown, or known with other methods; or asked too often.
+    if (![400, 404, 405, 429].includes(status)) return [`no endpoint, and yet ${status}`];
     return isHead ? [] : bodyFaults(error, 'application/json', contentType, text);
   }
   // The document names 500 for clients, who must be ready for it; no request of a test may end so.

@@ -2,6 +2,14 @@
 import type { Request } from 'express';
 import type { Identity } from '../../services/credentials/identities';
 
+/** What the credentials are shown for: a cookie is not good for everything. */
+export interface Purpose {
+  /** Whether the request changes anything. */
+  changes: boolean;
+  /** One of the server's own pages, or what they ask for: their sign-in cookie counts. */
+  page?: boolean;
+}
+
 /** Who calls, once a scheme has accepted the credentials. */
 export interface Authenticated {
   identity: Identity;
@@ -11,6 +19,6 @@ export interface Authenticated {
 
 /** `applies` looks at headers only; where it does, `identify` answers or throws, and no later scheme is asked. */
 export interface Scheme {
-  applies: (request: Request) => boolean;
-  identify: (request: Request) => Promise<Authenticated>;
+  applies: (request: Request, purpose: Purpose) => boolean;
+  identify: (request: Request, purpose: Purpose) => Promise<Authenticated>;
 }
