@@ -32,9 +32,9 @@ const QUIET = [
   '--disable-sync',
 ];
 
-/** A fresh profile in a language. */
-export function openBrowser(executablePath: string, locale: string): Promise<BrowserContext> {
+/** A fresh profile in a language; `more` are options of Chromium's command line. */
+export function openBrowser(executablePath: string, locale: string, more: string[] = []): Promise<BrowserContext> {
   const profile = mkdtempSync(path.join(testServers().directory, 'browser-'));
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return chromium.launchPersistentContext(profile, { executablePath, locale, headless: true, args: [...QUIET, ...sandbox] });
+  return chromium.launchPersistentContext(profile, { executablePath, locale, headless: true, args: [...QUIET, ...sandbox, ...more] });
 }
