@@ -185,10 +185,10 @@ describe('other credentials notice nothing, also beside a cookie', () => {
     const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
     const curl = async (more: string[]): Promise<string> =>
       (
-        await promisify(execFile)('curl', [
-          ...['-s', '-o', '/dev/null', '-w', '%{http_code}', ...fields, ...more],
-          `${system.url}/api/accounts/me/provision`,
-        ])
+        await promisify(execFile)(
+          'curl',
+          ['-s', '-o', '/dev/null', '-w', '%{http_code}', `${system.url}/api/accounts/me/provision`].concat(fields, more),
+        )
       ).stdout;
     expect(await curl(['--digest', '-u', 'digest-user:password'])).toBe('200');
     expect(await curl(['--digest', '-u', 'digest-user:wrong'])).toBe('401');

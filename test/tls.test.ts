@@ -121,6 +121,26 @@ describe('the same over HTTP/2 and HTTP/1.1', () => {
     expect(String(key.headers['set-cookie'])).toContain('Secure');
   });
 
+  test('a browser’s cookies: from its own page, from elsewhere; those of the pages belong to this host alone', async () => {
+    const own = { cookie: `x-api-key=${reporter.key}`, origin: urlOf(0), 'sec-fetch-site': 'same-origin' };
+    for (const ask of [
+      (headers: Record<string, string>) => client.request('GET', '/api/accounts/me/provision', headers),
+      (headers: Record<string, string>) => overHttp1('GET', '/api/accounts/me/provision', headers),
+    ]) {
+      expect((await ask(own)).status).toBe(200);
+      expect((await ask({ ...own, origin: 'https://localhost:1' })).status).toBe(403);
+      expect((await ask({ ...own, origin: urlOf(0).replace('https', 'http') })).status).toBe(403);
+      expect((await ask({ ...own, 'sec-fetch-site': 'same-site' })).status).toBe(403);
+    }
+    const form = { 'content-type': 'application/x-www-form-urlencoded', accept: 'text/html' };
+    const signed = await client.request('POST', '/statistics/sign-in', form, `api_key=${reporter.key}`);
+    const [cookie = ''] = signed.headers['set-cookie'] ?? [];
+    expect(cookie).toMatch(/^__Host-flexiapi-page=\w+; Max-Age=3600; Path=\/; HttpOnly; Secure; SameSite=Strict$/);
+    const headers = { cookie: cookie.split(';')[0] ?? '' };
+    expect((await client.request('GET', '/api/statistics/calls', headers)).status).toBe(200);
+    expect((await client.request('GET', '/api/accounts', headers)).status).toBe(401);
+  });
+
   test('a body whose length nobody announces; an empty DATA frame; no body at all', async () => {
     const headers = { 'x-api-key': reporter.key };
     expect((await client.request('POST', '/api/statistics/messages', headers, JSON.stringify(message()), { length: false })).status).toBe(

@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 document, made of the endpoints.
 import type Joi from 'joi';
 import type { Settings } from '../../config';
-import type { AnyEndpoint, Answer } from './route';
+import { type AnyEndpoint, type Answer, changesAnything } from './route';
 
 type Json = Record<string, unknown>;
 
@@ -33,7 +33,7 @@ function patch(made: Json, description: Description): Json {
 const COMMON_ANSWERS: Record<number, string> = {
   400: 'The path or the body cannot be read: the body is no JSON object',
   401: 'Not authenticated',
-  403: 'Blocked, expired space, or not the role for it',
+  403: 'Blocked, expired space, not the role for it, or a cookie that a browser must not act by here',
   404: 'DIGEST names no account, the endpoint is switched off, or the account was deleted meanwhile',
   406: 'The answer is application/json, which `accept` does not admit',
   413: 'The body is larger than 1 MiB',
@@ -112,14 +112,19 @@ function parametersOf({ path, params, query }: AnyEndpoint): Json[] {
   ];
 }
 
+const CHANGING_GET = 'It changes something, though it is a GET: `HEAD` is not answered.';
+
 function operationOf(endpoint: AnyEndpoint): Json {
   const roles = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
+  const isChangingGet = endpoint.method === 'get' && changesAnything(endpoint);
   const name = endpoint.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
   return {
     operationId: `${endpoint.method}${name}`,
     tags: [endpoint.group],
     summary: endpoint.summary,
-    description: [endpoint.description, `*Access: ${roles[endpoint.access]}.*`].filter(Boolean).join('\n\n'),
+    description: [endpoint.description, isChangingGet ? CHANGING_GET : undefined, `*Access: ${roles[endpoint.access]}.*`]
+      .filter(Boolean)
+      .join('\n\n'),
     parameters: parametersOf(endpoint),
     ...(endpoint.body ? { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(endpoint.body) } } } } : {}),
     responses: responsesOf(endpoint),
@@ -135,6 +140,7 @@ function describeSchemes({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARE
     'Three schemes; where several are sent, a JSON Web Token goes before a key, and a key before DIGEST.',
     '**API key**, in the header `x-api-key` or the cookie of that name. It is bound to the address it was made from and expires when unused:',
     `    curl -H 'x-api-key: YOUR_KEY' ${me}`,
+    'By cookie a browser acts for pages of this server alone, and never by a link; without `Origin` and `Sec-Fetch-Site`, what changes something needs the content type `application/json`.',
     ...(ACCOUNT_AUTHENTICATION_BEARER === undefined
       ? [
           '**DIGEST** (RFC 7616, MD5 or SHA-256), with the account in the `From` header. The answer to this line is a fresh API key:',

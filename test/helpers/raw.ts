@@ -16,7 +16,7 @@ export function send(
   { method = 'GET', headers = {}, body }: { method?: string; headers?: Record<string, string>; body?: string | Buffer } = {},
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
-    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+    const length = body === undefined || 'transfer-encoding' in headers ? {} : { 'content-length': String(Buffer.byteLength(body)) };
     const request = httpRequest(url, { method, headers: { ...length, ...headers } }, (response) => {
       let text = '';
       response.setEncoding('utf8');
@@ -29,7 +29,7 @@ export function send(
           const isJson = text !== '' && contentType === 'application/json';
           resolve({ status, headers: response.headers, text, json: isJson ? (JSON.parse(text) as Record<string, unknown>) : {} });
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });
