@@ -4,6 +4,7 @@ import { Account } from '../src/models';
 import { SYSTEM, visibleTo } from '../src/models/visibility';
 import type { SendResult } from '../src/queues/contracts';
 import { claimChangeCode, recordDeliveryOutcome } from '../src/services/accounts/change-code-delivery';
+import { isActiveAccount } from '../src/services/credentials/standing';
 import { type Job, NOTHING_TO_SEND } from './job';
 import { accountCreationMail, accountReadyMail, emailChangeMail } from './texts';
 import { load } from './providers';
@@ -34,6 +35,7 @@ export async function handleEmail({ payload, timeLeft }: Job<'email'>): Promise<
     return result;
   }
   if (!configured) return missing;
+  if (!(await isActiveAccount(payload.account_id))) return NOTHING_TO_SEND;
   const account = await Account.scope(visibleTo(SYSTEM)).findByPk(payload.account_id, {
     attributes: ['username', 'domain', 'email', 'confirmation_key'],
     raw: true,

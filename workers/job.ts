@@ -7,5 +7,8 @@ export interface Job<Q extends QueueName> {
   timeLeft: () => number;
 }
 
-/** The row that a job is about was deleted, has nothing to send, or is another worker's. */
-export const NOTHING_TO_SEND: SendResult = { outcome: 'expired', reason: 'the row is gone, used, or another worker has it' };
+/** The row that a job is about was deleted, has nothing to send, is another worker's, or its account was blocked meanwhile. */
+export const NOTHING_TO_SEND: SendResult = {
+  outcome: 'expired',
+  reason: 'the row is gone, used, another worker has it, or its account may not act',
+};

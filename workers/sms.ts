@@ -4,6 +4,7 @@ import { Account } from '../src/models';
 import { SYSTEM, visibleTo } from '../src/models/visibility';
 import type { SendResult } from '../src/queues/contracts';
 import { claimChangeCode, recordDeliveryOutcome } from '../src/services/accounts/change-code-delivery';
+import { isActiveAccount } from '../src/services/credentials/standing';
 import { type Job, NOTHING_TO_SEND } from './job';
 import { accountSms, phoneChangeSms } from './texts';
 import { load } from './providers';
@@ -29,6 +30,7 @@ export async function handleSms({ payload, timeLeft }: Job<'sms'>): Promise<Send
     return result;
   }
   if (!configured) return missing;
+  if (!(await isActiveAccount(payload.account_id))) return NOTHING_TO_SEND;
   const account = await Account.scope(visibleTo(SYSTEM)).findByPk(payload.account_id, {
     attributes: ['phone', 'confirmation_key'],
     raw: true,

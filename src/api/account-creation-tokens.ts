@@ -4,12 +4,19 @@ import { notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
 import { consumeForAccount, createCreationToken } from '../services/tokens/creation-tokens';
 import { sendPush } from '../services/messaging/pushes';
+import { requireOpenSpace } from '../services/credentials/standing';
+import { findRequestSpace } from '../services/spaces/spaces';
 import { createRequestToken, exchangeRequestToken } from '../services/tokens/request-tokens';
 import { presentCreationToken, presentRequestToken } from './presenters';
 import { deviceOf, pushTarget, text, type PushTarget } from './schemas';
 import { shapes } from './shapes';
 
-async function sendByPush({ body, client }: Call<string, PushTarget, 'public'>): Promise<Reply> {
+/** A token for an account that could not be made is of no use, and a push costs somebody's battery. @throws {ApiError} 403 */
+const requireOpen = async (host: string): Promise<void> => requireOpenSpace(await findRequestSpace(host));
+const EXPIRED = 'The space of the request has expired';
+
+async function sendByPush({ body, client, host }: Call<string, PushTarget, 'public'>): Promise<Reply> {
+  await requireOpen(host);
   await sendPush({
     kind: 'creation_token',
     ...deviceOf(body),
@@ -30,7 +37,7 @@ export const accountCreationTokens = [
     body: Joi.object<PushTarget, true>(pushTarget),
     answers: {
       200: { description: 'The push service took the notification', schema: shapes.empty },
-      403: 'The device has an unused token that was sent to it lately, or was sent too many',
+      403: 'The device has an unused token that was sent to it lately, or was sent too many, or the space of the request has expired',
       503: 'Not sent: not configured, refused, device unknown, or no answer in time. No token is left that could be used',
     },
     handler: sendByPush,
@@ -50,8 +57,11 @@ export const accountCreationTokens = [
     access: 'public',
     group: 'Account creation tokens',
     summary: 'Makes a request token, and the address of the page on which a person validates it',
-    answers: { 201: { description: 'The token', schema: shapes.requestToken } },
-    handler: async ({ client }) => created(presentRequestToken(await createRequestToken(client))),
+    answers: { 201: { description: 'The token', schema: shapes.requestToken }, 403: EXPIRED },
+    handler: async ({ client, host }) => {
+      await requireOpen(host);
+      return created(presentRequestToken(await createRequestToken(client)));
+    },
   }),
   route({
     method: 'post',
@@ -60,8 +70,13 @@ export const accountCreationTokens = [
     group: 'Account creation tokens',
     summary: 'Exchanges a validated request token for an account creation token, once',
     body: Joi.object<{ account_creation_request_token: string }, true>({ account_creation_request_token: text().required() }),
-    answers: { 201: { description: 'The token', schema: shapes.creationToken }, 404: 'Unknown, used, expired, or not validated' },
-    handler: async ({ body, client }) => {
+    answers: {
+      201: { description: 'The token', schema: shapes.creationToken },
+      403: `${EXPIRED}; the request token stays good`,
+      404: 'Unknown, used, expired, or not validated',
+    },
+    handler: async ({ body, client, host }) => {
+      await requireOpen(host);
       const made = await exchangeRequestToken(body.account_creation_request_token, client);
       // Apps look for the field at fault beside the message.
       if (!made)

@@ -11,7 +11,8 @@ import { recoverByPhone } from '../services/accounts/phone-recovery';
 import { createPublicAccount } from '../services/accounts/public-creation';
 import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
-import { findRequestDomain, findSpace } from '../services/spaces/spaces';
+import { requireOpenSpace } from '../services/credentials/standing';
+import { findRequestDomain, findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
 import { algorithm, email, password, phone, text, username } from './schemas';
 import { shapes } from './shapes';
@@ -45,8 +46,10 @@ function requireOneOf({ username: name, phone: number, email: mail }: PublicAcco
 async function create({ body, client, host, language }: Call<string, PublicAccount, 'public'>): Promise<Reply> {
   requireOneOf(body);
   const { account_creation_token: token, domain: asked, ...rest } = body;
-  if (asked !== undefined && (await findSpace(asked)) === null) throw unprocessable(fieldError('domain', 'field.domain'));
-  const domain = asked?.toLowerCase() ?? (await findRequestDomain(host));
+  const space = asked === undefined ? await findRequestSpace(host) : await findSpace(asked);
+  if (asked !== undefined && space === null) throw unprocessable(fieldError('domain', 'field.domain'));
+  requireOpenSpace(space);
+  const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
   const name = rest.username ?? rest.phone ?? '';
   await requireFields({ username: { name, domain }, email: rest.email, phone: rest.phone });
   const agent = client.user_agent ?? settings.APP_NAME;
@@ -70,7 +73,7 @@ export const accountsUnsecure = [
       domain: text(64),
       account_creation_token: text().length(13).required(),
     }),
-    answers: { 200: { description: 'The account', schema: shapes.account }, 403: 'The space is full', 404: 'Turned off' },
+    answers: { 200: { description: 'The account', schema: shapes.account }, 403: 'The space is full, or has expired', 404: 'Turned off' },
     handler: create,
   }),
   route({
@@ -106,12 +109,13 @@ export const accountsUnsecure = [
     }),
     answers: {
       200: { description: 'Sent', schema: shapes.empty },
+      403: 'The account is blocked, or its space has expired; the token stays good',
       404: 'Nobody has this phone, or turned off',
       503: 'Not sent: the token is unused again',
     },
     handler: async ({ body, host, language }) => {
       if (!(await isCountryActivated(body.phone))) throw unprocessable(fieldError('phone', 'phone.country'));
-      await recoverByPhone(body.phone, await findRequestDomain(host), body.account_creation_token, language);
+      await recoverByPhone(body.phone, { domain: await findRequestDomain(host), host }, body.account_creation_token, language);
       return ok();
     },
   }),
@@ -123,12 +127,12 @@ export const accountsUnsecure = [
     summary: 'Gives an account, with its password hashes, for its recovery code, once',
     answers: {
       200: { description: 'The account', schema: shapes.recoveredAccount },
-      403: 'The time to activate it has passed',
+      403: 'The account is blocked, its space has expired, or the time to activate it has passed; the code stays good',
       404: 'Unknown, no code pending, wrong code, or turned off',
     },
-    handler: async ({ params }) => {
+    handler: async ({ params, host }) => {
       const { username: name, domain } = pathSip(params.sip);
-      const id = await redeemConfirmationKey(name, domain, params.recover_key, true);
+      const id = await redeemConfirmationKey(name, domain, params.recover_key, host, true);
       const view = await requireAccountView(id, SYSTEM);
       const passwords = await Password.findAll({
         attributes: ['algorithm', 'password'],

@@ -12,7 +12,8 @@ import { deleteAccount } from '../services/accounts/deletion';
 import { redeemConfirmationKey } from '../services/accounts/activation';
 import { changePassword } from '../services/accounts/passwords';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
-import { findRequestDomain } from '../services/spaces/spaces';
+import { requireOpenSpace } from '../services/credentials/standing';
+import { findRequestSpace } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, password, text, username } from './schemas';
@@ -36,7 +37,9 @@ const replyWithAccount = async (id: number, viewer: Viewer): Promise<Reply> => o
 async function createWithToken({ body, client, host }: Call<string, AccountWithToken, 'public'>): Promise<Reply> {
   const { account_creation_token: token, ...account } = body;
   // The Space is the request's; a `domain` in the body was dropped by the schema, since nobody vouches for it.
-  const domain = await findRequestDomain(host);
+  const space = await findRequestSpace(host);
+  requireOpenSpace(space);
+  const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
   return replyWithAccount(
     await createAccountWithToken({ ...account, domain, ip_address: client.ip, user_agent: settings.APP_NAME }, token),
     SYSTEM,
@@ -80,12 +83,12 @@ const activation = (by: 'email' | 'phone', key: () => Joi.StringSchema): ReturnT
     body: keyBody(key),
     answers: {
       200: { description: 'The account', schema: shapes.account },
-      403: 'The time to activate it has passed',
+      403: 'The account is blocked, its space has expired, or the time to activate it has passed; the key stays good',
       404: 'No such account, or not its key',
     },
-    handler: async ({ params, body }) => {
+    handler: async ({ params, body, host }) => {
       const { username: name, domain } = pathSip(params.sip);
-      return replyWithAccount(await redeemConfirmationKey(name, domain, body.confirmation_key), SYSTEM);
+      return replyWithAccount(await redeemConfirmationKey(name, domain, body.confirmation_key, host), SYSTEM);
     },
   });
 
@@ -102,7 +105,10 @@ export const accounts = [
       account_creation_token: text().length(13).required(),
       dtmf_protocol: dtmfProtocol(),
     }),
-    answers: { 200: { description: 'The account', schema: shapes.account }, 403: 'The space is full' },
+    answers: {
+      200: { description: 'The account', schema: shapes.account },
+      403: 'The space is full, or has expired; the token stays good',
+    },
     handler: createWithToken,
   }),
   route({

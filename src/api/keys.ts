@@ -70,10 +70,11 @@ export const keys = [
     summary: 'Exchanges an attached auth token for an API key, once',
     answers: {
       200: { description: 'The key', schema: Joi.object({ api_key: Joi.string().length(40).required() }) },
+      403: 'The account is blocked, or its space has expired; the token stays good',
       404: 'Unknown, older than five minutes, used, or not attached',
     },
-    handler: async ({ params, client }) => {
-      const key = await exchangeAuthToken(params.auth_token, client.ip);
+    handler: async ({ params, client, host }) => {
+      const key = await exchangeAuthToken(params.auth_token, client.ip, host);
       if (key === null) throw notFound('auth_token.invalid');
       return replyWithKey(key, { api_key: key }, client);
     },

@@ -2,7 +2,7 @@
 import { Router, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { badRequest, notFound } from '../infra/errors';
-import { languageOf } from '../http/client';
+import { hostOf, languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
 import { writeBytes, writeError } from '../http/reply';
 import { countStranger } from '../http/stranger';
@@ -38,14 +38,14 @@ async function own(request: Request, response: Response): Promise<void> {
 }
 
 async function byAuthToken(request: Request, response: Response): Promise<void> {
-  const accountId = await redeemAuthToken(param(request, 'auth_token'));
+  const accountId = await redeemAuthToken(param(request, 'auth_token'), hostOf(request));
   if (accountId === null) throw notFound('auth_token.invalid');
   await sendDocument(response, accountId);
 }
 
 async function qrCode(request: Request, response: Response): Promise<void> {
   const token = param(request, 'token');
-  if (!(await isProvisioningTokenUsable(token))) throw notFound('provisioning.invalid');
+  if (!(await isProvisioningTokenUsable(token, hostOf(request)))) throw notFound('provisioning.invalid');
   const url = `${settings.APP_URL}/provisioning/${token}`;
   // Loaded when first asked for.
   const { default: QRCode } = await import('qrcode');
@@ -55,7 +55,8 @@ async function qrCode(request: Request, response: Response): Promise<void> {
 
 async function byToken(request: Request, response: Response): Promise<void> {
   requireHeader(request);
-  await sendDocument(response, await redeemProvisioningToken(param(request, 'token'), request.query['reset_password'] !== undefined));
+  const accountId = await redeemProvisioningToken(param(request, 'token'), hostOf(request), request.query['reset_password'] !== undefined);
+  await sendDocument(response, accountId);
 }
 
 /** To be mounted at /provisioning. `HEAD` would use a token up for nothing: it is not answered. */

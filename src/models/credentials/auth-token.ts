@@ -16,6 +16,12 @@ export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAt
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
 
+  /** The account of a token that could be used now; null where redeem() would give none. */
+  static async findAccountId(token: string): Promise<Attributes<AuthToken>['account_id']> {
+    const found = await this.scope('alive').findOne({ attributes: ['account_id'], where: { token }, raw: true });
+    return found?.account_id ?? null;
+  }
+
   /**
    * Uses an attached token up: its row is deleted. One statement, so that of two callers one gets the account, which destroy() does not give.
    *

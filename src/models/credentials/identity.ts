@@ -20,8 +20,8 @@ export interface Identity extends Pick<Attributes<Account>, 'username' | 'domain
 }
 
 interface Query {
-  /** The Host header, which names the request's Space. */
-  host: string;
+  /** The Host header, which names the request's Space; null: no request is behind it. */
+  host: string | null;
   /** More columns; `a` is the account. */
   columns?: string;
   from?: string;
@@ -39,7 +39,7 @@ function findIdentities<Found extends Identity>({ host, columns, from = 'account
        JOIN spaces s ON s.domain = a.domain
        LEFT JOIN LATERAL (SELECT expire_at FROM spaces ${requestSpaceSql('$1', '$2')}) r ON true
       WHERE ${where}`,
-    [host, settings.APP_SIP_DOMAIN, ...bind],
+    [host, host === null ? null : settings.APP_SIP_DOMAIN, ...bind],
   );
 }
 
@@ -62,6 +62,12 @@ export async function findIdentityByApiKey(hash: Attributes<ApiKey>['key'], host
     where: 'k.key = $3',
     bind: [hash],
   });
+  return found ?? null;
+}
+
+/** The account with a number; `host` is the request's Host header, null where no request is behind it. */
+export async function findIdentityById(id: Attributes<Account>['id'], host: string | null): Promise<Identity | null> {
+  const [found] = await findIdentities({ host, where: 'a.id = $3', bind: [id] });
   return found ?? null;
 }
 

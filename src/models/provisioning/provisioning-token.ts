@@ -1,12 +1,10 @@
 // Tokens that open the remote provisioning of an account, once.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import type { Account } from '../accounts/account';
 import { accountId, BOOLEAN, client, dated, dates, id, optional, required, varchar } from '../columns';
 
 /** A token with all that decides whether it can be used. */
-export interface ProvisioningTokenState
-  extends Pick<Attributes<ProvisioningToken>, 'id' | 'account_id' | 'used'>, Pick<Attributes<Account>, 'blocked'> {
+export interface ProvisioningTokenState extends Pick<Attributes<ProvisioningToken>, 'id' | 'account_id' | 'used'> {
   /** Whether it is the newest unused one of its account. */
   newest: boolean;
   /** Whether it is older than tokens live. */
@@ -32,10 +30,10 @@ export class ProvisioningToken extends Model<InferAttributes<ProvisioningToken>,
    */
   static async findState(token: string, lifetimeMinutes: number): Promise<ProvisioningTokenState | null> {
     const [found] = await select<ProvisioningTokenState>(
-      `SELECT v.id, v.account_id, v.used, a.blocked, coalesce(x.expires <= now(), false) AS activation_expired,
+      `SELECT v.id, v.account_id, v.used, coalesce(x.expires <= now(), false) AS activation_expired,
               ($2 > 0 AND v.created_at <= now() - make_interval(mins => $2)) AS expired,
               v.id IS NOT DISTINCT FROM (SELECT max(o.id) FROM provisioning_tokens o WHERE o.account_id = v.account_id AND NOT o.used) AS newest
-         FROM provisioning_tokens v JOIN accounts a ON a.id = v.account_id LEFT JOIN activation_expirations x ON x.account_id = a.id
+         FROM provisioning_tokens v LEFT JOIN activation_expirations x ON x.account_id = v.account_id
         WHERE v.token = $1 ORDER BY v.id DESC LIMIT 1`,
       [token, lifetimeMinutes],
     );

@@ -70,12 +70,13 @@ export class Space extends Model<InferAttributes<Space>, InferCreationAttributes
   }
 
   /**
-   * How many accounts a Space may have; 0: any number, or there is no such Space. A statement of our own, since every creation of an account
-   * asks it, and a finder costs the process twice as much.
+   * How many accounts a Space may have (0: any number), and until when it may have new ones. A statement of our own, since every creation of an
+   * account asks it, and a finder costs the process twice as much. @returns null where there is no such Space
    */
-  static async findMaxAccounts(domain: Attributes<Space>['domain']): Promise<Attributes<Space>['max_accounts']> {
-    const [space] = await select<Pick<Attributes<Space>, 'max_accounts'>>('SELECT max_accounts FROM spaces WHERE domain = $1', [domain]);
-    return space?.max_accounts ?? 0;
+  static async findTerms(domain: Attributes<Space>['domain']): Promise<Pick<Attributes<Space>, 'max_accounts' | 'expire_at'> | null> {
+    type Terms = Pick<Attributes<Space>, 'max_accounts' | 'expire_at'>;
+    const [terms] = await select<Terms>('SELECT max_accounts, expire_at FROM spaces WHERE domain = $1', [domain]);
+    return terms ?? null;
   }
 }
 Space.init(

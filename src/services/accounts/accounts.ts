@@ -15,6 +15,7 @@ import { NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 import { issueApiKey } from '../credentials/api-keys';
 import { newToken, randomText, type PasswordAlgorithm } from '../credentials/secrets';
+import { requireOpenSpace } from '../credentials/standing';
 import { CREATION_TOKEN_INVALID } from '../tokens/creation-tokens';
 import { claimEmail, faultsOf, requireFields, USERNAME_TAKEN, writeAccount } from './fields';
 import { hashedPassword, replacePassword } from './passwords';
@@ -40,12 +41,17 @@ export interface NewAccount extends AccountFields {
   ip_address: Account['ip_address'];
 }
 
+/** For whom an account is made, or moved: an admin or operator, whose own standing was looked at, or somebody who is not signed in. */
+type Maker = 'admin' | 'anybody';
+
 /**
- * Refuses where the Space has no room. Where it has a limit its row is locked until the transaction ends, so that the limit
- * is exact under any concurrency. @throws {ApiError} 403
+ * Refuses where the Space has no room, and where it has expired and would act by itself. Where it has a limit its row is locked until the
+ * transaction ends, so that the limit is exact under any concurrency. @throws {ApiError} 403
  */
-async function requireRoom(domain: string): Promise<void> {
-  if ((await Space.findMaxAccounts(domain)) === 0) return;
+async function requireRoom(domain: string, maker: Maker): Promise<void> {
+  const terms = await Space.findTerms(domain);
+  if (maker === 'anybody') requireOpenSpace(terms);
+  if (!terms || terms.max_accounts === 0) return;
   const space = await Space.findOne({ attributes: ['max_accounts'], where: { domain }, lock: NO_KEY_UPDATE, raw: true });
   const maxAccounts = space?.max_accounts ?? 0;
   if (maxAccounts === 0) return;
@@ -88,10 +94,10 @@ const valuesOf = ({ username, email, phone, display_name, dtmf_protocol, admin, 
  * Inserts an account with its password, provisioning token and what else it brings. Inside a transaction.
  *
  * @returns its id
- * @throws {ApiError} 403 where the Space is full, 422 where the name is taken
+ * @throws {ApiError} 403 where the Space is full, or has expired; 422 where the name is taken
  */
-async function insertAccount(account: NewAccount): Promise<number> {
-  await requireRoom(account.domain);
+async function insertAccount(account: NewAccount, maker: Maker): Promise<number> {
+  await requireRoom(account.domain, maker);
   const { username, domain, activated = false } = account;
   const id = await insertNewAccount(
     {
@@ -120,14 +126,14 @@ async function insertAccount(account: NewAccount): Promise<number> {
  */
 export async function createAccount(account: NewAccount): Promise<number> {
   await requireFields({ username: { name: account.username, domain: account.domain }, email: account.email, phone: account.phone });
-  return writeAccount(() => insertAccount(account));
+  return writeAccount(() => insertAccount(account, 'admin'));
 }
 
 /**
  * Makes an account against a creation token, which is used up with it: both or neither.
  *
  * @returns its id
- * @throws {ApiError} 422 for a taken name or a token that is no good, 403 where the Space is full
+ * @throws {ApiError} 422 for a taken name or a token that is no good, 403 where the Space is full, or has expired
  */
 export async function createAccountWithToken(account: NewAccount, token: string): Promise<number> {
   const errors = await faultsOf({ username: { name: account.username, domain: account.domain } });
@@ -135,7 +141,7 @@ export async function createAccountWithToken(account: NewAccount, token: string)
   if (Object.keys(errors).length > 0) throw unprocessable(errors);
 
   return writeAccount(async () => {
-    const id = await insertAccount(account);
+    const id = await insertAccount(account, 'anybody');
     if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
     return id;
   });
@@ -161,7 +167,7 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
   const { username, domain = current.domain } = account;
   await requireFields({ username: { name: username, domain }, email: account.email, phone: account.phone }, id);
   return writeAccount(async () => {
-    if (domain !== current.domain) await requireRoom(domain);
+    if (domain !== current.domain) await requireRoom(domain, 'admin');
     const [changed] = await accounts.update(
       { ...valuesOf(account), domain },
       // Nowhere, if it was moved or deleted in the meantime.
@@ -196,16 +202,19 @@ export interface NewAdmin {
 export async function createAdmin(admin: { username: string; password?: string; domain: string; ip: string | null }): Promise<NewAdmin> {
   const { username, password = randomText(20), domain, ip } = admin;
   return writeAccount(async () => {
-    const id = await insertAccount({
-      username,
-      domain,
-      password,
-      algorithm: settings.ACCOUNT_DEFAULT_PASSWORD_ALGORITHM,
-      admin: true,
-      activated: true,
-      ip_address: ip ?? '127.0.0.1',
-      user_agent: settings.APP_NAME,
-    });
+    const id = await insertAccount(
+      {
+        username,
+        domain,
+        password,
+        algorithm: settings.ACCOUNT_DEFAULT_PASSWORD_ALGORITHM,
+        admin: true,
+        activated: true,
+        ip_address: ip ?? '127.0.0.1',
+        user_agent: settings.APP_NAME,
+      },
+      'admin',
+    );
     return { id, username, domain, password, api_key: await issueApiKey(id, ip) };
   });
 }

@@ -5,6 +5,7 @@ import { Account, ActivationExpiration } from '../../models';
 import { ACCOUNT_FOR_UPDATE } from '../../models/accounts/account';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { isSameSecret } from '../credentials/secrets';
+import { requireActiveAccount } from '../credentials/standing';
 
 /** A key of four digits can be guessed: it is void after so many wrong attempts. */
 const MAX_SHORT_KEY_ATTEMPTS = 5;
@@ -21,10 +22,12 @@ async function recordWrongKey(account: Account, key: string): Promise<void> {
  * Redeems an account's confirmation key: activated, once.
  *
  * @param name username, or phone where `byPhone`; the account with that username comes first
+ * @param host the request's Host header
  * @returns the account's id
- * @throws {ApiError} 404 for an unknown account or a wrong key, 403 where its time to be activated has passed
+ * @throws {ApiError} 404 for an unknown account or a wrong key; 403 where the account may not act, or its time to be activated has passed: the
+ *   key stays good
  */
-export async function redeemConfirmationKey(name: string, domain: string, key: string, byPhone = false): Promise<number> {
+export async function redeemConfirmationKey(name: string, domain: string, key: string, host: string, byPhone = false): Promise<number> {
   const outcome = await inTransaction(async () => {
     const accounts = byPhone ? [visibleTo(SYSTEM), { method: ['called', name, 'username'] as [string, ...unknown[]] }] : visibleTo(SYSTEM);
     // The row is locked: attempts at once are counted one by one.
@@ -40,6 +43,8 @@ export async function redeemConfirmationKey(name: string, domain: string, key: s
       await recordWrongKey(account, account.confirmation_key);
       return null;
     }
+    // Only whoever has the key hears that the account is blocked.
+    await requireActiveAccount(account.id, host);
     if (account.activation_expiration) return 'expired';
     await Account.scope(visibleTo(SYSTEM)).update(
       { activated: true, confirmation_key: null, confirmation_key_attempts: 0 },

@@ -6,21 +6,31 @@ import { Account, AccountCreationToken } from '../../models';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { enqueueAndWait } from '../../queues/producer';
 import { newShortCode } from '../credentials/secrets';
+import { requireActiveAccount } from '../credentials/standing';
 import { CREATION_TOKEN_INVALID, releaseCreationToken } from '../tokens/creation-tokens';
 
 /**
  * Sends a recovery code to the phone of an account, and uses a creation token up for it. The code is the account's confirmation key.
  *
  * @param phone E.164
+ * @param request.domain of the Space that the request is for
+ * @param request.host its Host header
  * @param language of the message, as `Language` of i18n has it
- * @throws {ApiError} 422 for a token that is no good, 404 where no account has the phone, 503 where it was not sent: the token is unused again
+ * @throws {ApiError} 422 for a token that is no good, 404 where no account has the phone, 403 where the account may
+ *   not act: the token stays good; 503 where it was not sent: the token is unused again
  */
-export async function recoverByPhone(phone: string, domain: string, token: string, language: string): Promise<void> {
+export async function recoverByPhone(
+  phone: string,
+  { domain, host }: { domain: string; host: string },
+  token: string,
+  language: string,
+): Promise<void> {
   if (!(await AccountCreationToken.isUsable(token))) throw unprocessable(CREATION_TOKEN_INVALID);
   const accounts = Account.scope(visibleTo(SYSTEM));
   const account = await accounts.findOne({ attributes: ['id'], where: { phone, domain }, raw: true });
   if (!account) throw notFound('account.not_found');
   const { id } = account;
+  await requireActiveAccount(id, host);
   const code = newShortCode();
   await inTransaction(async () => {
     if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);

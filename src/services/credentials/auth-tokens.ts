@@ -1,8 +1,10 @@
 // Auth tokens: a device without an account shows one, a person with an account attaches it, the device gets a key.
 import { inTransaction } from '../../infra/database';
 import { AuthToken } from '../../models';
+import { lockAccount } from '../../models/accounts/account';
 import { issueApiKey } from './api-keys';
 import { randomText } from './secrets';
+import { requireActiveAccount } from './standing';
 
 /** Makes a token of 32 characters for the device that asks. */
 export const createAuthToken = (ip: string, userAgent: string | undefined): Promise<AuthToken> =>
@@ -14,13 +16,28 @@ export async function attachAuthToken(token: string, accountId: number): Promise
   return attached === 1;
 }
 
-/** Uses an attached token up. @returns its account, null where it is unknown, too old, used or not attached */
-export const redeemAuthToken: (token: string) => Promise<number | null> = (token) => AuthToken.redeem(token);
-
-/** Exchanges an attached token for a fresh key of its account, once. @returns null where redeemAuthToken() gives none */
-export async function exchangeAuthToken(token: string, ip: string): Promise<string | null> {
+/**
+ * Uses an attached token up.
+ *
+ * @param host the request's Host header
+ * @returns its account, null where it is unknown, too old, used or not attached
+ * @throws {ApiError} 403 where the account may not act: the token stays good
+ */
+export async function redeemAuthToken(token: string, host: string): Promise<number | null> {
+  const accountId = await AuthToken.findAccountId(token);
+  if (accountId === null) return null;
   return inTransaction(async () => {
-    const accountId = await AuthToken.redeem(token);
+    // The account's row before the token's, as everywhere. While it is held nobody blocks the account.
+    await lockAccount(accountId);
+    await requireActiveAccount(accountId, host);
+    return AuthToken.redeem(token);
+  });
+}
+
+/** Exchanges an attached token for a fresh key of its account, once; as redeemAuthToken(). */
+export async function exchangeAuthToken(token: string, ip: string, host: string): Promise<string | null> {
+  return inTransaction(async () => {
+    const accountId = await redeemAuthToken(token, host);
     return accountId === null ? null : issueApiKey(accountId, ip);
   });
 }
