@@ -1,6 +1,7 @@
 // Two things that belong together: contacts, members of lists, types of accounts. Adding and removing is one statement of our own each,
 // which says by itself what is missing: asked one by one, the ends could change between the questions.
-import { select } from '../../infra/sequelize';
+import type { Attributes } from 'sequelize';
+import { execute, select } from '../../infra/sequelize';
 import { Account } from '../accounts/account';
 import { confinedTo, type Viewer } from '../visibility';
 import { AccountAccountType, AccountType } from './account-type';
@@ -34,6 +35,8 @@ const VISIBLE = new Map<EndModel, string>([
 ]);
 
 const find = ({ model }: End, id: string): string => `SELECT id FROM ${model.tableName} WHERE id = ${id} AND (${VISIBLE.get(model)})`;
+/** An account that is just moving to another Space is looked at again once it is there: it may be out of the viewer's sight then. */
+const findToLink = (end: End, id: string): string => `${find(end, id)}${end.model === Account ? ' FOR KEY SHARE' : ''}`;
 
 /** Of several things that are wrong, the first in this order: the first end is missing, the link is there, the second end is missing. */
 export type LinkOutcome = 'added' | 'one_missing' | 'already' | 'other_missing';
@@ -42,7 +45,7 @@ export type LinkOutcome = 'added' | 'one_missing' | 'already' | 'other_missing';
 export async function addLink(viewer: Viewer, kind: LinkKind, oneId: number, otherId: number): Promise<LinkOutcome> {
   const { through, one, other } = LINKS[kind];
   const [found] = await select<{ outcome: LinkOutcome }>(
-    `WITH one AS (${find(one, '$1::integer')}), other AS (${find(other, '$2::integer')}),
+    `WITH one AS (${findToLink(one, '$1::integer')}), other AS (${findToLink(other, '$2::integer')}),
           there AS (SELECT 1 FROM ${through.tableName} WHERE ${one.column} = $1 AND ${other.column} = $2),
           added AS (INSERT INTO ${through.tableName} (${one.column}, ${other.column}, created_at, updated_at)
                     SELECT one.id, other.id, now(), now() FROM one, other ON CONFLICT DO NOTHING RETURNING 1)
@@ -74,4 +77,40 @@ export async function removeLink(
   );
   if (!found?.there) return 'one_missing';
   return found.removed ? 'removed' : 'absent';
+}
+
+/** Links that show one account to another; `$1` is the account, `$2` the domain of its Space. */
+const ACROSS = [
+  {
+    table: 'contacts',
+    key: ['account_id', 'contact_id'],
+    where: `(l.account_id = $1 OR l.contact_id = $1)
+       AND EXISTS (SELECT 1 FROM accounts a WHERE a.id IN (l.account_id, l.contact_id) AND a.id <> $1 AND a.domain <> $2)`,
+  },
+  ...(['account_contacts_list', 'contacts_list_contact'] as const).map((table) => {
+    const column = table === 'account_contacts_list' ? 'account_id' : 'contact_id';
+    return {
+      table,
+      key: [column, 'contacts_list_id'],
+      where: `l.${column} = $1
+       AND l.contacts_list_id NOT IN (SELECT i.id FROM contacts_lists i JOIN spaces s ON s.id = i.space_id WHERE s.domain = $2)`,
+    };
+  }),
+];
+
+/**
+ * Takes away what links an account that has moved to another Space with what is not there: contacts in both directions, lists that it was given
+ * and lists that it is on. Inside the transaction that moved it, after its row was changed, so that nobody links it to the old Space meanwhile.
+ * Statements of our own: links are removed by where their other end lies. Rows are locked by their keys, so that two accounts that move at once
+ * do not wait for each other.
+ */
+export async function removeLinksAcrossSpaces({ id, domain }: Pick<Attributes<Account>, 'id' | 'domain'>): Promise<void> {
+  for (const { table, key, where } of ACROSS) {
+    const columns = key.join(', ');
+    await execute(
+      `WITH gone AS (SELECT l.${key.join(', l.')} FROM ${table} l WHERE ${where} ORDER BY ${columns} FOR UPDATE)
+       DELETE FROM ${table} WHERE (${columns}) IN (SELECT ${columns} FROM gone)`,
+      [id, domain],
+    );
+  }
 }

@@ -11,6 +11,7 @@ import {
   Space,
 } from '../../models';
 import { insertNewAccount, type NewAccountRow } from '../../models/accounts/new-account';
+import { removeLinksAcrossSpaces } from '../../models/address-book/links';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 import { issueApiKey } from '../credentials/api-keys';
@@ -154,7 +155,8 @@ export interface ChangedAccount extends AccountFields {
 }
 
 /**
- * Changes an account as an admin wants it: what is absent is reset, but for domain, dictionary, activation and blocking.
+ * Changes an account as an admin wants it: what is absent is reset, but for domain, dictionary, activation and blocking. One that moves to another
+ * Space takes along what is its own (dictionary, actions, types, vCards, key and tokens), and leaves its contacts and lists behind.
  *
  * @param viewer who changes it
  * @returns whether the viewer sees such an account
@@ -174,6 +176,7 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
       { where: { id, domain: current.domain } },
     );
     if (changed === 0) return false;
+    if (domain !== current.domain) await removeLinksAcrossSpaces({ id, domain });
     await claimEmail(account.email, id);
     await replacePassword({ id, username, domain }, account.algorithm, account.password);
     if (account.dictionary) {
