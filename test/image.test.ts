@@ -174,6 +174,15 @@ test('npm’s prepare without the dev dependencies says so in one line and chang
 
 interface Service {
   image?: string;
+  user?: string;
+  cap_drop?: string[];
+  cap_add?: string[];
+  security_opt?: string[];
+  read_only?: boolean;
+  privileged?: boolean;
+  tmpfs?: string[];
+  ports?: string[];
+  volumes?: string[];
   build?: string;
   command?: string[];
   restart?: string;
@@ -199,6 +208,31 @@ describe('compose.yaml', () => {
       expect(period).toMatch(/^\d+s$/);
       if (['web', 'worker'].includes(name)) expect(Number.parseInt(period, 10)).toBeGreaterThanOrEqual(grace + 5);
     }
+  });
+
+  test('no service has a right more than it needs, or writes outside of its volume', () => {
+    for (const [name, service] of Object.entries(services)) {
+      const { cap_drop, cap_add, security_opt, read_only, privileged } = service;
+      expect([name, { cap_drop, cap_add, security_opt, read_only, privileged }]).toEqual([
+        name,
+        { cap_drop: ['ALL'], cap_add: undefined, security_opt: ['no-new-privileges:true'], read_only: true, privileged: undefined },
+      ]);
+    }
+    // Ours run as the user of the image; the others would begin as root, which without capabilities cannot become anybody else.
+    expect([services['postgresql']?.user, services['redis']?.user]).toEqual(['postgres', 'redis']);
+    expect(services['postgresql']?.tmpfs).toContain('/var/run/postgresql');
+    expect([services['postgresql']?.volumes, services['redis']?.volumes]).toEqual([['postgresql:/var/lib/postgresql'], ['redis:/data']]);
+    const cache = /NODE_COMPILE_CACHE=(\S+)/.exec(image?.steps.find(({ instruction }) => instruction === 'ENV')?.text ?? '')?.[1] ?? '';
+    for (const name of ['release', 'web', 'worker'])
+      expect([name, services[name]?.tmpfs?.some((folder) => cache.startsWith(`${folder}/`))]).toEqual([name, true]);
+  });
+
+  test('no secret has a default, and only web is reached from outside', () => {
+    const text = readFileSync(path.join(root, 'compose.yaml'), 'utf8');
+    const variables = [...text.matchAll(/\$\{(\w+)(:?[-?+]?)/g)].map(([, name = '', rule = '']) => [name, rule]);
+    expect(new Set(variables.map(([name]) => name))).toEqual(new Set(['POSTGRES_PASSWORD', 'APP_KEY', 'PORT']));
+    for (const [name, rule] of variables) expect([name, rule]).toEqual([name, name === 'PORT' ? ':-' : ':?']);
+    expect(Object.entries(services).flatMap(([name, { ports }]) => (ports ? [name] : []))).toEqual(['web']);
   });
 
   test('images are pinned; web is asked as the image is, the worker cannot be', () => {
