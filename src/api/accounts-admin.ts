@@ -17,7 +17,20 @@ import { deleteAccount } from '../services/accounts/deletion';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount, presentAccountToAdmin, presentListedAccount } from './presenters';
-import { algorithm, boolean, dateTime, dictionary, dtmfProtocol, email, pageNumber, password, phone, text, username } from './schemas';
+import {
+  algorithm,
+  boolean,
+  dateTime,
+  dictionary,
+  displayName,
+  dtmfProtocol,
+  email,
+  pageNumber,
+  password,
+  phone,
+  text,
+  username,
+} from './schemas';
 import { shapes } from './shapes';
 import { requireAccount, requireAccountView } from './visible-account';
 
@@ -42,7 +55,7 @@ const name = (): Joi.StringSchema => username({ allowPhone: settings.APP_ALLOW_P
 const named = { username: name(), password: password(), algorithm: algorithm(), domain: text(64) };
 const described = {
   admin: boolean(),
-  display_name: text(),
+  display_name: displayName(),
   email: email(),
   phone: phone(),
   dtmf_protocol: dtmfProtocol(),

@@ -3,6 +3,7 @@ import Joi from 'joi';
 import { DateTime, IANAZone } from 'luxon';
 import { settings } from '../../config';
 import type { PushDevice, PushProvider } from '../queues/contracts';
+import { hasInvisible, isShowable } from '../infra/characters';
 import type { SipAddress } from '../infra/sip-uri';
 import { normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
@@ -107,6 +108,7 @@ export const username = ({ allowPhone = false } = {}): Joi.StringSchema =>
     .custom((name: string, helpers) => {
       if (/[A-Z]/.test(name)) return helpers.error('message:username.lowercase');
       if (!usernamePattern.test(name) || UNSTORABLE.test(name)) return helpers.error('string.pattern.base');
+      if (hasInvisible(name)) return helpers.error('message:field.invisible');
       if (!allowPhone && isPhoneNumber(name)) return helpers.error('message:username.phone');
       return isBlacklisted(name) ? helpers.error('message:username.refused') : name;
     })
@@ -118,8 +120,14 @@ export const email = (): Joi.StringSchema =>
   Joi.string()
     .max(255)
     .email({ tlds: { allow: false }, minDomainSegments: 1 })
-    .custom(noControls)
+    .custom((address: string, helpers) =>
+      hasInvisible(address) || UNSTORABLE.test(address) ? helpers.error('message:field.invisible') : address,
+    )
     .empty(null);
+
+/** How an account is shown to others. */
+export const displayName = (): Joi.StringSchema =>
+  text().custom((name: string, helpers) => (isShowable(name) ? name : helpers.error('message:field.invisible')));
 
 /** An international number; becomes E.164. Its country and whether it is free are asked of the database. */
 export const phone = (): Joi.StringSchema =>

@@ -41,6 +41,7 @@ export const en = {
   'field.required': 'The {attribute} field is required.',
   'field.string': 'The {attribute} field must be a string.',
   'field.characters': 'The {attribute} field contains characters that cannot be stored.',
+  'field.invisible': 'The {attribute} field contains invisible characters.',
   'field.max': 'The {attribute} field must not be longer than {limit} characters.',
   'field.min': 'The {attribute} field must be at least {limit} characters.',
   'field.length': 'The {attribute} field must be exactly {limit} characters.',

@@ -40,6 +40,7 @@ export const fr: Record<keyof typeof en, string> = {
   'field.required': 'Le champ {attribute} est obligatoire.',
   'field.string': 'Le champ {attribute} doit être une chaîne de caractères.',
   'field.characters': 'Le champ {attribute} contient des caractères qui ne peuvent pas être enregistrés.',
+  'field.invisible': 'Le champ {attribute} contient des caractères invisibles.',
   'field.max': 'Le champ {attribute} ne doit pas dépasser {limit} caractères.',
   'field.min': 'Le champ {attribute} doit avoir au moins {limit} caractères.',
   'field.length': 'Le champ {attribute} doit avoir exactement {limit} caractères.',
