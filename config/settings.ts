@@ -49,13 +49,13 @@ const integer = (fallback: number, meaning: string, { min = 0, max = MAX_INTEGER
     meaning,
   );
 
-const optionalInteger = (meaning: string, { min = 0 } = {}): Setting<number | undefined> =>
+const optionalInteger = (meaning: string, { min = 0, max = MAX_INTEGER } = {}): Setting<number | undefined> =>
   setting(
     Joi.number()
       .integer()
       .min(min)
-      .max(MAX_INTEGER)
-      .messages({ '*': `must be a whole number from ${min}` }),
+      .max(max)
+      .messages({ '*': `must be a whole number from ${min} to ${max}` }),
     '',
     meaning,
   );
@@ -282,7 +282,8 @@ export const table = {
   TLS_KEY_FILE: optionalText('key of that certificate'),
   STATISTICS_RETENTION_MONTHS: optionalInteger(
     'whole months for which raw statistics events are kept beside the current one; figures by hour are kept for ever; unset, all is kept',
-    { min: 1 },
+    // A century: a month so many before now must be one that exists.
+    { min: 1, max: 1200 },
   ),
   WORKER_QUEUES: queueNames('queues that a worker serves'),
   WORKER_CONCURRENCY: integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),

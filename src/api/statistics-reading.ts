@@ -2,7 +2,7 @@
 import { stringify } from 'csv-stringify/sync';
 import Joi from 'joi';
 import { DateTime } from 'luxon';
-import { fieldError, notFound, unprocessable } from '../infra/errors';
+import { type ApiError, fieldError, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type AnyEndpoint, type Call, type Reply } from '../http/route';
 import {
   CALL_FIGURES,
@@ -44,11 +44,23 @@ const query = Joi.object<Query, true>({
   timezone: timeZone().default('UTC').description('IANA name, such as Europe/Paris: where days begin'),
 });
 
+/** A day from the ends of the years 1 to 9999: whatever the zone, and cut to whole hours, periods stay in them. */
+const EARLIEST = DateTime.utc(1, 1, 2);
+const LATEST = DateTime.utc(9999, 12, 31);
+const outOfRange = (name: 'from' | 'to'): ApiError =>
+  unprocessable(fieldError(name, 'field.date_range', { min: EARLIEST.toFormat('yyyy-MM-dd'), max: LATEST.toFormat('yyyy-MM-dd') }));
+
 /** @throws {ApiError} 422 */
 function periodsAsked({ from, to, by, timezone }: Query): Period[] {
-  const moment = (given: string | undefined): DateTime | undefined =>
-    given === undefined ? undefined : DateTime.fromISO(given, { zone: timezone });
-  const periods = periodsOf({ from: moment(from), to: moment(to), by, timezone });
+  const moment = (name: 'from' | 'to', given: string | undefined): DateTime | undefined => {
+    if (given === undefined) return undefined;
+    const meant = DateTime.fromISO(given, { zone: timezone });
+    if (!(meant >= EARLIEST && meant <= LATEST)) throw outOfRange(name);
+    return meant;
+  };
+  const periods = periodsOf({ from: moment('from', from), to: moment('to', to), by, timezone });
+  // Without `from`, periods are counted back.
+  if (periods?.[0] && periods[0].from < EARLIEST.toJSDate()) throw outOfRange('to');
   if (periods === null) throw unprocessable(fieldError('by', 'statistics.too_many_periods', { limit: MAX_PERIODS }));
   if (periods.length === 0) throw unprocessable(fieldError('to', 'field.after', { other: 'from' }));
   return periods;

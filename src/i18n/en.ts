@@ -49,6 +49,7 @@ export const en = {
   'field.integer': 'The {attribute} field must be an integer.',
   'field.integer_range': 'The {attribute} field must be from {min} to {max}.',
   'field.date': 'The {attribute} field must be an ISO 8601 date.',
+  'field.date_range': 'The {attribute} field must be between {min} and {max}.',
   'field.one_of': 'The {attribute} field must be one of: {allowed}.',
   'field.pattern': 'The {attribute} field has characters that are not allowed.',
   'field.object': 'The {attribute} field must be an object.',

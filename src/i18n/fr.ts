@@ -48,6 +48,7 @@ export const fr: Record<keyof typeof en, string> = {
   'field.integer': 'Le champ {attribute} doit être un entier.',
   'field.integer_range': 'Le champ {attribute} doit être compris entre {min} et {max}.',
   'field.date': 'Le champ {attribute} doit être une date ISO 8601.',
+  'field.date_range': 'Le champ {attribute} doit être entre {min} et {max}.',
   'field.one_of': 'Le champ {attribute} doit être l’une des valeurs : {allowed}.',
   'field.pattern': 'Le champ {attribute} contient des caractères non autorisés.',
   'field.object': 'Le champ {attribute} doit être un objet.',
