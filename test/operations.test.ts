@@ -102,6 +102,34 @@ describe('command line', () => {
       [],
     ])
       expect([wrong, (await flexiapi(wrong)).code]).toEqual([wrong, 2]);
+    for (const [wrong, argument, max] of [
+      [['accounts:clear-unconfirmed', '99999999'], 'days', 36500],
+      [['accounts:clear-tombstones', '36501', '--apply'], 'days', 36500],
+      [['api-keys:clear-expired', '52560001'], 'minutes', 52560000],
+      [['nonces:clear-expired', '9999999999'], 'minutes', 52560000],
+      [['accounts:set-admin', '2147483648'], 'account_id', 2147483647],
+    ] as const) {
+      const { code, stderr } = await flexiapi([...wrong]);
+      expect([wrong, code]).toEqual([wrong, 2]);
+      expect(stderr).toContain(`argument '${argument}'. a whole number from 0 to ${max} is expected`);
+    }
+    for (const longest of [
+      ['accounts:clear-unconfirmed', '36500'],
+      ['accounts:clear-tombstones', '36500'],
+      ['api-keys:clear-expired', '52560000'],
+      ['nonces:clear-expired', '52560000'],
+    ])
+      expect([longest, (await flexiapi(longest)).code]).toEqual([longest, 0]);
+    await system.account('taken-name');
+    expect(await flexiapi(['accounts:create-admin', '-u', 'taken-name'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: '-u: the username taken-name is already taken in sip.example.org\n',
+    });
+    expect(await flexiapi(['accounts:create-admin', '-u', 'a\u200bdmin'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^-u: /) as string,
+    });
     expect((await flexiapi(['--help'])).code).toBe(0);
     expect(await flexiapi(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });

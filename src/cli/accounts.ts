@@ -2,7 +2,9 @@
 import type { Command } from 'commander';
 import { settings } from '../../config';
 import type { Clearing } from '../services/accounts/deletion';
-import { action, Refusal, requireDatabase, wholeNumber } from './command';
+import { hasInvisible } from '../infra/characters';
+import { ApiError } from '../infra/errors';
+import { action, MAX_AGE_DAYS, MAX_ID, Refusal, requireDatabase, wholeNumber } from './command';
 
 const clearingText = (what: string, { found, deleted }: Clearing, apply: boolean): string =>
   apply ? `${deleted} ${what} deleted.` : `${found} ${what} would be deleted; --apply deletes them.`;
@@ -28,7 +30,7 @@ export function addAccountCommands(program: Command): void {
         requireDatabase();
         const { isIP } = await import('node:net');
         if (apiKeyIp !== '' && isIP(apiKeyIp) === 0) throw new Refusal(`-k: ${apiKeyIp} is not an IP address`);
-        if (!/^[^\s@A-Z]{1,64}$/.test(username))
+        if (!/^[^\s@A-Z]{1,64}$/.test(username) || hasInvisible(username))
           throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
         if (password !== undefined && password.length < 6) throw new Refusal('-p: at least 6 characters are expected');
         const { createAdmin } = await import('../services/accounts/accounts.js');
@@ -39,6 +41,9 @@ export function addAccountCommands(program: Command): void {
           domain: domain.toLowerCase(),
           ip: apiKeyIp || null,
           ...(password === undefined ? {} : { password }),
+        }).catch((error: unknown) => {
+          const taken = error instanceof ApiError && error.details.errors?.['username'];
+          throw taken ? new Refusal(`-u: the username ${username} is already taken in ${domain.toLowerCase()}`) : error;
         });
         const text = [
           `Admin sip:${admin.username}@${admin.domain}, id ${admin.id}`,
@@ -52,7 +57,7 @@ export function addAccountCommands(program: Command): void {
   program
     .command('accounts:set-admin')
     .description('gives the admin role')
-    .argument('<account_id>', 'number of the account', wholeNumber)
+    .argument('<account_id>', 'number of the account', wholeNumber(MAX_ID))
     .action(
       action(async (id: number) => {
         requireDatabase();
@@ -67,7 +72,7 @@ export function addAccountCommands(program: Command): void {
   program
     .command('accounts:clear-unconfirmed')
     .description('counts, and with --apply deletes, accounts never activated')
-    .argument('<days>', 'made before so many days', wholeNumber)
+    .argument('<days>', 'made before so many days', wholeNumber(MAX_AGE_DAYS))
     .option('--apply', 'delete them', false)
     .option('--and-confirmed', 'activated ones, too', false)
     .action(
@@ -82,7 +87,7 @@ export function addAccountCommands(program: Command): void {
   program
     .command('accounts:clear-tombstones')
     .description('counts, and with --apply deletes, tombstones of deleted accounts: their names are free again')
-    .argument('<days>', 'older than so many days', wholeNumber)
+    .argument('<days>', 'older than so many days', wholeNumber(MAX_AGE_DAYS))
     .option('--apply', 'delete them', false)
     .action(
       action(async (days: number, { apply }: { apply: boolean }) => {

@@ -33,11 +33,20 @@ export function action<Arguments extends unknown[]>(
   };
 }
 
-/** Reads an argument that is a whole number of at most nine digits. @throws {InvalidArgumentError} */
-export const wholeNumber = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is expected');
-  return Number(text);
-};
+/** Reads an argument that is a whole number. @param max the greatest that is of use @throws {InvalidArgumentError} which names the bound */
+export const wholeNumber =
+  (max: number) =>
+  (text: string): number => {
+    if (!/^\d+$/.test(text) || Number(text) > max) throw new InvalidArgumentError(`a whole number from 0 to ${max} is expected`);
+    return Number(text);
+  };
+
+/** PostgreSQL's `integer`, which numbers of accounts are. */
+export const MAX_ID = 2_147_483_647;
+/** A hundred years: nothing here is older, and a moment that much earlier is one that PostgreSQL has (it has none before 4713 BC). */
+export const MAX_AGE_DAYS = 36_500;
+/** The same age in minutes. */
+export const MAX_AGE_MINUTES = MAX_AGE_DAYS * 24 * 60;
 
 /** The URL of the database. @throws {Refusal} where none is set */
 export function requireDatabase(): string {

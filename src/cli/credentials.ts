@@ -1,7 +1,7 @@
 // Commands for API keys and DIGEST nonces.
 import type { Command } from 'commander';
 import { settings } from '../../config';
-import { action, requireDatabase, wholeNumber } from './command';
+import { action, MAX_AGE_MINUTES, requireDatabase, wholeNumber } from './command';
 
 /** As NONCE_LIFETIME_MINUTES has it, which is not loaded for the help. */
 const DEFAULT_NONCE_AGE_MINUTES = 60;
@@ -11,7 +11,12 @@ export function addCredentialCommands(program: Command): void {
   program
     .command('api-keys:clear-expired')
     .description('deletes keys unused for that long')
-    .argument('[minutes]', 'APP_API_KEY_EXPIRATION_MINUTES where not given', wholeNumber, settings.APP_API_KEY_EXPIRATION_MINUTES)
+    .argument(
+      '[minutes]',
+      'APP_API_KEY_EXPIRATION_MINUTES where not given',
+      wholeNumber(MAX_AGE_MINUTES),
+      settings.APP_API_KEY_EXPIRATION_MINUTES,
+    )
     .action(
       action(async (minutes: number) => {
         requireDatabase();
@@ -24,7 +29,7 @@ export function addCredentialCommands(program: Command): void {
   program
     .command('nonces:clear-expired')
     .description('deletes old DIGEST nonces')
-    .argument('[minutes]', 'their age', wholeNumber, DEFAULT_NONCE_AGE_MINUTES)
+    .argument('[minutes]', 'their age', wholeNumber(MAX_AGE_MINUTES), DEFAULT_NONCE_AGE_MINUTES)
     .action(
       action(async (minutes: number) => {
         requireDatabase();
