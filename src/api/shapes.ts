@@ -5,6 +5,8 @@ import { SPACE_FLAGS } from '../services/spaces/spaces';
 const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 const plainDate = Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
 const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();
+/** Rows of older releases, and imported ones, may have an empty one. */
+const userAgent = Joi.string().allow('');
 const accountType = Joi.object({ id: Joi.number().integer().required(), key: Joi.string().required() });
 const accountAction = accountType.keys({ code: Joi.string().required() });
 const storedDictionary = Joi.object().pattern(Joi.string(), Joi.string().allow(''));
@@ -14,7 +16,7 @@ const pendingCode = (field: string, code: boolean): Joi.Schema =>
       [field]: Joi.string().required(),
       ...(code ? { code: Joi.string().required() } : {}),
       ip: maybe(Joi.string()),
-      user_agent: maybe(Joi.string()),
+      user_agent: maybe(userAgent),
       created_at: date.required(),
       updated_at: maybe(date),
     }),
@@ -31,7 +33,7 @@ const account = Joi.object({
   blocked: Joi.boolean().required(),
   admin: Joi.boolean().required(),
   ip_address: Joi.string().required(),
-  user_agent: Joi.string().required(),
+  user_agent: userAgent.required(),
   created_at: date.required(),
   updated_at: maybe(date),
   realm: maybe(Joi.string()),
@@ -126,7 +128,7 @@ export const shapes = {
   creationToken: Joi.object({
     token: Joi.string().length(13).required(),
     ip: maybe(Joi.string()),
-    user_agent: maybe(Joi.string()),
+    user_agent: maybe(userAgent),
     expire_at: maybe(date),
     pn_provider: maybe(Joi.string()),
     pn_param: maybe(Joi.string()),
@@ -139,7 +141,7 @@ export const shapes = {
     token: Joi.string().length(32).required(),
     account_id: maybe(Joi.number().integer()),
     ip: maybe(Joi.string()),
-    user_agent: maybe(Joi.string()),
+    user_agent: maybe(userAgent),
     created_at: date.required(),
     updated_at: date.required(),
   }),

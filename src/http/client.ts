@@ -7,9 +7,9 @@ import type { Client } from './route';
 /** A socket that listens on IPv6 too shows IPv4 clients as ::ffff:a.b.c.d. */
 const mapped = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
 
-/** The client's address as TRUST_PROXY resolves it, its User-Agent, and whether it came over TLS. */
+/** The client's address as TRUST_PROXY resolves it, its User-Agent (an empty one is none), and whether it came over TLS. */
 export function clientOf(request: Request): Client {
-  return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'], secure: request.secure };
+  return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'] || undefined, secure: request.secure };
 }
 
 /** The Host header, or what a trusted proxy says instead of it, without the port, in lower case; empty where there is none. */

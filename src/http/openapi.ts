@@ -73,11 +73,14 @@ export const contentTypeOf = (schema: Joi.Schema): 'text/plain' | 'application/j
 
 function responsesOf(endpoint: AnyEndpoint): Json {
   const responses: Json = {};
-  for (const [status, description] of Object.entries(commonAnswersOf(endpoint))) responses[status] = errorResponse(description);
+  const common = commonAnswersOf(endpoint);
+  for (const [status, description] of Object.entries(common)) responses[status] = errorResponse(description);
   for (const [status, given] of Object.entries(endpoint.answers)) {
     const { description, schema }: Answer = typeof given === 'string' ? { description: given } : given;
     if (!schema) {
-      responses[status] = errorResponse(description);
+      // What holds for every endpoint holds here, too: a 404 may also be the caller's own account, deleted meanwhile.
+      const also = common[Number(status)];
+      responses[status] = errorResponse(also === undefined ? description : `${description}. Or: ${also}`);
       continue;
     }
     const json = jsonSchema(schema, 'output');
