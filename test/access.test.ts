@@ -39,7 +39,6 @@ describe('API keys', () => {
     const [row] = await eventually(
       () => system.rows('SELECT key, requests, last_used_at FROM api_keys WHERE account_id = $1', [id]),
       (rows) => rows[0]?.['requests'] === 40,
-      5,
     );
     expect(row?.['key']).toBe(hashApiKey(key));
   });

@@ -54,7 +54,7 @@ test('a provider that hangs is given up in time, and told so', async () => {
       }),
   );
   expect([result.outcome, aborted]).toEqual(['unknown', true]);
-  expect(Date.now() - started).toBeLessThan(1000);
+  expect(Date.now() - started).toBeLessThan(4000);
 });
 
 test('one failure opens no breaker, five in a row do; a probe after a while closes it', async () => {

@@ -183,7 +183,8 @@ describe.each(['phone', 'email'] as const)('%s codes', (channel) => {
     else world.smtp.mode = 'hang';
     const started = Date.now();
     expect((await ask(who)).status).toBe(503);
-    expect(Date.now() - started).toBeLessThan(3200);
+    // The request waits for 3 s; what a busy machine adds is no hang.
+    expect(Date.now() - started).toBeLessThan(7000);
     await eventually(
       () => codes(table, who.id),
       (rows) => rows[0]?.['send_state'] === 'sent',

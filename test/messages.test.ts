@@ -85,8 +85,14 @@ test('somebody else holds the daemon for a while', async () => {
   const { connect } = await import('node:net');
   const other = connect(daemon.path);
   await new Promise<void>((resolve) => other.once('connect', () => resolve()));
-  setTimeout(() => other.destroy(), 500);
-  expect((await toBob()).status).toBe(200);
+  const sending = toBob();
+  // However late a busy machine asks: it goes away once somebody was turned away.
+  await eventually(
+    () => Promise.resolve(daemon.turnedAway),
+    (count) => count > 0,
+  );
+  other.destroy();
+  expect((await sending).status).toBe(200);
   expect(daemon.turnedAway).toBeGreaterThan(0);
   expect(daemon.commands).toHaveLength(1);
 });
@@ -105,7 +111,8 @@ test.each(['hang', 'die', 'garbage'] as const)(
     daemon.mode = mode;
     const started = Date.now();
     expect(await toBob()).toMatchObject({ status: 503, json: { message: 'The message could not be sent. Try again in a moment.' } });
-    expect(Date.now() - started).toBeLessThan(5500);
+    // The request waits for 5 s; what a busy machine adds is no hang.
+    expect(Date.now() - started).toBeLessThan(9000);
     daemon.mode = 'ok';
     expect((await toBob('next')).status).toBe(200);
     expect(daemon.commands).toHaveLength(2);

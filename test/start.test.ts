@@ -32,8 +32,7 @@ async function start(): Promise<Started> {
     new Promise<void>((resolve) => {
       const collect = (chunk: Buffer): void => {
         output += chunk.toString();
-        // The line to paste comes after the box.
-        if (/Ctrl-C[\s\S]*╯\n[\s\S]*/.test(output)) setTimeout(resolve, 200);
+        if (/Ctrl-C[\s\S]*╯\n/.test(output)) resolve();
       };
       child.stdout.on('data', collect);
       child.stderr.on('data', collect);
@@ -41,6 +40,13 @@ async function start(): Promise<Started> {
   ]);
   return { child, output: () => output, ended };
 }
+
+/** What a process wrote last may come after its end; its pipes may be held open by its servers, so their end is no sign. */
+const said = (started: Started, text: RegExp): Promise<string> =>
+  eventually(
+    () => Promise.resolve(started.output()),
+    (output) => text.test(output),
+  );
 
 const cli = (...parameters: string[]): Promise<{ stdout: string }> =>
   run(process.execPath, [path.join(root, 'bin', 'flexiapi'), ...parameters], { cwd: folder, env: environment });
@@ -56,7 +62,11 @@ test('first start, the pasted line, second start, a killed start, Ctrl-C', async
   expect(output()).toContain(`${url}/api`);
   expect(output()).toContain('sip:admin@sip.example.org');
   const key = /API key\s+([A-Za-z0-9]{40})/.exec(output())?.[1] ?? '';
-  const line = /^curl .*$/m.exec(output())?.[0] ?? '';
+  // It comes after the box, whole once its end is there.
+  const line = await eventually(
+    () => Promise.resolve(/^(curl .*)\n/m.exec(output())?.[1] ?? ''),
+    (found) => found !== '',
+  );
   const { stdout } = await run('sh', ['-c', line]);
   expect(JSON.parse(stdout)).toMatchObject({ username: 'first-user', domain: 'sip.example.org', activated: false });
   expect((await request(`${url}/api/accounts/me`, { key })).json).toMatchObject({ username: 'admin', admin: true });
@@ -64,7 +74,7 @@ test('first start, the pasted line, second start, a killed start, Ctrl-C', async
   expect(JSON.parse((await cli('queues', '--json')).stdout)).toHaveLength(7);
   const second = await start();
   expect(await second.ended).toBe(1);
-  expect(second.output()).toContain('npm start already runs in this folder');
+  await said(second, /npm start already runs in this folder/);
 
   // Killed without a word: its servers are found again, its children do not live on.
   first.child.kill('SIGKILL');
@@ -98,6 +108,7 @@ test('a wrong setting is said before anything is started', async () => {
   environment['LOG_LEVEL'] = 'loud';
   const refused = await start();
   expect(await refused.ended).toBe(1);
+  await said(refused, /\n.*\n$/);
   expect(refused.output()).toBe('Settings refused:\n  LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent\n');
   if (before === undefined) delete environment['LOG_LEVEL'];
 });
