@@ -8,6 +8,7 @@ import { endpoints } from './api';
 import { context } from './infra/context';
 import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
+import { parseIpAddress } from './infra/ip-address';
 import { checkReadiness } from './services/operations/readiness';
 import { clientOf } from './http/client';
 import { openApiDocument } from './http/openapi';
@@ -98,6 +99,9 @@ export function createApp(): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('trust proxy', settings.TRUST_PROXY);
+  const trusts = app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean;
+  // A proxy may be named with a port, or in another spelling than the setting has.
+  app.set('trust proxy', (address: string | undefined, hop: number) => trusts(parseIpAddress(address ?? '') ?? address, hop));
   app.use(identifyRequest, logRequest);
   app.use(
     helmet({

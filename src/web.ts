@@ -31,6 +31,12 @@ function open(): Listener {
   }
 }
 
+// Whoever believes any address has no limit by address, and no key that is bound to one.
+if (settings.TRUST_PROXY === true)
+  log.warn(
+    'TRUST_PROXY=true believes the X-Forwarded-For of anybody, so that clients choose their own address: set it to the number of proxies, or to their addresses',
+  );
+
 openQueues();
 const { server, drain } = open();
 server.on('error', (error: NodeJS.ErrnoException) =>

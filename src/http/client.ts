@@ -1,15 +1,17 @@
 // What a request says of the client that sent it.
 import type { Request } from 'express';
 import Negotiator from 'negotiator';
+import { parseIpAddress } from '../infra/ip-address';
 import { LANGUAGES, type Language } from '../i18n';
 import type { Client } from './route';
 
-/** A socket that listens on IPv6 too shows IPv4 clients as ::ffff:a.b.c.d. */
-const mapped = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
-
-/** The client's address as TRUST_PROXY resolves it, its User-Agent (an empty one is none), and whether it came over TLS. */
+/**
+ * The client's address as TRUST_PROXY resolves it, its User-Agent (an empty one is none), and whether it came over TLS. Whatever a header has
+ * that is no address is nobody's: then it is the address of the connection itself.
+ */
 export function clientOf(request: Request): Client {
-  return { ip: (request.ip ?? '').replace(mapped, ''), user_agent: request.headers['user-agent'] || undefined, secure: request.secure };
+  const ip = parseIpAddress(request.ip ?? '') ?? parseIpAddress(request.socket.remoteAddress ?? '') ?? '';
+  return { ip, user_agent: request.headers['user-agent'] || undefined, secure: request.secure };
 }
 
 /** The Host header, or what a trusted proxy says instead of it, without the port, in lower case; empty where there is none. */

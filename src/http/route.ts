@@ -20,7 +20,7 @@ export interface Caller {
 
 /** Where a request comes from. */
 export interface Client {
-  /** As TRUST_PROXY resolves it; IPv4 without the IPv6 prefix. */
+  /** As TRUST_PROXY resolves it, in one spelling; IPv4 without the IPv6 prefix. */
   ip: string;
   user_agent: string | undefined;
   /** Whether the request came over TLS, as TRUST_PROXY lets a front say. */
