@@ -219,6 +219,21 @@ export const table = {
   ACCOUNT_REALM: optionalText("DIGEST realm; the account's domain where unset"),
   TRUST_PROXY: trustProxy('from which hops X-Forwarded-For is believed: a number of hops, or addresses and networks'),
   RATE_LIMIT_PER_MINUTE: integer(600, "a client's requests a minute, by account where authenticated, by IP otherwise; 0 turns it off"),
+  CODES_PER_RECIPIENT_PER_HOUR: integer(5, 'mails and SMS that one mailbox or phone number may be sent in an hour; 0 = no limit'),
+  CODES_PER_RECIPIENT_PER_DAY: integer(10, 'the same in 24 hours; 0 = no limit'),
+  CODES_PER_ADDRESS_PER_HOUR: integer(
+    60,
+    'SMS that clients at one address may have sent in an hour, and mails as many; many people may share an address; 0 = no limit',
+  ),
+  SMS_PER_PREFIX_PER_HOUR: integer(
+    100,
+    'SMS to numbers with the same calling code and three digits behind it in an hour; more is what whoever earns from SMS does; 0 = no limit',
+  ),
+  WRONG_CODES_PER_RECIPIENT_PER_HOUR: integer(
+    10,
+    'wrong codes for one mailbox or phone number in an hour, whatever accounts ask; 0 = no limit',
+  ),
+  WRONG_CODES_PER_ADDRESS_PER_HOUR: integer(50, 'wrong codes from one address in an hour; 0 = no limit'),
   APP_API_KEY_EXPIRATION_MINUTES: integer(60, "an unused API key's life in minutes; 0 = never expires"),
   APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES: integer(
     60,

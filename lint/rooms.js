@@ -6,6 +6,7 @@
  * `migrations` is for what looks after the installation as a whole.
  */
 const SERVICES = {
+  limits: [],
   credentials: [],
   spaces: [],
   statistics: [],
@@ -13,7 +14,7 @@ const SERVICES = {
   messaging: [],
   'address-book': [],
   tokens: ['credentials'],
-  accounts: ['credentials', 'spaces', 'tokens'],
+  accounts: ['credentials', 'limits', 'spaces', 'tokens'],
   provisioning: ['accounts', 'credentials', 'spaces', 'tokens'],
   operations: ['migrations'],
 };

@@ -323,3 +323,49 @@ test('guessing is slowed for the account and address, over all processes; others
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   expect((await attempt({ user: 'bystander', challenge: await challenged('bystander') })).status).toBe(200);
 });
+
+describe('guesses that come at once, to both processes', () => {
+  const statuses = (answers: Answer[]): Record<number, number> =>
+    answers.reduce<Record<number, number>>((counts, { status }) => ({ ...counts, [status]: (counts[status] ?? 0) + 1 }), {});
+
+  test('of 200 wrong ones ten are told to be wrong, and a right one that stands behind them is not told from them', async () => {
+    await account('stormed', [['MD5', 'pass word é']]);
+    const challenges = await Promise.all(Array.from({ length: 200 }, () => challenged('stormed')));
+    const guesses = challenges.map((challenge, n) =>
+      attempt({ user: 'stormed', challenge, password: n < 190 ? `guess ${n}` : 'pass word é' }),
+    );
+    const answers = await Promise.all(guesses);
+    expect(statuses(answers)).toEqual({ 401: 10, 429: 190 });
+    const [wrong, right] = [answers.slice(0, 190).find(({ status }) => status === 429), answers.at(-1)];
+    const told = ({ status, json, headers }: Answer): unknown[] => [
+      status,
+      Object.keys(json),
+      [...headers.keys()].filter((name) => name !== 'x-request-id').sort(),
+    ];
+    expect(told(right as Answer)).toEqual(told(wrong as Answer));
+  });
+
+  test('right ones all pass, whatever their number', async () => {
+    await account('busy-app', [['MD5', 'pass word é']]);
+    const challenge = await challenged('busy-app');
+    // A count may not go back, so each of them has a nonce of its own.
+    const others = await Promise.all(Array.from({ length: 60 }, () => challenged('busy-app')));
+    expect(statuses(await Promise.all(others.map((each) => attempt({ user: 'busy-app', challenge: each }))))).toEqual({ 200: 60 });
+    for (let n = 0; n < 9; n += 1) await attempt({ user: 'busy-app', challenge, password: `guess ${n}` });
+    const after = await Promise.all(Array.from({ length: 20 }, () => challenged('busy-app')));
+    expect(statuses(await Promise.all(after.map((each) => attempt({ user: 'busy-app', challenge: each }))))).toEqual({ 200: 20 });
+  });
+
+  test('a nonce that is too old tells no more than a fresh one', async () => {
+    await account('old-nonces', [['MD5', 'pass word é']]);
+    const challenge = await challenged('old-nonces');
+    await system.rows('DELETE FROM nonce_clearings');
+    await system.rows("INSERT INTO nonce_clearings VALUES (now() + interval '1 second')");
+    const answers: Answer[] = [];
+    for (let n = 0; n < 12; n += 1) answers.push(await attempt({ user: 'old-nonces', challenge, password: `guess ${n}` }));
+    await system.rows('DELETE FROM nonce_clearings');
+    expect(statuses(answers)).toEqual({ 401: 10, 429: 2 });
+    const right = await attempt({ user: 'old-nonces', challenge });
+    expect([right.status, right.headers.get('www-authenticate')]).toEqual([429, null]);
+  });
+});

@@ -15,7 +15,7 @@ import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestDomain, findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
 import { algorithm, email, password, phone, text, username } from './schemas';
-import { shapes } from './shapes';
+import { shapes, TOO_MANY_SENT, TOO_MANY_WRONG } from './shapes';
 import { requireAccountView } from './visible-account';
 
 interface PublicAccount {
@@ -73,7 +73,12 @@ export const accountsUnsecure = [
       domain: text(64),
       account_creation_token: text().length(13).required(),
     }),
-    answers: { 200: { description: 'The account', schema: shapes.account }, 403: 'The space is full, or has expired', 404: 'Turned off' },
+    answers: {
+      200: { description: 'The account', schema: shapes.account },
+      403: 'The space is full, or has expired',
+      404: 'Turned off',
+      429: TOO_MANY_SENT,
+    },
     handler: create,
   }),
   route({
@@ -111,11 +116,13 @@ export const accountsUnsecure = [
       200: { description: 'Sent', schema: shapes.empty },
       403: 'The account is blocked, or its space has expired; the token stays good',
       404: 'Nobody has this phone, or turned off',
+      429: TOO_MANY_SENT,
       503: 'Not sent: the token is unused again',
     },
-    handler: async ({ body, host, language }) => {
+    handler: async ({ body, host, client, language }) => {
       if (!(await isCountryActivated(body.phone))) throw unprocessable(fieldError('phone', 'phone.country'));
-      await recoverByPhone(body.phone, { domain: await findRequestDomain(host), host }, body.account_creation_token, language);
+      const request = { domain: await findRequestDomain(host), host, ip: client.ip };
+      await recoverByPhone(body.phone, request, body.account_creation_token, language);
       return ok();
     },
   }),
@@ -129,10 +136,11 @@ export const accountsUnsecure = [
       200: { description: 'The account', schema: shapes.recoveredAccount },
       403: 'The account is blocked, its space has expired, or the time to activate it has passed; the code stays good',
       404: 'Unknown, no code pending, wrong code, or turned off',
+      429: TOO_MANY_WRONG,
     },
-    handler: async ({ params, host }) => {
+    handler: async ({ params, host, client }) => {
       const { username: name, domain } = pathSip(params.sip);
-      const id = await redeemConfirmationKey(name, domain, params.recover_key, host, true);
+      const id = await redeemConfirmationKey({ name, domain, byPhone: true }, params.recover_key, { host, ip: client.ip });
       const view = await requireAccountView(id, SYSTEM);
       const passwords = await Password.findAll({
         attributes: ['algorithm', 'password'],

@@ -3,21 +3,19 @@ import Joi from 'joi';
 import { settings } from '../../config';
 import { notFound } from '../infra/errors';
 import { ok, route, type Call, type Reply, pathSip } from '../http/route';
-import { log, reasonOf } from '../infra/log';
 import { Account } from '../models';
 import { SYSTEM, type Viewer, visibleTo } from '../models/visibility';
-import { enqueue } from '../queues/producer';
 import { createAccountWithToken, createProvisioningToken } from '../services/accounts/accounts';
 import { deleteAccount } from '../services/accounts/deletion';
 import { redeemConfirmationKey } from '../services/accounts/activation';
-import { changePassword } from '../services/accounts/passwords';
+import { changePassword, sendAccountReady } from '../services/accounts/passwords';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestSpace } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, password, text, username } from './schemas';
-import { shapes } from './shapes';
+import { shapes, TOO_MANY_WRONG } from './shapes';
 import { requireAccountView } from './visible-account';
 
 interface AccountWithToken {
@@ -52,14 +50,10 @@ interface PasswordBody {
   old_password?: string;
 }
 
-async function setPassword({ body, caller, language }: Call<string, PasswordBody, 'user'>): Promise<Reply> {
-  const { first, email } = await changePassword(caller.account_id, body.algorithm, body.password, body.old_password);
-  if (first && email !== null) {
-    // Nobody waits for it: the password is changed whether a mail can be sent or not.
-    await enqueue('email', { kind: 'account_ready', account_id: caller.account_id, language }).catch((error: unknown) => {
-      log.warn({ reason: reasonOf(error) }, 'the mail about a first password could not be queued');
-    });
-  }
+async function setPassword({ body, caller, client, language }: Call<string, PasswordBody, 'user'>): Promise<Reply> {
+  const { account_id } = caller;
+  const { first, email } = await changePassword({ account_id, ip: client.ip }, body.algorithm, body.password, body.old_password);
+  if (first && email !== null) await sendAccountReady({ account_id, email, language, ip: client.ip });
   return ok();
 }
 
@@ -85,10 +79,12 @@ const activation = (by: 'email' | 'phone', key: () => Joi.StringSchema): ReturnT
       200: { description: 'The account', schema: shapes.account },
       403: 'The account is blocked, its space has expired, or the time to activate it has passed; the key stays good',
       404: 'No such account, or not its key',
+      429: TOO_MANY_WRONG,
     },
-    handler: async ({ params, body, host }) => {
+    handler: async ({ params, body, host, client }) => {
       const { username: name, domain } = pathSip(params.sip);
-      return replyWithAccount(await redeemConfirmationKey(name, domain, body.confirmation_key, host), SYSTEM);
+      const holder = { name, domain, byPhone: false };
+      return replyWithAccount(await redeemConfirmationKey(holder, body.confirmation_key, { host, ip: client.ip }), SYSTEM);
     },
   });
 
@@ -161,7 +157,7 @@ export const accounts = [
       password: password(),
       old_password: Joi.string().max(1024).empty([null, '']),
     }),
-    answers: { 200: { description: 'Changed', schema: shapes.empty } },
+    answers: { 200: { description: 'Changed', schema: shapes.empty }, 429: 'Too many wrong passwords; `retry-after` says when to go on' },
     handler: setPassword,
   }),
   route({

@@ -5,7 +5,7 @@ import type { Channel } from '../models/accounts/change-code';
 import { redeemChangeCode, requestChangeCode, requireMayRequestCode } from '../services/accounts/change-codes';
 import { presentAccount } from './presenters';
 import { email, phone, text } from './schemas';
-import { shapes } from './shapes';
+import { shapes, TOO_MANY_SENT, TOO_MANY_WRONG } from './shapes';
 import { requireAccountView } from './visible-account';
 
 const WORDS = { email: 'email address', phone: 'phone number' } as const;
@@ -21,7 +21,12 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
       description: 'Wants a creation token used for the account. The answer comes once the code is sent.',
       before: ({ account_id: id }) => requireMayRequestCode(id),
       body: Joi.object<Record<Channel, string>>({ [channel]: FIELDS[channel]() }),
-      answers: { 200: { description: 'Sent', schema: shapes.empty }, 403: 'Asked too often, or without a creation token', 503: 'Not sent' },
+      answers: {
+        200: { description: 'Sent', schema: shapes.empty },
+        403: 'Asked too often, or without a creation token',
+        429: TOO_MANY_SENT,
+        503: 'Not sent',
+      },
       handler: async ({ body, caller, client, language }) => {
         await requestChangeCode(channel, {
           account_id: caller.account_id,
@@ -47,9 +52,10 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
         403: 'The code is wrong; the fifth time it is void',
         404: 'No code is pending',
         410: 'The code has expired',
+        429: TOO_MANY_WRONG,
       },
-      handler: async ({ body, caller }) => {
-        await redeemChangeCode(channel, caller.account_id, body.code);
+      handler: async ({ body, caller, client }) => {
+        await redeemChangeCode(channel, caller.account_id, body.code, client.ip);
         return ok(presentAccount(await requireAccountView(caller.account_id, caller)));
       },
     }),

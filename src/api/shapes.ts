@@ -224,3 +224,10 @@ export const shapes = {
     errors: Joi.object().pattern(Joi.string(), Joi.array().items(Joi.string())),
   }),
 };
+
+/** What endpoints say of 429, which send messages. */
+export const TOO_MANY_SENT =
+  'Too many requests; or too many messages to the same mailbox or number, to numbers of its range, or asked for from the same address. `retry-after` says when to go on';
+/** The same of endpoints that take codes of four digits. */
+export const TOO_MANY_WRONG =
+  'Too many requests; or too many wrong codes for the same mailbox or number, or from the same address: none is compared until `retry-after`';

@@ -4,7 +4,7 @@ import { settings } from '../../config';
 import { escapeHtml } from '../infra/html';
 import { type ApiError, fieldError, unprocessable } from '../infra/errors';
 import { authorize } from '../http/access';
-import { languageOf } from '../http/client';
+import { clientOf, languageOf } from '../http/client';
 import { noCookies, pageCookie } from '../http/cookies';
 import { readForm } from '../http/form';
 import { identifyCaller } from '../http/identification';
@@ -14,6 +14,7 @@ import { requireSameOrigin } from '../http/same-origin';
 import { identifyByKey } from '../http/schemes/api-key';
 import { countStranger } from '../http/stranger';
 import { render, type Message, type MessageKey } from '../i18n';
+import { limitWrongKeys } from '../services/limits/wrong-secrets';
 import { wantsPage, writeErrorPage, writePage } from './layout';
 
 /** A page behind a key. */
@@ -62,7 +63,7 @@ async function signIn(page: ProtectedPage, request: Request, response: Response)
   requireSameOrigin(request);
   const key = (await readForm(request, response, ['api_key'])).api_key?.trim() ?? '';
   if (key === '') throw unprocessable(fieldError('api_key', 'field.required'));
-  const { identity } = await identifyByKey(request, key);
+  const { identity } = await limitWrongKeys(clientOf(request).ip, () => identifyByKey(request, key));
   authorize(identity, page.access);
   response.setHeader('set-cookie', pageCookie(request, key, cookieSeconds()));
   response.redirect(303, page.base);

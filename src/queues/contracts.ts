@@ -24,6 +24,18 @@ export type PushJob = PushDevice &
 
 /** The outcome of a send. `unknown`: it was under way when time ran out, so it is not sent again. */
 export type SendOutcome = 'sent' | 'not_configured' | 'unregistered' | 'refused' | 'failed' | 'unknown' | 'expired';
+/** Outcomes after which nothing has reached anybody, and nothing will. */
+const NOT_SENT: ReadonlySet<string> = new Set<SendOutcome | NoAnswer['outcome']>([
+  'not_configured',
+  'unregistered',
+  'refused',
+  'failed',
+  'expired',
+  'queue_away',
+]);
+/** Whether a request knows that its message was not sent. */
+export const isCertainlyNotSent = (outcome: SendOutcome | NoAnswer['outcome']): boolean => NOT_SENT.has(outcome);
+
 /** What the handler of a send gives. */
 export interface SendResult<Outcome extends string = SendOutcome> {
   outcome: Outcome;

@@ -7,8 +7,8 @@ import type { MessageKey } from '../../i18n';
 import { type DigestAccount, findDigestAccount } from '../../services/credentials/identities';
 import { acceptNonceCount, MAX_NONCE_COUNT, newNonce, NONCE_LIFETIME_MINUTES, nonceTime } from '../../services/credentials/nonces';
 import { appSecret, isSameSecret, type PasswordAlgorithm } from '../../services/credentials/secrets';
+import { requireTellable } from '../../services/limits/wrong-secrets';
 import { clientOf, hostOf } from '../client';
-import { countWrongPassword, requireNotThrottled } from '../password-throttle';
 import { parseSipUri } from '../../infra/sip-uri';
 import type { Authenticated, Scheme } from './scheme';
 
@@ -101,8 +101,6 @@ async function identify(request: Request): Promise<Authenticated> {
   if (!account) throw notFound('account.not_found');
   if (!/^Digest\s/i.test(request.headers.authorization ?? '')) throw challenge(account, 'auth.required');
 
-  const { ip } = clientOf(request);
-  await requireNotThrottled(account.account_id, ip);
   const claim = readClaim(request, account);
   if (!claim) throw challenge(account, 'auth.digest');
   const made = nonceTime(claim.nonce, account.account_id);
@@ -110,14 +108,13 @@ async function identify(request: Request): Promise<Authenticated> {
   const ha1 = account.ha1s.get(claim.algorithm);
   const isRight =
     ha1 !== undefined && isSameSecret(digestResponse(claim.algorithm, ha1, request.method, claim), claim.response.toLowerCase());
+  // Before anything that tells the verdict, `stale` among it.
+  await requireTellable({ account_id: account.account_id, ip: clientOf(request).ip }, isRight);
   const isOld =
     made.getTime() + NONCE_LIFETIME_MINUTES * 60_000 < Date.now() || (account.cleared_before !== null && made < account.cleared_before);
   // stale=true tells the client to go on with the same password: only where that is right (RFC 7616, section 3.3).
   if (isOld) throw challenge(account, 'auth.nonce_invalid', isRight);
-  if (!isRight) {
-    await countWrongPassword(account.account_id, ip);
-    throw challenge(account, 'auth.digest');
-  }
+  if (!isRight) throw challenge(account, 'auth.digest');
   if (!(await acceptNonceCount(account.account_id, claim.nonce, Number.parseInt(claim.nc, 16))))
     throw challenge(account, 'auth.nonce_replayed');
   return { identity: account, headers: { 'www-authenticate': challenges(account, claim.nonce) } };

@@ -6,39 +6,90 @@ import { ACCOUNT_FOR_UPDATE } from '../../models/accounts/account';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { isSameSecret } from '../credentials/secrets';
 import { requireActiveAccount } from '../credentials/standing';
+import { countGuess } from '../limits/codes';
 
 /** A key of four digits can be guessed: it is void after so many wrong attempts. */
 const MAX_SHORT_KEY_ATTEMPTS = 5;
 const SHORT_KEY_LENGTH = 4;
+/** What the column holds. */
+const MAX_ATTEMPTS_COUNTED = 32_767;
+
+const isShort = (key: string): boolean => key.length === SHORT_KEY_LENGTH;
 
 /** Counts a wrong key; silent, since nothing that the account's owner did has changed it. */
 async function recordWrongKey(account: Account, key: string): Promise<void> {
-  const attempts = account.confirmation_key_attempts + 1;
-  const isVoid = key.length === SHORT_KEY_LENGTH && attempts >= MAX_SHORT_KEY_ATTEMPTS;
+  const attempts = Math.min(account.confirmation_key_attempts + 1, MAX_ATTEMPTS_COUNTED);
+  const isVoid = isShort(key) && attempts >= MAX_SHORT_KEY_ATTEMPTS;
   await account.update({ confirmation_key_attempts: attempts, ...(isVoid ? { confirmation_key: null } : {}) }, { silent: true });
+}
+
+/** Whose key is redeemed. */
+export interface KeyHolder {
+  /** Username, or phone where `byPhone`; the account with that username comes first. */
+  name: string;
+  domain: string;
+  byPhone: boolean;
+}
+
+const scopeOf = ({ name, byPhone }: KeyHolder): typeof Account =>
+  Account.scope(byPhone ? [visibleTo(SYSTEM), { method: ['called', name, 'username'] as [string, ...unknown[]] }] : visibleTo(SYSTEM));
+const whereOf = ({ name, domain, byPhone }: KeyHolder): { domain: string; username?: string } =>
+  byPhone ? { domain } : { username: name, domain };
+
+/** Counts a guess at a key of four digits for the phone that it was sent to. @returns takes it back; undefined where the key cannot be guessed */
+async function countShortGuess(holder: KeyHolder, given: string, ip: string): Promise<(() => Promise<void>) | undefined> {
+  if (!isShort(given)) return undefined;
+  const account = await scopeOf(holder).findOne({ attributes: ['id', 'phone', 'confirmation_key'], where: whereOf(holder), raw: true });
+  if (!account?.confirmation_key || !isShort(account.confirmation_key)) return undefined;
+  return countGuess([{ channel: 'phone', recipient: account.phone ?? `account ${account.id}` }], ip);
 }
 
 /**
  * Redeems an account's confirmation key: activated, once.
  *
- * @param name username, or phone where `byPhone`; the account with that username comes first
- * @param host the request's Host header
+ * @param request.host its Host header
+ * @param request.ip the client's address
  * @returns the account's id
  * @throws {ApiError} 404 for an unknown account or a wrong key; 403 where the account may not act, or its time to be activated has passed: the
- *   key stays good
+ *   key stays good; 429 where too many wrong keys of four digits were tried for its phone or from the client's address
  */
-export async function redeemConfirmationKey(name: string, domain: string, key: string, host: string, byPhone = false): Promise<number> {
-  const outcome = await inTransaction(async () => {
-    const accounts = byPhone ? [visibleTo(SYSTEM), { method: ['called', name, 'username'] as [string, ...unknown[]] }] : visibleTo(SYSTEM);
+export async function redeemConfirmationKey(holder: KeyHolder, key: string, { host, ip }: { host: string; ip: string }): Promise<number> {
+  const takeBack = await countShortGuess(holder, key, ip);
+  let outcome;
+  try {
+    outcome = await compareConfirmationKey(holder, key, { host, counted: takeBack !== undefined });
+  } catch (error) {
+    await takeBack?.();
+    throw error;
+  }
+  if (outcome === null) throw notFound('account.not_found');
+  await takeBack?.();
+  if (outcome === 'expired') throw forbidden('activation.expired');
+  return outcome;
+}
+
+/**
+ * @param counted whether a guess at a key of four digits was counted; where it was not none is compared
+ * @returns null for a wrong key
+ * @throws {ApiError} 403 where the account may not act
+ */
+async function compareConfirmationKey(
+  holder: KeyHolder,
+  key: string,
+  { host, counted }: { host: string; counted: boolean },
+): Promise<number | 'expired' | null> {
+  return inTransaction(async () => {
     // The row is locked: attempts at once are counted one by one.
-    const account = await Account.scope(accounts).findOne({
+    const account = await scopeOf(holder).findOne({
       attributes: ['id', 'confirmation_key', 'confirmation_key_attempts'],
-      where: byPhone ? { domain } : { username: name, domain },
+      where: whereOf(holder),
       // Included only where it has passed.
       include: { model: ActivationExpiration.scope('passed'), as: 'activation_expiration', attributes: ['id'], required: false },
       lock: ACCOUNT_FOR_UPDATE,
     });
     if (!account?.confirmation_key) return null;
+    // The key became a short one in this moment.
+    if (isShort(key) && isShort(account.confirmation_key) && !counted) return null;
     if (!isSameSecret(account.confirmation_key, key)) {
       await recordWrongKey(account, account.confirmation_key);
       return null;
@@ -52,7 +103,4 @@ export async function redeemConfirmationKey(name: string, domain: string, key: s
     );
     return account.id;
   });
-  if (outcome === null) throw notFound('account.not_found');
-  if (outcome === 'expired') throw forbidden('activation.expired');
-  return outcome;
 }

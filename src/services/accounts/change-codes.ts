@@ -7,9 +7,10 @@ import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type Channel, countRecentRequests } from '../../models/accounts/change-code';
 import { millisecondsFromNow, NO_KEY_UPDATE } from '../../models/moments';
 import { SYSTEM, visibleTo } from '../../models/visibility';
-import type { NoAnswer, SendResult } from '../../queues/contracts';
+import { isCertainlyNotSent, type NoAnswer, type SendResult } from '../../queues/contracts';
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
 import { isSameSecret, newShortCode } from '../credentials/secrets';
+import { countGuess, countSend } from '../limits/codes';
 import { claimEmail, faultsOf, writeAccount } from './fields';
 
 const MAX_ATTEMPTS = 5;
@@ -91,10 +92,17 @@ async function insertRequest(channel: Channel, { account_id, recipient, language
  * Sends a code to a new address or number and waits until it is sent. What was not sent leaves no row: a code that was
  * delivered before stays valid, and nothing counts towards blocking.
  *
- * @throws {ApiError} 403, 422; 503 where it was not sent
+ * @throws {ApiError} 403, 422; 429 where the recipient, its range or the client's address was sent too many; 503 where it was not sent
  */
 export async function requestChangeCode(channel: Channel, request: ChangeCodeRequest): Promise<void> {
-  const id = await insertRequest(channel, request);
+  const takeBack = await countSend({ channel, recipient: request.recipient, ip: request.ip });
+  let id: number;
+  try {
+    id = await insertRequest(channel, request);
+  } catch (error) {
+    await takeBack();
+    throw error;
+  }
   const seconds = TIMEOUT_SECONDS[channel];
   const result: SendResult | NoAnswer =
     channel === 'email'
@@ -102,23 +110,43 @@ export async function requestChangeCode(channel: Channel, request: ChangeCodeReq
       : await enqueueAndWait('sms', { kind: 'phone_change', id }, seconds, rowJobId('sms', 'phone_change', id));
   if (result.outcome === 'sent') return;
   // What no worker has begun must not be begun later; a send under way keeps its row.
-  await CHANGE_CODES[channel].destroy({ where: { id, send_state: 'due' } });
+  const unbegun = await CHANGE_CODES[channel].destroy({ where: { id, send_state: 'due' } });
+  if (unbegun === 1 || isCertainlyNotSent(result.outcome)) await takeBack();
   throw unavailable(result.outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent');
 }
 
 /**
  * Redeems a code: the address or number becomes the account's, which is activated.
  *
+ * @param ip the client's address
  * @throws {ApiError} 404 where none is pending, 410 where it is too old, 403 where it is wrong (the fifth time it is void), 422
- *   where the address or number was taken meanwhile
+ *   where the address or number was taken meanwhile, 429 where too many wrong ones were tried for it or from the client's address
  */
-export async function redeemChangeCode(channel: Channel, accountId: number, code: string): Promise<void> {
+export async function redeemChangeCode(channel: Channel, accountId: number, code: string, ip: string): Promise<void> {
+  const due = await CHANGE_CODES[channel].findPending(accountId, EXPIRY_MINUTES[channel]);
+  // Counted before the transaction: no row is locked while Redis is asked.
+  const counted = due.filter(({ expired }) => !expired).map(({ recipient }) => ({ channel, recipient }));
+  const takeBack = counted.length === 0 ? undefined : await countGuess(counted, ip);
+  try {
+    const recipients = counted.map(({ recipient }) => recipient);
+    const refused = await compareChangeCode(channel, accountId, code, recipients);
+    if (refused) throw refused;
+    await takeBack?.();
+  } catch (error) {
+    if (!(error instanceof ApiError && error.text.key === 'code.wrong')) await takeBack?.();
+    throw error;
+  }
+}
+
+/** @param recipients of the codes that the guess was counted for; no other is compared @returns what is to be answered once this is committed */
+async function compareChangeCode(channel: Channel, accountId: number, code: string, recipients: string[]): Promise<ApiError | null> {
   const codes = CHANGE_CODES[channel];
   const accounts = Account.scope(visibleTo(SYSTEM));
-  const refused = await writeAccount(async () => {
+  return writeAccount(async () => {
     // One attempt at a time.
     await lockAccount(accountId);
-    const pending = await codes.findPending(accountId, EXPIRY_MINUTES[channel]);
+    const all = await codes.findPending(accountId, EXPIRY_MINUTES[channel]);
+    const pending = all.filter(({ expired, recipient }) => expired || recipients.includes(recipient));
     const [newest] = pending;
     if (!newest) return notFound('code.none');
     if (newest.expired) return new ApiError(410, { key: 'code.expired', values: {} });
@@ -139,5 +167,4 @@ export async function redeemChangeCode(channel: Channel, accountId: number, code
     await accounts.update({ [channel]: recipient, activated: true }, { where: { id: accountId } });
     return null;
   });
-  if (refused) throw refused;
 }

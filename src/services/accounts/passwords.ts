@@ -1,11 +1,15 @@
 // Passwords of accounts: replaced, and changed by their owner.
 import { inTransaction } from '../../infra/database';
-import { fieldError, unprocessable } from '../../infra/errors';
+import { ApiError, fieldError, unprocessable } from '../../infra/errors';
+import { log, reasonOf } from '../../infra/log';
 import { Account, Password } from '../../models';
 import { ACCOUNT_FOR_UPDATE, type AccountName } from '../../models/accounts/account';
 import type { StoredPassword } from '../../models/accounts/password';
 import { SYSTEM, visibleTo } from '../../models/visibility';
+import { enqueue } from '../../queues/producer';
 import { ha1sOf, hashPassword, isSameSecret, type PasswordAlgorithm, realmOf } from '../credentials/secrets';
+import { countSend } from '../limits/codes';
+import { countPasswordAttempt, type PasswordAttempt } from '../limits/wrong-secrets';
 
 /** An account that a password is computed for: HA1 has the name in it. */
 export type PasswordOwner = AccountName & { id: number };
@@ -38,12 +42,31 @@ function hasPassword(account: Account, given: string): boolean {
 /**
  * Changes the own password, or sets the first one; the account is activated.
  *
- * @param id the caller's account
+ * @param caller.account_id the account
+ * @param caller.ip the client's address
  * @param old the password until now; needed where there is one
  * @returns whether it is the first one, and where a mail about it goes
- * @throws {ApiError} 422 under old_password where there is a password and the old one is missing or wrong; nothing has changed then
+ * @throws {ApiError} 422 under old_password where there is a password and the old one is missing or wrong; 429 after too many wrong ones, DIGEST's
+ *   among them; nothing has changed then
  */
 export async function changePassword(
+  caller: PasswordAttempt,
+  algorithm: PasswordAlgorithm,
+  password: string,
+  old: string | undefined,
+): Promise<{ first: boolean; email: string | null }> {
+  const giveBack = old === undefined ? undefined : await countPasswordAttempt(caller);
+  try {
+    const changed = await replaceOwnPassword(caller.account_id, algorithm, password, old);
+    await giveBack?.();
+    return changed;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.text.key === 'password.wrong')) await giveBack?.();
+    throw error;
+  }
+}
+
+async function replaceOwnPassword(
   id: number,
   algorithm: PasswordAlgorithm,
   password: string,
@@ -65,4 +88,18 @@ export async function changePassword(
     await Account.scope(visibleTo(SYSTEM)).update({ activated: true }, { where: { id } });
     return { first, email: account.email };
   });
+}
+
+/** Tells the owner of an account by mail that it can be used. Nobody waits for it, and nothing depends on it: it never throws. */
+export async function sendAccountReady(mail: { account_id: number; email: string; language: string; ip: string }): Promise<void> {
+  const { account_id, email, language, ip } = mail;
+  try {
+    const takeBack = await countSend({ channel: 'email', recipient: email, ip });
+    await enqueue('email', { kind: 'account_ready', account_id, language }).catch(async (error: unknown) => {
+      await takeBack();
+      throw error;
+    });
+  } catch (error) {
+    log.warn({ reason: reasonOf(error) }, 'the mail about a first password could not be queued');
+  }
 }

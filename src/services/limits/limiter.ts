@@ -1,0 +1,133 @@
+// Counters of a window of time, in Redis for all processes together, in memory while Redis does not answer.
+import { type IRateLimiterRedisOptions, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { settings } from '../../../config';
+import type { ApiError } from '../../infra/errors';
+import { producerConnection } from '../../queues/producer';
+
+/**
+ * What the library's own script does, and two things more: what is refused is not counted, so that giving one back makes room for one; and 0
+ * looks, with the command, the time and the answer that counting one would have. The library keeps one script a connection, so all limiters
+ * have this one.
+ *
+ * ARGV: points (1 counts, 0 looks, -1 gives back), seconds of a window, points that a window has
+ */
+const SCRIPT = `
+local counted = tonumber(redis.call('get', KEYS[1]) or '0')
+local points = tonumber(ARGV[1])
+local left = redis.call('pttl', KEYS[1])
+if left < 0 then left = tonumber(ARGV[2]) * 1000 end
+local after = math.max(0, counted + points)
+if points == 0 then after = counted + 1 end
+if points < 0 and counted > 0 or points > 0 and after <= tonumber(ARGV[3]) then redis.call('set', KEYS[1], after, 'PX', math.max(1, left)) end
+return { after, left }
+`;
+
+/** The same in the process's own memory; what the library does here is done at once, with nothing in between. */
+class MemoryLimiter extends RateLimiterMemory {
+  override consume(key: string | number, points = 1): Promise<RateLimiterRes> {
+    const counted = super.consume(key, 1);
+    if (points === 0) {
+      void super.reward(key, 1);
+      return counted;
+    }
+    return counted.catch((refused: unknown) => {
+      void super.reward(key, 1);
+      throw refused;
+    });
+  }
+}
+
+/** What came of counting. */
+export interface Counted {
+  /** Whether there was room. */
+  admitted: boolean;
+  /** How many more there are room for. */
+  remaining: number;
+  /** Until the window ends. */
+  milliseconds: number;
+}
+
+/** So many of something for each key in a window of time, which begins with the first. */
+export class Limiter {
+  #limiter: RateLimiterRedis | undefined;
+
+  /**
+   * @param name of its keys, behind QUEUE_PREFIX
+   * @param limit 0: any number
+   * @param options of the library
+   */
+  constructor(
+    readonly name: string,
+    readonly limit: number,
+    readonly windowSeconds: number,
+    readonly options: Partial<IRateLimiterRedisOptions> = {},
+  ) {}
+
+  /** Made when it is first asked, so that a process that counts nothing opens no connection. */
+  get #counters(): RateLimiterRedis {
+    const limits = { points: this.limit, duration: this.windowSeconds };
+    return (this.#limiter ??= new RateLimiterRedis({
+      ...limits,
+      storeClient: producerConnection(),
+      keyPrefix: `${settings.QUEUE_PREFIX}:${this.name}`,
+      rejectIfRedisNotReady: true,
+      customIncrTtlLuaScript: SCRIPT,
+      insuranceLimiter: new MemoryLimiter(limits),
+      ...this.options,
+    }));
+  }
+
+  async #count(key: string, points: 0 | 1): Promise<Counted> {
+    if (this.limit === 0) return { admitted: true, remaining: Infinity, milliseconds: 0 };
+    try {
+      const { remainingPoints, msBeforeNext } = await this.#counters.consume(key, points);
+      return { admitted: true, remaining: remainingPoints, milliseconds: msBeforeNext };
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      return { admitted: false, remaining: 0, milliseconds: error.msBeforeNext };
+    }
+  }
+
+  /** Counts one, unless there is no room for it. One command: of many at once so many are admitted as there is room for. */
+  take(key: string): Promise<Counted> {
+    return this.#count(key, 1);
+  }
+
+  /** What take() would say now; counts nothing. */
+  look(key: string): Promise<Counted> {
+    return this.#count(key, 0);
+  }
+
+  /** Takes back what take() counted. Never throws. */
+  async giveBack(key: string): Promise<void> {
+    if (this.limit !== 0) await this.#counters.reward(key).catch(() => undefined);
+  }
+}
+
+/** A counter that something is to be counted by. */
+export interface Claim {
+  limiter: Limiter;
+  key: string;
+  /** What is answered where there is no room. @param seconds until there is */
+  refusal: (seconds: number) => ApiError;
+}
+
+/** Whole seconds until a window ends, for `retry-after`. */
+export const secondsOf = ({ milliseconds }: Counted): number => Math.max(1, Math.ceil(milliseconds / 1000));
+
+/**
+ * Counts one by each of several counters, or by none.
+ *
+ * @returns takes all of it back
+ * @throws {ApiError} the refusal of the first that has no room
+ */
+export async function takeAll(claims: readonly Claim[]): Promise<() => Promise<void>> {
+  const taken = await Promise.all(claims.map(async (claim) => ({ claim, counted: await claim.limiter.take(claim.key) })));
+  const giveBack = async (): Promise<void> => {
+    await Promise.all(taken.filter(({ counted }) => counted.admitted).map(({ claim }) => claim.limiter.giveBack(claim.key)));
+  };
+  const refused = taken.find(({ counted }) => !counted.admitted);
+  if (!refused) return giveBack;
+  await giveBack();
+  throw refused.claim.refusal(secondsOf(refused.counted));
+}
