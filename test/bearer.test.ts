@@ -17,10 +17,10 @@ beforeAll(async () => {
     environment: { JWT_RSA_PUBLIC_KEY_PEM: pem.replaceAll('\n', '\\n'), ACCOUNT_AUTHENTICATION_BEARER: 'realm="login.example.org"' },
   });
   user = await system.account('bearer-user');
-  await system.rows("UPDATE accounts SET email = 'Bearer@Example.org' WHERE id = $1", [user.id]);
+  await system.rows("UPDATE accounts SET email = 'Bearer@Example.org', confirmed_email = 'bearer@example.org' WHERE id = $1", [user.id]);
   for (const name of ['twin-one', 'twin-two']) {
     const { id } = await system.account(name);
-    await system.rows("UPDATE accounts SET email = 'twin@example.org' WHERE id = $1", [id]);
+    await system.rows("UPDATE accounts SET email = 'twin@example.org', confirmed_email = 'twin@example.org' WHERE id = $1", [id]);
   }
 });
 afterAll(() => system.stop());
@@ -44,6 +44,7 @@ test('a right token of nobody is 403; the email counts only where the address is
     { sip_identity: 12 },
     { email: 'twin@example.org' },
     { email: 'none@example.org' },
+    { email: 'bearer@example.org\u0000' },
     {},
   ]) {
     expect([claims, (await me(await token(claims))).status]).toEqual([claims, 403]);

@@ -13,6 +13,7 @@ import {
 } from '../models/accounts/account-view';
 import { visibleTo } from '../models/visibility';
 import { createAccount, createProvisioningToken, updateAccount } from '../services/accounts/accounts';
+import { markCodesShown } from '../services/accounts/change-codes';
 import { deleteAccount } from '../services/accounts/deletion';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { findRequestSpace, findSpace } from '../services/spaces/spaces';
@@ -91,6 +92,12 @@ async function create(call: Call<string, AccountBody, 'admin'>): Promise<Reply> 
   return ok({ ...presentAccount(view), confirmation_key: view.confirmation_key });
 }
 
+/** The admin view. That an admin of a Space sees a code is remembered first; super admins answer for the installation, and could do anything anyway. */
+async function showToAdmin(view: AccountView, { super_admin }: Caller): Promise<Record<string, unknown>> {
+  if (!super_admin && (view.email_change_code || view.phone_change_code)) await markCodesShown(view.id);
+  return presentAccountToAdmin(view);
+}
+
 async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promise<Reply> {
   const { domain: asked, ...body } = call.body;
   const id = pathId(call.params.id);
@@ -99,7 +106,7 @@ async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promis
   const domain = moves ? asked.toLowerCase() : undefined;
   if (!(await updateAccount(id, { ...body, domain, user_agent: userAgentOf(call) }, call.caller))) throw notFound('account.not_found');
   const view = await requireAccountView(id, call.caller);
-  return ok({ ...presentAccountToAdmin(view), confirmation_key: view.confirmation_key });
+  return ok({ ...(await showToAdmin(view, call.caller)), confirmation_key: view.confirmation_key });
 }
 
 /** Page numbers to show around the current one; null where some are left out. */
@@ -222,7 +229,7 @@ export const accountsAdmin = [
     path: '/accounts/:id',
     summary: 'Shows an account, with the codes that were sent to it',
     answers: { 200: { description: 'The account', schema: shapes.accountToAdmin }, 404: 'No such account' },
-    handler: async ({ params, caller }) => ok(presentAccountToAdmin(await requireAccountView(pathId(params.id), caller))),
+    handler: async ({ params, caller }) => ok(await showToAdmin(await requireAccountView(pathId(params.id), caller), caller)),
   }),
   route({
     ...shared,

@@ -70,6 +70,22 @@ export function addAccountCommands(program: Command): void {
     );
 
   program
+    .command('accounts:confirm-emails')
+    .description('vouches for the emails that the accounts of a space have now: JSON Web Tokens by email count for confirmed ones alone')
+    .argument('<domain>', 'of the space')
+    .action(
+      action(async (given: string) => {
+        requireDatabase();
+        const domain = given.toLowerCase();
+        const { findSpace } = await import('../services/spaces/spaces.js');
+        if ((await findSpace(domain)) === null) throw new Refusal(`there is no space ${domain}`);
+        const { confirmEmails } = await import('../models/accounts/account.js');
+        const confirmed = await confirmEmails(domain);
+        return { json: { domain, confirmed }, text: `${confirmed} emails confirmed.` };
+      }),
+    );
+
+  program
     .command('accounts:clear-unconfirmed')
     .description('counts, and with --apply deletes, accounts never activated')
     .argument('<days>', 'made before so many days', wholeNumber(MAX_AGE_DAYS))

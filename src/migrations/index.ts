@@ -10,6 +10,7 @@ import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
 import * as messages from './0004-messages';
 import * as statisticsReading from './0005-statistics-reading';
+import * as confirmedEmails from './0008-confirmed-emails';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
 const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> = {
@@ -18,6 +19,7 @@ const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> 
   '0003-account-counts': accountCounts.up,
   '0004-messages': messages.up,
   '0005-statistics-reading': statisticsReading.up,
+  '0008-confirmed-emails': confirmedEmails.up,
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

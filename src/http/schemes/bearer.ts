@@ -48,6 +48,12 @@ async function verify(token: string): Promise<Record<string, unknown>> {
   }
 }
 
+/** The email of a token; null where it has none, or the issuer says that it never saw it work (OpenID Connect Core 1.0, section 5.1). */
+function emailOf({ email, email_verified: verified }: Record<string, unknown>): string | null {
+  // A character that no column can hold names nobody.
+  return typeof email === 'string' && verified !== false && !email.includes('\u0000') ? email : null;
+}
+
 /** @throws {ApiError} 403 where the claims name no account, or several */
 async function identify(request: Request): Promise<Authenticated> {
   const claims = await verify(tokenOf(request) ?? '');
@@ -57,8 +63,9 @@ async function identify(request: Request): Promise<Authenticated> {
   if (sip !== undefined) {
     const address = typeof sip === 'string' ? parseSipUri(sip) : null;
     if (address) identity = await identityOfSipAddress(address, host);
-  } else if (typeof claims['email'] === 'string') {
-    identity = await identityOfEmail(claims['email'], host);
+  } else {
+    const email = emailOf(claims);
+    if (email !== null) identity = await identityOfEmail(email, host);
   }
   if (!identity) throw forbidden('auth.bearer_account');
   return { identity };

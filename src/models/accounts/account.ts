@@ -24,6 +24,8 @@ export class Account extends Model<InferAttributes<Account>, InferCreationAttrib
   declare username: string;
   declare domain: string;
   declare email: CreationOptional<string | null>;
+  /** The address at which somebody was shown to receive mail; it says nothing once `email` is another. */
+  declare confirmed_email: CreationOptional<string | null>;
   declare phone: CreationOptional<string | null>;
   declare display_name: CreationOptional<string | null>;
   declare activated: CreationOptional<boolean>;
@@ -31,6 +33,8 @@ export class Account extends Model<InferAttributes<Account>, InferCreationAttrib
   declare admin: CreationOptional<boolean>;
   declare confirmation_key: CreationOptional<string | null>;
   declare confirmation_key_attempts: CreationOptional<number>;
+  /** Where the key was mailed, as long as no admin was shown it. */
+  declare key_mailed_to: CreationOptional<string | null>;
   declare dtmf_protocol: CreationOptional<string | null>;
   declare ip_address: string;
   declare user_agent: string;
@@ -50,6 +54,7 @@ Account.init(
     username: required(varchar(64)),
     domain: required(varchar(64)),
     email: optional(varchar(255)),
+    confirmed_email: optional(varchar(255)),
     phone: optional(varchar(64)),
     display_name: optional(varchar(255)),
     activated: required(BOOLEAN, false),
@@ -57,6 +62,7 @@ Account.init(
     admin: required(BOOLEAN, false),
     confirmation_key: optional(varchar(14)),
     confirmation_key_attempts: required(SMALLINT, 0),
+    key_mailed_to: optional(varchar(255)),
     dtmf_protocol: optional(varchar(255)),
     ip_address: required(varchar(45)),
     user_agent: { ...clipped('user_agent', 256), allowNull: false },
@@ -89,3 +95,17 @@ export async function lockAccount(accountId: Attributes<Account>['id']): Promise
 
 /** For finders inside a transaction, `lock: ACCOUNT_FOR_UPDATE`: of what they include nothing is locked. */
 export const ACCOUNT_FOR_UPDATE = { level: Transaction.LOCK.UPDATE, of: Account };
+
+/**
+ * Takes the emails that the accounts of a Space have now for confirmed. Silent: for their owners nothing has changed.
+ *
+ * @returns how many were not
+ */
+export async function confirmEmails(domain: Attributes<Account>['domain']): Promise<number> {
+  const unconfirmed = literal('email IS NOT NULL AND lower(confirmed_email) IS DISTINCT FROM lower(email)');
+  const [confirmed] = await Account.scope(visibleTo(SYSTEM)).update(
+    { confirmed_email: literal('email') },
+    { where: { [Op.and]: [{ domain }, unconfirmed] }, silent: true },
+  );
+  return confirmed;
+}

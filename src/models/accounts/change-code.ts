@@ -12,7 +12,7 @@ import {
   Op,
 } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { accountId, client, dated, dates, id, optional, required, sending, type SendState, SMALLINT, varchar } from '../columns';
+import { accountId, BOOLEAN, client, dated, dates, id, optional, required, sending, type SendState, SMALLINT, varchar } from '../columns';
 import { NOW, overdue, secondsAgo } from '../moments';
 
 /** What a code is sent by. Also the attribute that holds where it is sent to. */
@@ -28,6 +28,8 @@ export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreation
   declare phone?: string;
   declare attempts: CreationOptional<number>;
   declare language: CreationOptional<string>;
+  /** Whether an admin of a Space was shown the code. */
+  declare shown: CreationOptional<boolean>;
   declare ip: CreationOptional<string | null>;
   declare user_agent: CreationOptional<string | null>;
   declare send_state: CreationOptional<SendState | null>;
@@ -123,6 +125,7 @@ function initialize(model: typeof ChangeCode, channel: Channel): void {
       [channel]: required(varchar(255)),
       attempts: required(SMALLINT, 0),
       language: required(varchar(2), 'en'),
+      shown: required(BOOLEAN, false),
       ...client,
       ...sending,
       ...dates,

@@ -17,6 +17,7 @@ export type NewAccountRow = Pick<
   | 'admin'
   | 'activated'
   | 'confirmation_key'
+  | 'key_mailed_to'
   | 'ip_address'
   | 'user_agent'
 >;
@@ -36,8 +37,8 @@ export async function insertNewAccount(
 ): Promise<Attributes<Account>['id']> {
   const [inserted] = await select<Pick<Attributes<Account>, 'id'>>(
     `WITH account AS (
-       INSERT INTO accounts (username, domain, email, phone, display_name, dtmf_protocol, admin, activated, confirmation_key, ip_address, user_agent, created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, left($11, 256), now(), now()) RETURNING id
+       INSERT INTO accounts (username, domain, email, phone, display_name, dtmf_protocol, admin, activated, confirmation_key, ip_address, user_agent, key_mailed_to, created_at, updated_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, left($11, 256), $15, now(), now()) RETURNING id
      ), first_password AS (
        INSERT INTO passwords (account_id, password, algorithm) SELECT id, $12, $13 FROM account
      ), first_token AS (
@@ -59,6 +60,7 @@ export async function insertNewAccount(
       password,
       algorithm,
       token,
+      account.key_mailed_to,
     ],
   );
   return (inserted as Pick<Attributes<Account>, 'id'>).id;

@@ -37,7 +37,7 @@ function findIdentities<Found extends Identity>({ host, columns, from = 'account
             ${columns === undefined ? '' : `, ${columns}`}
        FROM ${from}
        JOIN spaces s ON s.domain = a.domain
-       LEFT JOIN LATERAL (SELECT expire_at FROM spaces ${requestSpaceSql('$1', '$2')}) r ON true
+       LEFT JOIN LATERAL (SELECT domain, expire_at FROM spaces ${requestSpaceSql('$1', '$2')}) r ON true
       WHERE ${where}`,
     [host, host === null ? null : settings.APP_SIP_DOMAIN, ...bind],
   );
@@ -79,9 +79,25 @@ export async function findIdentityBySipAddress({ username, domain }: AccountName
   return found ?? null;
 }
 
-/** Accounts with an email, letter case ignored: at most two, which is enough to know that it names nobody alone. */
-export const findIdentitiesByEmail = (email: string, host: string): Promise<Identity[]> =>
-  findIdentities({ host, where: 'lower(a.email) = lower($3) LIMIT 2', bind: [email] });
+/** An account with an email that was asked for. */
+export interface EmailIdentity extends Identity {
+  /** Whether somebody was shown to read mail at the address that it has now. */
+  confirmed: boolean;
+  /** Whether it is in the Space that the request is for. */
+  in_request_space: boolean;
+}
+
+/**
+ * Accounts with an email, letter case ignored, confirmed ones first, and of those the ones in the request's Space: at most two, which is enough to
+ * know that it names nobody alone.
+ */
+export const findIdentitiesByEmail = (email: string, host: string): Promise<EmailIdentity[]> =>
+  findIdentities<EmailIdentity>({
+    host,
+    columns: `coalesce(lower(a.confirmed_email) = lower(a.email), false) AS confirmed, coalesce(a.domain = r.domain, false) AS in_request_space`,
+    where: 'lower(a.email) = lower($3) ORDER BY confirmed DESC, in_request_space DESC LIMIT 2',
+    bind: [email],
+  });
 
 /** An identity with what DIGEST compares with. */
 export interface DigestIdentity extends Identity {

@@ -37,6 +37,8 @@ export interface NewAccount extends AccountFields {
   activated?: Account['activated'];
   /** What activates it; 13 characters where none is given. */
   confirmation_key?: string | undefined;
+  /** The address to which the key is mailed, and shown to nobody else. */
+  key_mailed_to?: string | undefined;
   /** Until when the account can be activated; kept only where it is not yet. */
   expires?: Date | undefined;
   ip_address: Account['ip_address'];
@@ -106,6 +108,7 @@ async function insertAccount(account: NewAccount, maker: Maker): Promise<number>
       domain,
       activated,
       confirmation_key: activated ? null : (account.confirmation_key ?? newToken()),
+      key_mailed_to: account.key_mailed_to ?? null,
       ip_address: account.ip_address,
     },
     hashedPassword({ username, domain }, account.algorithm, account.password),
@@ -171,7 +174,8 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
   return writeAccount(async () => {
     if (domain !== current.domain) await requireRoom(domain, 'admin');
     const [changed] = await accounts.update(
-      { ...valuesOf(account), domain },
+      // The answer shows the key to the admin: redeeming it says nothing about the mailbox any more.
+      { ...valuesOf(account), domain, key_mailed_to: null },
       // Nowhere, if it was moved or deleted in the meantime.
       { where: { id, domain: current.domain } },
     );

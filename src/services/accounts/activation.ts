@@ -81,7 +81,7 @@ async function compareConfirmationKey(
   return inTransaction(async () => {
     // The row is locked: attempts at once are counted one by one.
     const account = await scopeOf(holder).findOne({
-      attributes: ['id', 'confirmation_key', 'confirmation_key_attempts'],
+      attributes: ['id', 'confirmation_key', 'confirmation_key_attempts', 'key_mailed_to'],
       where: whereOf(holder),
       // Included only where it has passed.
       include: { model: ActivationExpiration.scope('passed'), as: 'activation_expiration', attributes: ['id'], required: false },
@@ -98,7 +98,13 @@ async function compareConfirmationKey(
     await requireActiveAccount(account.id, host);
     if (account.activation_expiration) return 'expired';
     await Account.scope(visibleTo(SYSTEM)).update(
-      { activated: true, confirmation_key: null, confirmation_key_attempts: 0 },
+      {
+        activated: true,
+        confirmation_key: null,
+        confirmation_key_attempts: 0,
+        // Whoever has the key reads the mailbox that it was sent to, and no other way leads to it.
+        ...(account.key_mailed_to === null ? {} : { confirmed_email: account.key_mailed_to, key_mailed_to: null }),
+      },
       { where: { id: account.id } },
     );
     return account.id;

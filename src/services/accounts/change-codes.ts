@@ -164,7 +164,21 @@ async function compareChangeCode(channel: Channel, accountId: number, code: stri
     if (faults[channel]?.[0]?.key === 'field.taken') throw unprocessable(faults);
     if (channel === 'email') await claimEmail(recipient, accountId);
     await codes.scope('unredeemed').update({ code: null }, { where: { account_id: accountId } });
-    await accounts.update({ [channel]: recipient, activated: true }, { where: { id: accountId } });
+    // A code that an admin of a Space has seen shows that the admin has it, and not who reads the mailbox.
+    const confirmed = channel === 'email' && !matching.shown ? { confirmed_email: recipient } : {};
+    await accounts.update({ [channel]: recipient, ...confirmed, activated: true }, { where: { id: accountId } });
     return null;
+  });
+}
+
+/**
+ * Remembers that an admin of a Space is about to be shown the codes that an account waits for: such a code says nothing about its recipient any
+ * more, or admins could confirm any address for an account of theirs.
+ */
+export async function markCodesShown(accountId: number): Promise<void> {
+  await inTransaction(async () => {
+    await lockAccount(accountId);
+    for (const codes of Object.values(CHANGE_CODES))
+      await codes.scope('unredeemed').update({ shown: true }, { where: { account_id: accountId, shown: false }, silent: true });
   });
 }

@@ -39,7 +39,7 @@ export async function recoverByPhone(
   try {
     await inTransaction(async () => {
       if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
-      await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0 }, { where: { id } });
+      await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0, key_mailed_to: null }, { where: { id } });
     });
   } catch (error) {
     await takeBack();

@@ -24,7 +24,8 @@ export async function createPublicAccount(
   const takeBack = await countSend({ ...to, ip });
   let id: number;
   try {
-    const key = to.channel === 'email' ? { confirmation_key: newToken() } : { confirmation_key: newShortCode() };
+    const key =
+      to.channel === 'email' ? { confirmation_key: newToken(), key_mailed_to: to.recipient } : { confirmation_key: newShortCode() };
     id = await createAccountWithToken({ ...account, ...key }, token);
   } catch (error) {
     await takeBack();

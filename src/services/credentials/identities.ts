@@ -1,4 +1,5 @@
 // Accounts as the schemes of authentication look them up; the statements are in models/credentials/identity.ts.
+import { log } from '../../infra/log';
 import type { AccountName } from '../../models/accounts/account';
 import {
   type DigestIdentity,
@@ -14,10 +15,27 @@ export type { Identity };
 /** The account that a verified claim names by SIP address; null where nobody has it. `host` is the request's Host header. */
 export const identityOfSipAddress: (address: AccountName, host: string) => Promise<Identity | null> = findIdentityBySipAddress;
 
-/** The account that a verified claim names by email, letter case ignored; null where nobody has it, or several. */
+/** Why an email names nobody, for operators; it is not said to clients. */
+const NOBODY = {
+  unconfirmed: 'a token by email was refused: the address was never confirmed for the account that has it',
+  several: 'a token by email was refused: several accounts have confirmed the address',
+} as const;
+
+/**
+ * The account that a verified claim names by email, letter case ignored. An email counts only where somebody was shown to read mail at it: anybody who
+ * may make accounts can give them any email. Accounts of the request's Space go first, so that no other Space's can stand in the way of theirs;
+ * only where that has none, others count.
+ *
+ * @param host the request's Host header
+ * @returns null where nobody has it, or several have; the log says which
+ */
 export async function identityOfEmail(email: string, host: string): Promise<Identity | null> {
   const [found, another] = await findIdentitiesByEmail(email, host);
-  return found !== undefined && another === undefined ? found : null;
+  if (!found) return null;
+  const rivals = another?.confirmed === true && another.in_request_space === found.in_request_space;
+  if (found.confirmed && !rivals) return found;
+  log.warn({ in_request_space: found.in_request_space }, found.confirmed ? NOBODY.several : NOBODY.unconfirmed);
+  return null;
 }
 
 /** An account that proves its password by DIGEST. */
