@@ -22,7 +22,9 @@ let system: System;
 beforeAll(async () => {
   system = await startSystem({ workers: 0, environment: { TRUST_PROXY: '1', JWT_RSA_PUBLIC_KEY_PEM: pem.replaceAll('\n', '\\n') } });
 });
-afterAll(() => system.stop());
+/** Systems of single tests. */
+const others: System[] = [];
+afterAll(() => Promise.all([system, ...others].map((each) => each.stop())));
 
 const api = (path: string, headers: Record<string, string>, method = 'GET'): Promise<RawAnswer> =>
   send(`${system.url}/api${path}`, { method, headers });
@@ -209,6 +211,7 @@ test('what is refused is no use of the key', async () => {
 
 test('what is refused counts for the address, not for the account', async () => {
   const limited = await startSystem({ workers: 0, environment: { TRUST_PROXY: '1', RATE_LIMIT_PER_MINUTE: '4' } });
+  others.push(limited);
   const { key } = await limited.account('limited-user');
   const me = async (headers: Record<string, string>): Promise<number> =>
     (await send(`${limited.url}/api/accounts/me`, { headers: { cookie: `x-api-key=${key}`, ...headers } })).status;
@@ -217,7 +220,6 @@ test('what is refused counts for the address, not for the account', async () => 
   for (let n = 0; n < 6; n += 1) statuses.push(await me(evil));
   expect(statuses).toEqual([403, 403, 403, 403, 429, 429]);
   for (let n = 0; n < 4; n += 1) expect(await me({ 'x-forwarded-for': '203.0.113.9' })).toBe(200);
-  await limited.stop();
 });
 
 test('an origin is the own one by host and port as the front says, and without TLS it is another one', async () => {
@@ -236,12 +238,12 @@ test('an origin is the own one by host and port as the front says, and without T
   // The front ends TLS and is not trusted to say so.
   expect(await at((system.urls[0] ?? '').replace('http:', 'https:'))).toBe(200);
   const untrusting = await startSystem({ workers: 0 });
+  others.push(untrusting);
   const other = await untrusting.account('untrusted-front');
   const refused = await send(`${untrusting.url}/api/accounts/me`, {
     headers: { cookie: `x-api-key=${other.key}`, origin: 'https://accounts.example.org', ...front },
   });
   expect(refused.status).toBe(403);
-  await untrusting.stop();
 });
 
 describe('the cookie of the pages', () => {

@@ -19,7 +19,10 @@ beforeAll(async () => {
     startSystem({ workers: 0, environment: { TRUST_PROXY: '1', RATE_LIMIT_PER_MINUTE: String(LIMIT) } }),
   ]);
 });
+/** What single tests started, to be stopped in turn. */
+const others: { stop: () => Promise<void> }[] = [];
 afterAll(async () => {
+  for (const other of others) await other.stop();
   const logs = [system, limited].map((of) => of.webs[0]?.output() ?? '');
   await Promise.all([system.stop(), limited.stop()]);
   // Nothing that a stranger sends is something that an operator must act on.
@@ -199,7 +202,9 @@ describe('strangers are counted', () => {
 test('however many ask for health and metrics, PostgreSQL and Redis are asked once a second, and a server that went away is soon seen', async () => {
   const redis = await startRedis(mkdtempSync(path.join(testServers().directory, 'redis-')), () => undefined, false);
   const own = await startSystem({ webs: 0, workers: 0, environment: { REDIS_URL: redis.url } });
+  others.push(own, redis);
   const counter = await StatementCounter.start(own.environment['DATABASE_URL'] ?? '');
+  others.push(counter);
   await own.startWeb({ DATABASE_URL: counter.url });
   const client = new Redis(redis.url);
   const commands = async (): Promise<number> => Number(/total_commands_processed:(\d+)/.exec(await client.info('stats'))?.[1]);
@@ -216,15 +221,24 @@ test('however many ask for health and metrics, PostgreSQL and Redis are asked on
   const seconds = Math.ceil((performance.now() - started) / 1000);
   expect(counter.statements.length).toBeLessThanOrEqual(2 * seconds + 1);
   expect((await commands()) - before).toBeLessThanOrEqual(perAnswer * (seconds + 1));
-  await redis.stop();
+
+  const ready = async (): Promise<string> => {
+    const { status, json } = await request(`${own.url}/health/ready`);
+    return `${status} ${(json['redis'] as { status: string }).status}`;
+  };
+  const becomes = (wanted: string): Promise<string> => eventually(ready, (now) => now === wanted, 8);
+  // Frozen, it keeps its connections and answers nothing.
+  const pid = Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await becomes('503 failed');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await becomes('200 ok');
   client.disconnect();
-  await eventually(
-    () => request(`${own.url}/health/ready`),
-    ({ status, json }) => status === 503 && (json['redis'] as { status: string }).status === 'failed',
-    5,
-  );
-  await own.stop();
-  await counter.stop();
+  await redis.stop();
+  await becomes('503 failed');
 });
 
 test('HSTS is for this host alone', async () => {

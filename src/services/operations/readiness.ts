@@ -42,17 +42,18 @@ async function checkSchema(): Promise<void> {
 /** BullMQ needs a Redis that evicts nothing: evicted keys are lost jobs. */
 async function evictionWarning(): Promise<string[]> {
   try {
-    const [, policy] = (await (producerConnection() as Redis).config('GET', 'maxmemory-policy')) as [string, string];
+    const asked = (producerConnection() as Redis).config('GET', 'maxmemory-policy');
+    const [, policy] = (await withTimeout(asked, CHECK_TIMEOUT_MS, 'Redis')) as [string, string];
     return policy === undefined || policy === 'noeviction'
       ? []
       : [`Redis evicts keys (maxmemory-policy ${policy}): jobs can be lost; set noeviction`];
   } catch {
-    return []; // Managed servers forbid CONFIG.
+    return []; // Managed servers forbid CONFIG; one that stops answering just now is seen by the next check.
   }
 }
 
 /**
- * Asks PostgreSQL and Redis at once, two seconds at most. Never throws: a server that does not answer is a failed check with its reason,
+ * Asks PostgreSQL and Redis at once, two seconds at most, then Redis once more, as long. Never throws: a server that does not answer is a failed check with its reason,
  * an error code where there is one.
  */
 export async function checkReadiness(): Promise<Readiness> {
