@@ -30,7 +30,7 @@ function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => n
         () => import('./providers/fcm.js'),
         ({ closeFcm }) => closeFcm(),
       );
-      return deliver(`fcm ${project}`, left, SEND_TIMEOUT_MS, () => fcm.sendFcm(project, fcmPush(device, content)));
+      return deliver(`fcm ${project}`, left, SEND_TIMEOUT_MS, (signal) => fcm.sendFcm(project, fcmPush(device, content), signal));
     };
   }
   const environment = device.provider;

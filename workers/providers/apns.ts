@@ -1,8 +1,10 @@
 // Apple's push service, through @parse/node-apn, with guards against what the library does by itself.
+import { type ClientHttp2Session, constants } from 'node:http2';
 import { Notification, Provider, type ProviderOptions } from '@parse/node-apn';
 import { settings } from '../../config';
 import { log } from '../../src/infra/log';
 import type { Attempt } from './delivery';
+import { attemptExchange, currentExchange, type Exchange } from './exchange';
 
 export interface ApnsPush {
   /** Hexadecimal device token. */
@@ -39,6 +41,48 @@ function options(environment: Environment): ProviderOptions {
   };
 }
 
+interface Session {
+  destroyed: boolean;
+  destroy: () => void;
+  request: ClientHttp2Session['request'];
+}
+interface Internals {
+  client: {
+    session?: Session;
+    destroySession: (session?: Session) => void;
+    /** Of the session it uses request() alone. */
+    request: (session: Pick<Session, 'request'>, ...rest: unknown[]) => Promise<unknown>;
+  };
+}
+
+/**
+ * Has the exchange of each push learn how far it came: the library loses the status of an answer whose body it cannot read, and calls a stream
+ * that was never opened much the same as one that ended without an answer.
+ */
+function watch(provider: Provider): void {
+  const { client } = provider as unknown as Internals;
+  const request = client.request.bind(client);
+  client.request = (session, ...rest) => {
+    const exchange = currentExchange();
+    const open: Session['request'] = (...parameters) => {
+      const stream = session.request(...parameters);
+      if (exchange) {
+        // A stream has its number once its request is written to a connection that stands.
+        if (stream.pending) stream.once('ready', () => (exchange.begun = true));
+        else exchange.begun = true;
+        stream.once('response', (headers) => exchange.answered(headers[':status']));
+        // Refused before anything was done with it (RFC 9113, section 8.7); so are streams above the last one that a GOAWAY names.
+        const ended = (): void => {
+          if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) exchange.begun = false;
+        };
+        for (const event of ['aborted', 'error', 'close']) stream.once(event, ended);
+      }
+      return stream;
+    };
+    return request({ request: open }, ...rest);
+  };
+}
+
 /**
  * The one Provider of an environment, for the life of the process: one per push leaks, and makes Apple refuse too many new tokens
  * (https://github.com/node-apn/node-apn/issues/542). @throws where the key or certificate cannot be read
@@ -47,17 +91,10 @@ function providerOf(environment: Environment): Provider {
   let provider = providers.get(environment);
   if (!provider) {
     provider = new Provider(options(environment));
+    watch(provider);
     providers.set(environment, provider);
   }
   return provider;
-}
-
-interface Session {
-  destroyed: boolean;
-  destroy: () => void;
-}
-interface Internals {
-  client: { session?: Session; destroySession: (session?: Session) => void };
 }
 
 /** Lets go of a Provider. Its shutdown() hangs on a dead session, so the session is destroyed once its last request can have ended. */
@@ -82,27 +119,24 @@ interface Failure {
 
 /** The app was removed from the device, or the token is not one of this app. */
 const UNREGISTERED_REASONS = new Set(['Unregistered', 'BadDeviceToken', 'DeviceTokenNotForTopic', 'ExpiredToken']);
-/** The stream was never opened, so nothing was sent (https://github.com/parse-community/node-apn/issues/140). */
-const UNOPENED = /ERR_HTTP2_(GOAWAY_SESSION|INVALID_SESSION|STREAM_CANCEL|OUT_OF_STREAMS)|REFUSED_STREAM|after receiving a GOAWAY/;
-const UNCONNECTED = /cannot connect to proxy|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
-
-function explain(environment: Environment, { status, response, error, code }: Failure): Attempt {
-  const reason = response?.reason ?? '';
-  if (typeof status === 'number') {
+/** What Apple's answer means; without one the request never left. */
+function explain(failure: Failure, { status }: Exchange): Attempt {
+  const reason = failure.response?.reason ?? '';
+  if (status !== undefined) {
+    const named = `APNs ${status} ${reason}`.trim();
     if (status === 410 || UNREGISTERED_REASONS.has(reason)) return { outcome: 'unregistered', reason: reason || 'Unregistered' };
-    if (status === 429 || status >= 500) return { outcome: 'failed', reason: `APNs ${status} ${reason}`.trim(), trouble: true, again: {} };
-    if (error?.message === 'ExpiredProviderToken') return { outcome: 'failed', reason: error.message, again: {} };
-    return { outcome: 'refused', reason: `APNs ${status} ${reason}`.trim() };
+    if (status === 429 || status >= 500) return { outcome: 'failed', reason: named, trouble: true, again: {} };
+    if (failure.error?.message === 'ExpiredProviderToken') return { outcome: 'failed', reason: failure.error.message, again: {} };
+    return { outcome: 'refused', reason: named };
   }
-  const text = `${code ?? ''} ${error?.code ?? ''} ${error?.message ?? ''}`;
-  // Its session, or the promise of one, is of no use any more; other requests on it may still end well.
+  return { outcome: 'failed', reason: 'APNs was not reached', trouble: true, again: {} };
+}
+
+/** Without an answer its session, or the promise of one, is of no use any more; other requests on it may still end well. */
+function abandon(environment: Environment, { code, error }: Failure): void {
   retire(environment, REQUEST_TIMEOUT_MS);
-  const again = UNOPENED.test(text) || UNCONNECTED.test(text);
-  const empty = /with status (\d+) and empty body/.exec(text)?.[1];
-  if (empty !== undefined)
-    return { outcome: Number(empty) === 410 ? 'unregistered' : 'failed', reason: `APNs ${empty}`, trouble: Number(empty) >= 500 };
-  log.warn({ provider: environment, reason: text.trim().slice(0, 200) }, 'APNs was not reached');
-  return { outcome: 'failed', reason: 'APNs was not reached', trouble: true, ...(again ? { again: {} } : {}) };
+  const text = `${code ?? ''} ${error?.code ?? ''} ${error?.message ?? ''}`;
+  log.warn({ provider: environment, reason: text.trim().slice(0, 200) }, 'APNs did not answer');
 }
 
 /** One attempt. Never throws for what Apple does. */
@@ -121,10 +155,21 @@ export async function sendApns(environment: Environment, push: ApnsPush, signal:
     timeouts.set(environment, count);
     if (count >= TIMEOUTS_TO_RECONNECT) retire(environment, 0);
   });
-  const { failed } = await providerOf(environment).send(notification, push.token);
+  const provider = providerOf(environment);
+  const attempt = await attemptExchange(
+    { provider: 'APNs' },
+    signal,
+    async () => {
+      const { failed } = await provider.send(notification, push.token);
+      const [failure] = failed;
+      if (!failure) return;
+      if (currentExchange()?.status === undefined) abandon(environment, failure);
+      throw Object.assign(new Error('not sent'), { failure });
+    },
+    (error, exchange) => explain((error as { failure?: Failure }).failure ?? {}, exchange),
+  );
   if (!signal.aborted) timeouts.set(environment, 0);
-  const [failure] = failed;
-  return failure ? explain(environment, failure) : { outcome: 'sent' };
+  return attempt;
 }
 
 /** Closes all connections to Apple. */

@@ -39,14 +39,20 @@ function breakerOf(provider: string): CircuitBreakerPolicy {
   return breaker;
 }
 
-/** Ends an attempt after `milliseconds`; what was sent until then is unknown. */
+/** Once its time is over, how long an attempt has for saying how far it came. */
+const VERDICT_TIMEOUT_MS = 50;
+
+/** Ends an attempt after `milliseconds`. One that does not say at once how far it came is unknown: it may have been taken. */
 async function attemptWithin(milliseconds: number, attempt: (signal: AbortSignal) => Promise<Attempt>): Promise<Attempt> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Attempt>((resolve) => {
     timer = setTimeout(() => {
-      resolve({ outcome: 'unknown', reason: 'the provider did not answer in time', trouble: true });
       controller.abort();
+      timer = setTimeout(
+        () => resolve({ outcome: 'unknown', reason: 'the provider did not answer in time', trouble: true }),
+        VERDICT_TIMEOUT_MS,
+      );
     }, milliseconds);
   });
   try {
@@ -86,11 +92,6 @@ export async function deliver(
     await sleep(pause);
   }
 }
-
-/** Errors of a connection that was never made, so nothing was sent. */
-const NEVER_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
-/** Whether the error code of a socket means that no connection was made. */
-export const neverConnected = (code: unknown): boolean => typeof code === 'string' && NEVER_CONNECTED.test(code);
 
 /** The pause that a `Retry-After` in seconds asks for, in milliseconds; one that names a date is ignored: it is not worth waiting for. */
 export function retryAfter(header: unknown): { after?: number } {

@@ -3,7 +3,8 @@ import { cert, deleteApp, initializeApp, type App } from 'firebase-admin/app';
 import { getMessaging, type Messaging } from 'firebase-admin/messaging';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { settings } from '../../config';
-import { neverConnected, type Attempt } from './delivery';
+import type { Attempt } from './delivery';
+import { attemptExchange, type Exchange } from './exchange';
 
 export interface FcmPush {
   token: string;
@@ -12,6 +13,8 @@ export interface FcmPush {
   data: Record<string, string>;
 }
 
+/** Where firebase-admin sends messages; a test holds that it does. */
+const HOST = 'fcm.googleapis.com';
 const apps = new Map<string, App>();
 
 interface Internals {
@@ -37,9 +40,6 @@ export function messagingOf(project: string): Messaging {
 
 interface FirebaseError {
   code?: string;
-  message?: string;
-  httpResponse?: { status?: number; headers?: Record<string, unknown> };
-  cause?: { code?: string };
 }
 
 /** The app was removed from the device, or the token was never one. */
@@ -47,28 +47,25 @@ const UNREGISTERED_CODES = new Set(['messaging/registration-token-not-registered
 /** Another try may succeed. */
 const TEMPORARY = /server-unavailable|internal-error|message-rate-exceeded|quota-exceeded|unknown-error/;
 
-function explain(error: FirebaseError): Attempt {
+function explain(error: FirebaseError, { begun }: Exchange): Attempt {
   const code = error.code ?? 'unknown';
   if (UNREGISTERED_CODES.has(code)) return { outcome: 'unregistered', reason: code };
   if (TEMPORARY.test(code)) return { outcome: 'failed', reason: code, trouble: true, again: {} };
-  if (code.startsWith('app/network')) {
-    const unsent = neverConnected(error.cause?.code) || /ECONNREFUSED|ENOTFOUND|EAI_AGAIN/.test(error.message ?? '');
-    return { outcome: 'failed', reason: code, trouble: true, ...(unsent ? { again: {} } : {}) };
-  }
+  // Neither the push nor, perhaps, the request for Google's token has reached anybody who could deliver it.
+  if (code.startsWith('app/network')) return { outcome: 'failed', reason: code, trouble: true, ...(begun ? {} : { again: {} }) };
   // A credential that Google refuses is our configuration's fault, but may be its token server's, too.
   return { outcome: code.startsWith('app/') ? 'failed' : 'refused', reason: code, ...(code.startsWith('app/') ? { trouble: true } : {}) };
 }
 
 /** One attempt. Never throws for what Google does. */
-export async function sendFcm(project: string, push: FcmPush): Promise<Attempt> {
-  try {
+export const sendFcm = (project: string, push: FcmPush, signal: AbortSignal): Promise<Attempt> =>
+  attemptExchange(
+    { provider: 'FCM', host: HOST },
+    signal,
     // send(), not sendEach(): the latter knows no proxy (https://github.com/firebase/firebase-admin-node/issues/2697).
-    await messagingOf(project).send({ token: push.token, android: { priority: 'high', ttl: push.ttl, data: push.data } });
-    return { outcome: 'sent' };
-  } catch (error) {
-    return explain(error as FirebaseError);
-  }
-}
+    async () => messagingOf(project).send({ token: push.token, android: { priority: 'high', ttl: push.ttl, data: push.data } }),
+    (error, exchange) => explain(error as FirebaseError, exchange),
+  );
 
 /** Closes all projects' clients. */
 export async function closeFcm(): Promise<void> {

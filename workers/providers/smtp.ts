@@ -1,7 +1,8 @@
 // Mail through an SMTP server.
+import type { Readable } from 'node:stream';
 import { createTransport, type Transporter } from 'nodemailer';
 import { settings } from '../../config';
-import { neverConnected, type Attempt } from './delivery';
+import type { Attempt } from './delivery';
 
 export interface Mail {
   to: string;
@@ -12,9 +13,14 @@ export interface Mail {
 
 let transport: Transporter | undefined;
 
+/** The texts of a mail, by the signal that it was sent with: one for each connection that was to carry it. */
+const texts = new WeakMap<AbortSignal, Readable[]>();
+/** Without an answer: a certificate that is not believed, a login that cannot be tried, an address that is none; another try ends the same. */
+const NOT_AGAIN = new Set(['ETLS', 'EAUTH', 'EENVELOPE', 'EMESSAGE', 'EABORT']);
+
 function open(): Transporter {
   const timeoutMs = settings.EMAIL_TIMEOUT_SECONDS * 1000;
-  return createTransport({
+  const opened = createTransport({
     pool: true,
     // One for each mail that the worker sends at once: a mail behind a hung one would wait for its timeout as well (https://github.com/nodemailer/nodemailer/issues/511).
     maxConnections: settings.WORKER_CONCURRENCY,
@@ -27,24 +33,40 @@ function open(): Transporter {
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
   });
+  // nodemailer reads a text only once the server has asked for it (354), so one that was never read was never sent.
+  opened.use('stream', ({ message, data: { signal } }, done) => {
+    const create = message.createReadStream.bind(message);
+    message.createReadStream = (...options) => {
+      const text = create(...options);
+      if (signal) texts.set(signal, [...(texts.get(signal) ?? []), text]);
+      return text;
+    };
+    done();
+  });
+  return opened;
 }
 
 interface SmtpError {
   code?: string;
-  command?: string;
   responseCode?: number;
 }
 
-function explain({ code, command, responseCode }: SmtpError): Attempt {
+/**
+ * What an error means. nodemailer calls a connection that ended before the greeting and one that ended after the final dot the same
+ * (`ECONNECTION` at `CONN`), so how far it came is asked of the text itself.
+ *
+ * @param begun the server was given some of the text, or all of it
+ */
+function explain({ code, responseCode }: SmtpError, begun: boolean): Attempt {
   const reason = `SMTP ${responseCode ?? code ?? 'error'}`;
-  // Whatever fails once the text is on its way may have been delivered.
-  const written = command === 'DATA' && responseCode === undefined;
-  if (responseCode !== undefined) {
+  // The server's own word, at whatever command: what it refuses it has not taken, and will not deliver (RFC 5321, section 4.2.5).
+  if (responseCode !== undefined && responseCode >= 400) {
     return responseCode < 500 ? { outcome: 'failed', reason, trouble: true, again: {} } : { outcome: 'refused', reason };
   }
-  if (code === 'EABORT' || written) return { outcome: 'unknown', reason, trouble: true };
-  const unsent = neverConnected(code) || code === 'ECONNECTION' || code === 'ESOCKET' || code === 'EDNS';
-  return { outcome: 'failed', reason, trouble: true, ...(unsent && command === 'CONN' ? { again: {} } : {}) };
+  // An end without an answer. Before the final dot the server must forget the text, after it it may have taken it; which of the two it saw nobody
+  // knows here.
+  if (begun) return { outcome: 'unknown', reason, trouble: true };
+  return { outcome: 'failed', reason, trouble: true, ...(code === undefined || NOT_AGAIN.has(code) ? {} : { again: {} }) };
 }
 
 /** One attempt. Never throws for what the server does. */
@@ -58,7 +80,8 @@ export async function sendSmtp(mail: Mail, signal: AbortSignal): Promise<Attempt
     });
     return { outcome: 'sent' };
   } catch (error) {
-    return explain(error as SmtpError);
+    const begun = texts.get(signal)?.some((text) => text.readableDidRead) ?? false;
+    return explain(error as SmtpError, begun);
   }
 }
 

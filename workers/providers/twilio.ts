@@ -2,7 +2,8 @@
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import type { Twilio } from 'twilio';
 import { settings } from '../../config';
-import { neverConnected, retryAfter, type Attempt } from './delivery';
+import { retryAfter, type Attempt } from './delivery';
+import { attemptExchange } from './exchange';
 
 let client: Promise<Twilio> | undefined;
 
@@ -29,26 +30,25 @@ const UNREACHABLE = new Set([21211, 21214, 21610, 21614]);
 
 function explain({ status, code, response }: TwilioError): Attempt {
   const reason = `Twilio ${status ?? ''} ${code ?? ''}`.trim();
-  if (status === undefined) {
-    // Network: only a connection that was never made is sure not to have sent anything.
-    return neverConnected(code) ? { outcome: 'failed', reason, trouble: true, again: {} } : { outcome: 'unknown', reason, trouble: true };
-  }
+  // The request never left.
+  if (status === undefined) return { outcome: 'failed', reason, trouble: true, again: {} };
   if (status === 429) return { outcome: 'failed', reason, trouble: true, again: retryAfter(response?.headers?.['retry-after']) };
   if (status >= 500) return { outcome: 'failed', reason, trouble: true, again: {} };
   return { outcome: typeof code === 'number' && UNREACHABLE.has(code) ? 'unregistered' : 'refused', reason };
 }
 
 /** One attempt; 201 means that Twilio has queued it. Never throws for what Twilio does. */
-export async function sendTwilio(to: string, body: string): Promise<Attempt> {
-  client ??= open();
-  const from =
-    settings.TWILIO_MESSAGING_SERVICE_SID === undefined
-      ? { from: settings.TWILIO_FROM }
-      : { messagingServiceSid: settings.TWILIO_MESSAGING_SERVICE_SID };
-  try {
-    await (await client).messages.create({ to, body, ...from });
-    return { outcome: 'sent' };
-  } catch (error) {
-    return explain(error as TwilioError);
-  }
-}
+export const sendTwilio = (to: string, body: string, signal: AbortSignal): Promise<Attempt> =>
+  attemptExchange(
+    { provider: 'Twilio' },
+    signal,
+    async () => {
+      client ??= open();
+      const from =
+        settings.TWILIO_MESSAGING_SERVICE_SID === undefined
+          ? { from: settings.TWILIO_FROM }
+          : { messagingServiceSid: settings.TWILIO_MESSAGING_SERVICE_SID };
+      await (await client).messages.create({ to, body, ...from });
+    },
+    (error) => explain(error as TwilioError),
+  );
