@@ -11,8 +11,8 @@ type Send = (content: PushContent) => Promise<PushResult>;
 
 /** For the whole of a push that no request waits for. */
 const SEND_TIMEOUT_MS = 30_000;
-/** What must be left for recording a send once it is done. */
-const RECORD_MARGIN_MS = 150;
+/** What must be left once a send is done: for its result's way to the asker, and for recording it. */
+const RECORD_MARGIN_MS = 250;
 
 /** How a device is reached, or why it cannot be: decided before anything is written. */
 function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => number): Send | PushResult {
@@ -70,5 +70,7 @@ export async function handlePush({ payload, timeLeft }: Job<'push'>): Promise<Pu
     await deleteUnsent(decision.id);
     return result;
   }
+  // The asker's word makes the token usable: where the result does not reach it, it has said 503.
+  if (payload.asker_confirms === true) return { ...result, unconfirmed_token: decision.id };
   return (await markSent(decision.id)) ? result : { outcome: 'expired', reason: 'sent after its deadline' };
 }

@@ -2,7 +2,7 @@
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { created, ok, route, type Call, type Reply } from '../http/route';
-import { consumeForAccount, createCreationToken } from '../services/tokens/creation-tokens';
+import { confirmSent, consumeForAccount, createCreationToken } from '../services/tokens/creation-tokens';
 import { sendPush } from '../services/messaging/pushes';
 import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestSpace } from '../services/spaces/spaces';
@@ -17,12 +17,16 @@ const EXPIRED = 'The space of the request has expired';
 
 async function sendByPush({ body, client, host }: Call<string, PushTarget, 'public'>): Promise<Reply> {
   await requireOpen(host);
-  await sendPush({
-    kind: 'creation_token',
-    ...deviceOf(body),
-    ip: client.ip,
-    user_agent: client.user_agent?.slice(0, 255) ?? null,
-  });
+  await sendPush(
+    {
+      kind: 'creation_token',
+      ...deviceOf(body),
+      ip: client.ip,
+      user_agent: client.user_agent?.slice(0, 255) ?? null,
+      asker_confirms: true,
+    },
+    confirmSent,
+  );
   return ok();
 }
 

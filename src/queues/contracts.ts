@@ -15,10 +15,13 @@ export interface PushDevice {
   prid: string | null;
 }
 
-/** `creation_token`: the worker decides whether the device may get a token, and makes it. `notification`: a push without a row. */
+/**
+ * `creation_token`: the worker decides whether the device may get a token, and makes it. `asker_confirms`: whoever asked makes a token that was
+ * sent usable, and nobody else does; the last release's `web` does not, so that the worker does it. `notification`: a push without a row.
+ */
 export type PushJob = PushDevice &
   (
-    | { kind: 'creation_token'; ip: string | null; user_agent: string | null }
+    | { kind: 'creation_token'; ip: string | null; user_agent: string | null; asker_confirms?: true }
     | { kind: 'notification'; type: PushType; call_id: string | null }
   );
 
@@ -42,8 +45,8 @@ export interface SendResult<Outcome extends string = SendOutcome> {
   /** Why not, for operators: a provider's code, never its answer, which may name a person and would stand in Redis in clear text. */
   reason?: string;
 }
-/** A push can also be refused for its device. */
-export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'>;
+/** A push can also be refused for its device. `unconfirmed_token`: the row of a token that was sent and waits for its asker's word. */
+export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'> & { unconfirmed_token?: number };
 
 /** A message's recipient and text are in its row, not in Redis. */
 export interface MessageJob {

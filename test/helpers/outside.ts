@@ -1,8 +1,8 @@
 // The outside world, at the network edge: fakes that speak the providers' real protocols, behind an HTTP CONNECT proxy.
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer as createHttpServer, type IncomingHttpHeaders, type Server } from 'node:http';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import { createServer as createHttpServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,21 @@ import path from 'node:path';
 import { SMTPServer } from 'smtp-server';
 import { HOSTS, makeCertificate, type Certificate } from './pki';
 
-/** accept: all is well; hang: takes the request and never answers; gone: the device is unknown; a number: that HTTP status. */
-export type Mode = 'accept' | 'hang' | 'gone' | number;
+/**
+ * accept: all is well; hang: takes the request and never answers; held: answers once release() is called; gone: the device is unknown; a
+ * number: that HTTP status; `{ status, body }`: that very answer, `cut` before its end; drop: ends the connection once it has the request.
+ * Of APNs alone, refuse: RST_STREAM with REFUSED_STREAM for the first one; goaway: GOAWAY before the answer.
+ */
+export type Mode =
+  | 'accept'
+  | 'hang'
+  | 'held'
+  | 'gone'
+  | 'drop'
+  | 'refuse'
+  | 'goaway'
+  | number
+  | { status: number; body: string; cut?: boolean };
 
 export interface Received {
   path: string;
@@ -24,6 +37,17 @@ class Log {
   readonly received: Received[] = [];
   #waiting: { count: number; resolve: () => void }[] = [];
   mode: Mode = 'accept';
+  #held: (() => void)[] = [];
+
+  /** Runs what is held until now, and what comes from now on as `accept`. */
+  release(): void {
+    this.mode = 'accept';
+    for (const answer of this.#held.splice(0)) answer();
+  }
+
+  hold(answer: () => void): void {
+    this.#held.push(answer);
+  }
 
   push(entry: Received): void {
     this.received.push(entry);
@@ -41,6 +65,7 @@ class Log {
   }
 
   reset(): void {
+    this.#held.length = 0;
     this.received.length = 0;
     this.mode = 'accept';
   }
@@ -76,13 +101,32 @@ function fakeApns({ key, cert }: Certificate, log: Log, sessions: Set<ServerHttp
         stream.end(reason === undefined ? undefined : JSON.stringify({ reason }));
       };
       if (mode === 'accept') answer(200);
-      else if (mode === 'gone') answer(410, 'Unregistered');
-      else answer(mode, mode === 429 ? 'TooManyRequests' : mode >= 500 ? 'ServiceUnavailable' : 'BadTopic');
+      else if (mode === 'held') log.hold(() => answer(200));
+      else if (mode === 'drop') stream.session?.destroy();
+      else if (mode === 'refuse') {
+        log.mode = 'accept';
+        stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      } else if (mode === 'goaway') {
+        stream.session?.goaway();
+        answer(200);
+      } else if (typeof mode === 'object') {
+        stream.respond({ ':status': mode.status });
+        if (mode.cut === true) stream.write(mode.body, () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+        else stream.end(mode.body);
+      } else if (mode === 'gone') answer(410, 'Unregistered');
+      else if (typeof mode === 'number') answer(mode, mode === 429 ? 'TooManyRequests' : mode >= 500 ? 'ServiceUnavailable' : 'BadTopic');
     });
     stream.on('error', () => undefined);
   });
   server.on('sessionError', () => undefined);
   return server;
+}
+
+/** An answer as it stands; one that is cut says that it is longer than what comes. */
+function exactly(response: ServerResponse, { status, body, cut = false }: Exclude<Mode, string | number>): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) + (cut ? 10 : 0) });
+  if (cut) response.write(body, () => response.socket?.destroy());
+  else response.end(body);
 }
 
 function fakeFcm({ key, cert }: Certificate, log: Log): HttpsServer {
@@ -99,6 +143,9 @@ function fakeFcm({ key, cert }: Certificate, log: Log): HttpsServer {
       log.push({ path: request.url ?? '', headers: request.headers, body: JSON.parse(text) });
       const { mode } = log;
       if (mode === 'accept') json(200, { name: 'projects/p/messages/1' });
+      else if (mode === 'held') log.hold(() => json(200, { name: 'projects/p/messages/1' }));
+      else if (mode === 'drop') request.socket.destroy();
+      else if (typeof mode === 'object') exactly(response, mode);
       else if (mode === 'gone') {
         json(404, {
           error: {
@@ -107,7 +154,7 @@ function fakeFcm({ key, cert }: Certificate, log: Log): HttpsServer {
             details: [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode: 'UNREGISTERED' }],
           },
         });
-      } else if (mode !== 'hang') json(mode, { error: { code: mode, status: 'UNAVAILABLE' } });
+      } else if (typeof mode === 'number') json(mode, { error: { code: mode, status: 'UNAVAILABLE' } });
     });
   });
 }
@@ -118,7 +165,15 @@ function fakeTwilio({ key, cert }: Certificate, log: Log): HttpsServer {
       log.push({ path: request.url ?? '', headers: request.headers, body: Object.fromEntries(new URLSearchParams(text)) });
       const { mode } = log;
       if (mode === 'hang') return;
-      const status = mode === 'accept' ? 201 : mode === 'gone' ? 400 : mode;
+      if (mode === 'drop') {
+        request.socket.destroy();
+        return;
+      }
+      if (typeof mode === 'object') {
+        exactly(response, mode);
+        return;
+      }
+      const status = typeof mode === 'number' ? mode : mode === 'gone' ? 400 : 201;
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(
         JSON.stringify(

@@ -1,7 +1,10 @@
 // Account creation tokens: who may have one, what one is good for. The only place that decides either.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
 import { type FieldErrors, fieldError } from '../../infra/errors';
+import { log, reasonOf } from '../../infra/log';
+import { withTimeout } from '../../infra/timeout';
 import { AccountCreationToken } from '../../models';
 import { millisecondsFromNow } from '../../models/moments';
 import type { PushDevice } from '../../queues/contracts';
@@ -73,7 +76,11 @@ export async function decideOnDevice(device: PushDevice, { ip, user_agent }: Tok
   });
 }
 
-/** Makes a sent token usable. @returns false where its deadline has passed: the request was answered 503, and the row is deleted */
+/**
+ * Makes a sent token usable: the only statement that does.
+ *
+ * @returns false where its deadline has passed: the request is, or was, answered 503, and the row is deleted
+ */
 export async function markSent(id: number): Promise<boolean> {
   const [sent] = await AccountCreationToken.scope(['sending', 'in_time']).update({ send_state: 'sent' }, { where: { id } });
   if (sent === 0) await deleteUnsent(id);
@@ -83,4 +90,39 @@ export async function markSent(id: number): Promise<boolean> {
 /** Deletes the row of a token that was not sent: it must neither be usable nor count for the device. */
 export async function deleteUnsent(id: number): Promise<void> {
   await AccountCreationToken.scope('sending').destroy({ where: { id } });
+}
+
+/** Between two attempts to delete a token whose asker has said 503. */
+const WITHDRAWAL_DELAY_MS = 1000;
+const MAX_WITHDRAWAL_ATTEMPTS = 60;
+
+/** Deletes the row of a token that may have become usable although its asker says 503: again and again while the database does not answer. */
+async function withdraw(id: number): Promise<void> {
+  for (let attempts = 1; attempts <= MAX_WITHDRAWAL_ATTEMPTS; attempts += 1) {
+    try {
+      await AccountCreationToken.destroy({ where: { id, used: false } });
+      return;
+    } catch (error) {
+      log.warn({ reason: reasonOf(error), attempts }, 'a token that was not confirmed is not deleted yet');
+      await sleep(WITHDRAWAL_DELAY_MS, undefined, { ref: false });
+    }
+  }
+}
+
+/**
+ * The word of whoever asked for a token that it was sent, given right before the answer: without it the token is never usable, and counts for its
+ * device no longer than its deadline. So no answer but 200 leaves a token behind, whatever a worker does, and whatever was lost on the way.
+ *
+ * @param milliseconds within which the database must have said so
+ * @returns false where it is too late, or the database does not answer; the token is not usable then
+ */
+export async function confirmSent(id: number, milliseconds: number): Promise<boolean> {
+  try {
+    return await withTimeout(markSent(id), milliseconds, 'confirming a token');
+  } catch (error) {
+    log.warn({ reason: reasonOf(error) }, 'a token could not be confirmed');
+    // The statement may be carried out after all.
+    void withdraw(id);
+    return false;
+  }
 }
