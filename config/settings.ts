@@ -241,6 +241,10 @@ export const table = {
   ),
   APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE: integer(3, 'push tokens a device may be sent in 24 hours; 0 = no limit'),
   APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES: integer(0, "an account creation token's life in minutes; 0 = never expires"),
+  APP_TOKENS_PER_ADDRESS: integer(
+    1000,
+    'account creation request tokens, and auth tokens, that one address may ask for in an hour; 0 = no limit',
+  ),
   APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "an email change code's life in minutes; 0 = never expires"),
   APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "a phone change code's life in minutes; 0 = never expires"),
   APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES: integer(0, "a provisioning token's life in minutes; 0 = never expires"),

@@ -1,25 +1,18 @@
 // The queue `maintenance`: what time alone makes due.
 import { settings } from '../config';
 import { log } from '../src/infra/log';
-import {
-  AccountCount,
-  AccountCreationRequestToken,
-  AccountCreationToken,
-  AuthToken,
-  EmailChangeCode,
-  SipMessage,
-  PhoneChangeCode,
-  RecoveryCode,
-} from '../src/models';
-import { createdBefore } from '../src/models/moments';
+import { AccountCount, AccountCreationToken, SipMessage } from '../src/models';
+import { AUTH_TOKEN_LIFETIME_MINUTES } from '../src/models/credentials/auth-token';
+import { deleteEnded, trimStrangers } from '../src/models/ends-of-life';
 import { rowJobId, enqueue } from '../src/queues/producer';
-import { clearNonces, NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
+import { NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
 import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
 import { ensurePartitions } from '../src/models/statistics/partitions';
 import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
 
-const DAY_MINUTES = 24 * 60;
+/** Rows that strangers may have in a table before anybody has done something with them; more drive out the oldest. */
+const MAX_STRANGERS_ROWS = 100_000;
 
 /**
  * Rows whose process died between its commit and adding the job get their job now; rows whose worker died in the send are
@@ -31,32 +24,31 @@ async function sweep(): Promise<Record<string, number>> {
     if (kind === 'email_change') await enqueue('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
     else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
   }
+  const { request_tokens: requests, auth_tokens: auths } = await trimStrangers(MAX_STRANGERS_ROWS);
+  if (requests + auths > 0)
+    log.warn({ request_tokens: requests, auth_tokens: auths }, 'more tokens than are kept: the oldest were deleted');
   return {
     folded: await AccountCount.fold(),
     enqueued: due.length,
     creation_tokens: await AccountCreationToken.scope('overdue').destroy(),
     overdue: await closeOverdueCodes(),
     messages: await SipMessage.scope('overdue').destroy(),
+    trimmed: requests + auths,
   };
 }
 
 /** Used and expired rows that nothing asks for any more. Tombstones stay until an operator clears them. */
 async function clean(): Promise<Record<string, number>> {
-  // Void codes still count towards blocking.
-  const codes = { where: { code: null, ...createdBefore(Math.max(settings.BLOCKING_TIME_PERIOD_CHECK, DAY_MINUTES)) } };
-  const lifeMinutes = settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES;
-  const unused = (minutes: number): { where: { used: boolean } } => ({ where: { used: false, ...createdBefore(minutes) } });
-  // A token that was sent counts for its device for a day, or as long as the retry time is.
-  const countedMinutes = Math.max(DAY_MINUTES, settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES);
-  const done = {
-    nonces: await clearNonces(NONCE_LIFETIME_MINUTES),
-    email_change_codes: await EmailChangeCode.destroy(codes),
-    phone_change_codes: await PhoneChangeCode.destroy(codes),
-    recovery_codes: await RecoveryCode.destroy(codes),
-    auth_tokens: await AuthToken.scope('expired').destroy(),
-    creation_tokens: lifeMinutes === 0 ? 0 : await AccountCreationToken.destroy(unused(Math.max(lifeMinutes, countedMinutes))),
-    request_tokens: lifeMinutes === 0 ? 0 : await AccountCreationRequestToken.destroy(unused(lifeMinutes)),
-  };
+  const done = await deleteEnded({
+    creationToken: settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
+    device: settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
+    provisioningToken: settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES,
+    emailCode: settings.APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES,
+    phoneCode: settings.APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES,
+    authToken: AUTH_TOKEN_LIFETIME_MINUTES,
+    nonce: NONCE_LIFETIME_MINUTES,
+    blocking: settings.BLOCKING_TIME_PERIOD_CHECK,
+  });
   log.info(done, 'cleaned');
   return done;
 }

@@ -10,6 +10,7 @@ import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
 import * as messages from './0004-messages';
 import * as statisticsReading from './0005-statistics-reading';
+import * as endsOfLife from './0006-ends-of-life';
 import * as confirmedEmails from './0008-confirmed-emails';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -19,6 +20,7 @@ const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> 
   '0003-account-counts': accountCounts.up,
   '0004-messages': messages.up,
   '0005-statistics-reading': statisticsReading.up,
+  '0006-ends-of-life': endsOfLife.up,
   '0008-confirmed-emails': confirmedEmails.up,
 };
 

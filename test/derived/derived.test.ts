@@ -167,6 +167,7 @@ describe('data model', () => {
       '0003-account-counts',
       '0004-messages',
       '0005-statistics-reading',
+      '0006-ends-of-life',
       '0008-confirmed-emails',
     ]);
     await maintenance.query(`DROP DATABASE ${name} WITH (FORCE)`);

@@ -2,10 +2,10 @@
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
 import { client, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
-import { createdBefore, createdWithin } from '../moments';
+import { createdWithin } from '../moments';
 
 /** From its making, attached or not. */
-const LIFETIME_MINUTES = 5;
+export const AUTH_TOKEN_LIFETIME_MINUTES = 5;
 
 export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAttributes<AuthToken>> {
   declare id: CreationOptional<number>;
@@ -31,7 +31,7 @@ export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAt
     const [row] = await select<{ account_id: number }>(
       `DELETE FROM auth_tokens WHERE token = $1 AND account_id IS NOT NULL AND created_at > now() - make_interval(mins => $2)
        RETURNING account_id`,
-      [token, LIFETIME_MINUTES],
+      [token, AUTH_TOKEN_LIFETIME_MINUTES],
     );
     return row?.account_id ?? null;
   }
@@ -48,6 +48,4 @@ AuthToken.init(
 );
 
 /** Young enough to be attached. */
-AuthToken.addScope('alive', () => ({ where: createdWithin(LIFETIME_MINUTES) }));
-/** Too old for anything. */
-AuthToken.addScope('expired', () => ({ where: createdBefore(LIFETIME_MINUTES) }));
+AuthToken.addScope('alive', () => ({ where: createdWithin(AUTH_TOKEN_LIFETIME_MINUTES) }));

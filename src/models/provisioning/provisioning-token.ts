@@ -1,7 +1,10 @@
 // Tokens that open the remote provisioning of an account, once.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database, select } from '../../infra/sequelize';
+import { database, execute, select } from '../../infra/sequelize';
 import { accountId, BOOLEAN, client, dated, dates, id, optional, required, varchar } from '../columns';
+
+/** Tokens of an account that are kept: the newest ones. */
+const MAX_KEPT = 10;
 
 /** A token with all that decides whether it can be used. */
 export interface ProvisioningTokenState extends Pick<Attributes<ProvisioningToken>, 'id' | 'account_id' | 'used'> {
@@ -22,6 +25,16 @@ export class ProvisioningToken extends Model<InferAttributes<ProvisioningToken>,
   declare user_agent: CreationOptional<string | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
+
+  /** Deletes an account's tokens but for the newest ones; what somebody has locked is left. A statement of our own for its SKIP LOCKED. */
+  static async trim(owner: number): Promise<void> {
+    await execute(
+      `DELETE FROM provisioning_tokens WHERE id = ANY (ARRAY(
+         SELECT id FROM provisioning_tokens WHERE account_id = $1 AND id <= (
+           SELECT id FROM provisioning_tokens WHERE account_id = $1 ORDER BY id DESC OFFSET $2 LIMIT 1) FOR UPDATE SKIP LOCKED))`,
+      [owner, MAX_KEPT],
+    );
+  }
 
   /**
    * A token and its state, in one statement: its age, the account's time and the other tokens are judged at one moment of the database's clock.

@@ -68,9 +68,10 @@ async function requireRoom(domain: string, maker: Maker): Promise<void> {
   if (last) throw forbidden('space.full');
 }
 
-/** Makes a fresh provisioning token for an account; the newest unused one is the one that counts. */
+/** Makes a fresh provisioning token for an account; the newest unused one is the one that counts, and only a few older ones are kept. */
 export async function createProvisioningToken(accountId: number, ip: string, userAgent: string | undefined): Promise<void> {
   await ProvisioningToken.create({ account_id: accountId, token: newToken(), ip, user_agent: userAgent ?? null }, { returning: false });
+  await ProvisioningToken.trim(accountId);
 }
 
 async function addDictionary(accountId: number, dictionary: Record<string, string>): Promise<void> {

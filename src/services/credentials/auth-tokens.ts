@@ -3,12 +3,15 @@ import { inTransaction } from '../../infra/database';
 import { AuthToken } from '../../models';
 import { lockAccount } from '../../models/accounts/account';
 import { issueApiKey } from './api-keys';
+import { requireTokenAllowance } from './token-allowance';
 import { randomText } from './secrets';
 import { requireActiveAccount } from './standing';
 
-/** Makes a token of 32 characters for the device that asks. */
-export const createAuthToken = (ip: string, userAgent: string | undefined): Promise<AuthToken> =>
-  AuthToken.create({ token: randomText(32), ip, user_agent: userAgent ?? null });
+/** Makes a token of 32 characters for the device that asks. @throws {ApiError} 429 where its address has asked for too many */
+export async function createAuthToken(ip: string, userAgent: string | undefined): Promise<AuthToken> {
+  await requireTokenAllowance(AuthToken, ip);
+  return AuthToken.create({ token: randomText(32), ip, user_agent: userAgent ?? null });
+}
 
 /** Attaches a token to an account; of two callers one wins. @returns false where it is unknown, too old or attached */
 export async function attachAuthToken(token: string, accountId: number): Promise<boolean> {

@@ -2,11 +2,14 @@
 import { inTransaction } from '../../infra/database';
 import { AccountCreationRequestToken, type AccountCreationToken } from '../../models';
 import { newToken } from '../credentials/secrets';
+import { requireTokenAllowance } from '../credentials/token-allowance';
 import { createCreationToken, type TokenClient } from './creation-tokens';
 
-/** Makes a token that nobody has validated yet. */
-export const createRequestToken = ({ ip, user_agent }: TokenClient): Promise<AccountCreationRequestToken> =>
-  AccountCreationRequestToken.create({ token: newToken(), ip, user_agent });
+/** Makes a token that nobody has validated yet. @throws {ApiError} 429 where its address has asked for too many */
+export async function createRequestToken({ ip, user_agent }: TokenClient): Promise<AccountCreationRequestToken> {
+  if (ip !== null) await requireTokenAllowance(AccountCreationRequestToken, ip);
+  return AccountCreationRequestToken.create({ token: newToken(), ip, user_agent });
+}
 
 /** Exchanges a validated token for a creation token, once. @returns null where it is unknown, used, expired, or not validated */
 export async function exchangeRequestToken(token: string, client: TokenClient): Promise<AccountCreationToken | null> {

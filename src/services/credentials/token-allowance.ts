@@ -1,0 +1,17 @@
+// How many tokens an address may ask for: rows that anybody can make, without an account.
+import { settings } from '../../../config';
+import { ApiError } from '../../infra/errors';
+import { secondsUntilAllowed } from '../../models/tokens/address-limit';
+
+/**
+ * Refuses where an address has asked for too many tokens of a kind in the last hour. Requests at once may each pass, a few too many.
+ *
+ * @throws {ApiError} 429 with `retry-after`
+ */
+export async function requireTokenAllowance(kind: Parameters<typeof secondsUntilAllowed>[0], ip: string): Promise<void> {
+  const limit = settings.APP_TOKENS_PER_ADDRESS;
+  const seconds = limit === 0 ? 0 : await secondsUntilAllowed(kind, ip, limit);
+  if (seconds > 0) {
+    throw new ApiError(429, { key: 'rate_limit.exceeded', values: { seconds } }, { headers: { 'retry-after': String(seconds) } });
+  }
+}
