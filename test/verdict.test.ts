@@ -28,7 +28,8 @@ const rowsOf = (system: System, { pn_prid }: Device) =>
     'SELECT id, token, send_state FROM account_creation_tokens WHERE pn_prid = $1',
     [pn_prid],
   );
-const pushed = (n = 0): string => (world.apnsDev.received[n]?.body as { customPayload: { token: string } }).customPayload.token;
+const pushed = (n = 0): string =>
+  (world.apnsDev.received[n]?.body as { customPayload: { token: string } } | undefined)?.customPayload.token ?? '';
 const use = (system: System, account_creation_token: string): Promise<Answer> =>
   system.api('/accounts/with-account-creation-token', {
     method: 'POST',

@@ -4,6 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import pg from 'pg';
 import { type Options, QueryTypes, Sequelize } from 'sequelize';
 import { settings } from '../../config';
+import { log } from './log';
 
 // bigint ids are far below 2^53; as strings, which is what pg makes of them, they would leave the API as strings.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -32,6 +33,24 @@ const STATEMENT_TIMEOUT_MS = 4500;
 /** For a statement that no request waits for: counting a large hour, dropping a month, deleting a Space. */
 const LONG_STATEMENT_TIMEOUT_MS = 600_000;
 const LONG_POOL_SIZE = 2;
+
+/** 40P01: of two transactions that waited for one another PostgreSQL ended this one; 40001: it could not be put in one order with others. */
+const LOST_CONFLICT = /^(40P01|40001)$/;
+
+/**
+ * Does work that the database undoes as a whole where it fails, and once more where it lost a conflict with somebody else's: the other one is
+ * through by then. The only place that repeats anything; a second conflict is the caller's.
+ */
+export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code } = (error as { original?: { code?: unknown } } | null)?.original ?? {};
+    if (typeof code !== 'string' || !LOST_CONFLICT.test(code)) throw error;
+    log.info({ code }, 'a conflict in the database was lost: once more');
+    return work();
+  }
+}
 
 /** As openDatabase() takes them. */
 export interface DatabaseOptions {
@@ -70,7 +89,12 @@ export function openDatabase({
       keepAlive: true,
     },
   };
-  return new Sequelize(url, options);
+  const opened = new Sequelize(url, options);
+  // A statement of its own is a transaction of its own; one inside a transaction falls with it.
+  const query = opened.query.bind(opened) as (sql: unknown, given?: { transaction?: unknown }) => Promise<unknown>;
+  opened.query = ((sql: unknown, given?: { transaction?: unknown }) =>
+    given?.transaction || isInTransaction() ? query(sql, given) : onceMore(() => query(sql, given))) as Sequelize['query'];
+  return opened;
 }
 
 /** The process's database. Every process but the embedded start has `DATABASE_URL`; without it the first query says so. */

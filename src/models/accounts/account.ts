@@ -86,8 +86,8 @@ Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
 Account.addScope('clearable', (days: number) => ({ where: { created_at: { [Op.lt]: daysAgo(days) }, admin: false } }));
 
 /**
- * Waits for an account's row and keeps it until the transaction around it ends. Whoever writes several codes of one account takes it first: two
- * that write the same codes in different order would each wait for the other.
+ * Waits for an account's row and keeps it until the transaction around it ends. Whoever writes an account, or several rows that hang on it, takes it
+ * first: two that lock the same rows in different order would each wait for the other (docs/decisions.md#one-order-of-locks).
  */
 export async function lockAccount(accountId: Attributes<Account>['id']): Promise<void> {
   await Account.scope(visibleTo(SYSTEM)).findByPk(accountId, { attributes: ['id'], lock: NO_KEY_UPDATE, raw: true });

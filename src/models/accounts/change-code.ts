@@ -11,9 +11,13 @@ import {
   type NonAttribute,
   Op,
 } from 'sequelize';
+import { inTransaction } from '../../infra/database';
 import { database, select } from '../../infra/sequelize';
 import { accountId, BOOLEAN, client, dated, dates, id, optional, required, sending, type SendState, SMALLINT, varchar } from '../columns';
 import { NOW, overdue, secondsAgo } from '../moments';
+
+/** Overdue rows that one transaction closes; the sweep comes again. */
+const MAX_CLOSED_AT_ONCE = 1000;
 
 /** What a code is sent by. Also the attribute that holds where it is sent to. */
 export type Channel = 'email' | 'phone';
@@ -97,10 +101,22 @@ export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreation
    * sent, so it stays valid. @returns how many rows
    */
   static async closeOverdue(): Promise<number> {
-    const deleted = await this.destroy({ where: { send_state: 'due', ...overdue() } });
-    // Silent: for the account's owner nothing has changed.
-    const [failed] = await this.update({ send_state: 'failed' }, { where: { send_state: 'sending', ...overdue() }, silent: true });
-    return deleted + failed;
+    // Rows that somebody redeems at this moment are left for the next time: waiting for them could be a wait for one another.
+    const some = (state: SendState): Promise<number[]> =>
+      this.findAll({
+        attributes: ['id'],
+        where: { send_state: state, ...overdue() },
+        limit: MAX_CLOSED_AT_ONCE,
+        lock: true,
+        skipLocked: true,
+        raw: true,
+      }).then((rows) => rows.map(({ id: rowId }) => rowId));
+    return inTransaction(async () => {
+      const deleted = await this.destroy({ where: { id: await some('due') } });
+      // Silent: for the account's owner nothing has changed.
+      const [failed] = await this.update({ send_state: 'failed' }, { where: { id: await some('sending') }, silent: true });
+      return deleted + failed;
+    });
   }
 }
 

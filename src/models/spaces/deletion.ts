@@ -51,6 +51,8 @@ export async function deleteSpaceWithAll(domain: string): Promise<boolean> {
   // Making an account locks the same row, for its foreign key.
   const found = await select('SELECT 1 AS one FROM spaces WHERE domain = $1 FOR UPDATE', [domain]);
   if (found.length === 0) return false;
+  // Accounts before what hangs on them, as everybody locks them.
+  await select('SELECT count(*) AS accounts FROM (SELECT id FROM accounts WHERE domain = $1 ORDER BY id FOR UPDATE) a', [domain]);
   for (const [{ tableName }, column] of RELATED)
     await execute(`DELETE FROM ${tableName} t USING accounts a WHERE a.domain = $1 AND t.${column} = a.id`, [domain]);
   await deleteSentStatistics({ domain });

@@ -1,5 +1,6 @@
 // Change codes on their way to a person: taken by a worker once, then sent, failed, or unknown. Who may have one: change-codes.ts.
-import { inTransaction } from '../../infra/database';
+import { inTransaction, isDatabaseUnavailable } from '../../infra/database';
+import { log, reasonOf } from '../../infra/log';
 import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type ChangeCode, type Channel } from '../../models/accounts/change-code';
 import type { SendOutcome } from '../../queues/contracts';
@@ -21,16 +22,22 @@ export async function claimChangeCode(channel: Channel, rowId: number): Promise<
 
 /**
  * Records what came of a send. Sent, or unknown: the code counts, and older ones are void. Not sent: the row is deleted, as if it
- * had not been asked for.
+ * had not been asked for. Where the database does not answer it is logged alone, since the send is over: a row under way can be redeemed, and
+ * closeOverdueCodes() closes it.
  */
 export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode, outcome: SendOutcome): Promise<void> {
   const codes = CHANGE_CODES[channel];
-  if (outcome === 'sent' || outcome === 'unknown')
-    await inTransaction(async () => {
-      await lockAccount(code.account_id);
-      await codes.recordSent(code);
-    });
-  else await codes.destroy({ where: { id: code.id } });
+  try {
+    if (outcome === 'sent' || outcome === 'unknown')
+      await inTransaction(async () => {
+        await lockAccount(code.account_id);
+        await codes.recordSent(code);
+      });
+    else await codes.destroy({ where: { id: code.id } });
+  } catch (error) {
+    if (!isDatabaseUnavailable(error)) throw error;
+    log.warn({ reason: reasonOf(error), outcome }, 'what came of a send could not be recorded');
+  }
 }
 
 /** A code that needs a job. */

@@ -163,7 +163,8 @@ async function compareChangeCode(channel: Channel, accountId: number, code: stri
     // A country that was deactivated since is no reason: the number was accepted when it was asked for.
     if (faults[channel]?.[0]?.key === 'field.taken') throw unprocessable(faults);
     if (channel === 'email') await claimEmail(recipient, accountId);
-    await codes.scope('unredeemed').update({ code: null }, { where: { account_id: accountId } });
+    // One that no worker has taken yet is left, as if it had been asked for after this: its request still waits.
+    await codes.scope(['unredeemed', 'begun']).update({ code: null }, { where: { account_id: accountId } });
     // A code that an admin of a Space has seen shows that the admin has it, and not who reads the mailbox.
     const confirmed = channel === 'email' && !matching.shown ? { confirmed_email: recipient } : {};
     await accounts.update({ [channel]: recipient, ...confirmed, activated: true }, { where: { id: accountId } });

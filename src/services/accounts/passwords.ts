@@ -1,6 +1,6 @@
 // Passwords of accounts: replaced, and changed by their owner.
 import { inTransaction } from '../../infra/database';
-import { ApiError, fieldError, unprocessable } from '../../infra/errors';
+import { ApiError, fieldError, notFound, unprocessable } from '../../infra/errors';
 import { log, reasonOf } from '../../infra/log';
 import { Account, Password } from '../../models';
 import { ACCOUNT_FOR_UPDATE, type AccountName } from '../../models/accounts/account';
@@ -47,7 +47,7 @@ function hasPassword(account: Account, given: string): boolean {
  * @param old the password until now; needed where there is one
  * @returns whether it is the first one, and where a mail about it goes
  * @throws {ApiError} 422 under old_password where there is a password and the old one is missing or wrong; 429 after too many wrong ones, DIGEST's
- *   among them; nothing has changed then
+ *   among them; 404 where the account was deleted meanwhile; nothing has changed then
  */
 export async function changePassword(
   caller: PasswordAttempt,
@@ -78,7 +78,7 @@ async function replaceOwnPassword(
       include: { association: 'passwords', attributes: ['algorithm', 'password'] },
       lock: ACCOUNT_FOR_UPDATE,
     });
-    if (!account) throw new Error('the account of the caller was deleted meanwhile');
+    if (!account) throw notFound('account.not_found');
     const first = account.passwords?.length === 0;
     if (!first) {
       if (old === undefined) throw unprocessable(fieldError('old_password', 'field.required'));

@@ -3,6 +3,7 @@ import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
 import { notFound, unavailable, unprocessable } from '../../infra/errors';
 import { Account, AccountCreationToken } from '../../models';
+import { lockAccount } from '../../models/accounts/account';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { isCertainlyNotSent } from '../../queues/contracts';
 import { enqueueAndWait } from '../../queues/producer';
@@ -38,6 +39,7 @@ export async function recoverByPhone(
   const takeBack = await countSend({ channel: 'phone', recipient: phone, ip });
   try {
     await inTransaction(async () => {
+      await lockAccount(id);
       if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
       await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0, key_mailed_to: null }, { where: { id } });
     });
@@ -49,6 +51,7 @@ export async function recoverByPhone(
   if (outcome === 'sent') return;
   if (isCertainlyNotSent(outcome)) await takeBack();
   await inTransaction(async () => {
+    await lockAccount(id);
     await releaseCreationToken(token, id);
     // A code that may have arrived stays good. Silent: for the account's owner nothing has changed.
     if (outcome !== 'unknown') await accounts.update({ confirmation_key: null }, { where: { id, confirmation_key: code }, silent: true });
