@@ -11,7 +11,7 @@ import * as accountCounts from './0003-account-counts';
 import * as messages from './0004-messages';
 import * as statisticsReading from './0005-statistics-reading';
 import * as endsOfLife from './0006-ends-of-life';
-import * as confirmedEmails from './0008-confirmed-emails';
+import * as confirmedEmails from './0007-confirmed-emails';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
 const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> = {
@@ -21,7 +21,7 @@ const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> 
   '0004-messages': messages.up,
   '0005-statistics-reading': statisticsReading.up,
   '0006-ends-of-life': endsOfLife.up,
-  '0008-confirmed-emails': confirmedEmails.up,
+  '0007-confirmed-emails': confirmedEmails.up,
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

@@ -9,7 +9,7 @@ export const MIGRATION_NAMES = [
   '0004-messages',
   '0005-statistics-reading',
   '0006-ends-of-life',
-  '0008-confirmed-emails',
+  '0007-confirmed-emails',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

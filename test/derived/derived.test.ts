@@ -168,7 +168,7 @@ describe('data model', () => {
       '0004-messages',
       '0005-statistics-reading',
       '0006-ends-of-life',
-      '0008-confirmed-emails',
+      '0007-confirmed-emails',
     ]);
     await maintenance.query(`DROP DATABASE ${name} WITH (FORCE)`);
     await maintenance.end();
