@@ -1,6 +1,7 @@
 // The connections to PostgreSQL and the statements written by hand. For models and migrations alone: everything else uses a model, and finds
 // transactions and what errors mean in database.ts.
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Options, QueryTypes, Sequelize } from 'sequelize';
 import { settings } from '../../config';
@@ -37,6 +38,8 @@ const LONG_POOL_SIZE = 2;
 /** 40P01: of two transactions that waited for one another PostgreSQL ended this one; 40001: it could not be put in one order with others. */
 const LOST_CONFLICT = /^(40P01|40001)$/;
 
+const CONFLICT_PAUSE_MS = 50;
+
 /**
  * Does work that the database undoes as a whole where it fails, and once more where it lost a conflict with somebody else's: the other one is
  * through by then. The only place that repeats anything; a second conflict is the caller's.
@@ -48,6 +51,8 @@ export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
     const { code } = (error as { original?: { code?: unknown } } | null)?.original ?? {};
     if (typeof code !== 'string' || !LOST_CONFLICT.test(code)) throw error;
     log.info({ code }, 'a conflict in the database was lost: once more');
+    // Else this takes what the winner is just being woken up for, and both wait for one another again.
+    await sleep(CONFLICT_PAUSE_MS * (1 + Math.random()));
     return work();
   }
 }
