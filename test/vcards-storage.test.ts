@@ -35,6 +35,12 @@ describe('a vCard', () => {
     ['4.0 with a property that nobody knows', card(['FN:A', 'FAVOURITE-COLOUR:red', 'UID:urn:uuid:1'])],
     ['a quoted parameter with a colon', card(['FN:A', 'ADR;LABEL="1: a, b";TYPE=home:;;s;c;;1;F', 'UID:u'])],
     ['letters of other scripts', card(['FN:Зоя 😀', 'UID:u'])],
+    [
+      'names to sort by (RFC 6350 section 5.9)',
+      card(['FN:A', 'N;SORT-AS="Harten,Rene":van der Harten;Rene;;;', 'ORG;SORT-AS=abc:ABC', 'UID:u']),
+    ],
+    ['a parameter with = in its value', card(['FN:A', 'TEL;TYPE=a=b:1', 'UID:u'])],
+    ['a photograph as large as a card may be', card(['FN:A', 'UID:u', `PHOTO:data:image/jpeg;base64,${'QUJD'.repeat(129_000)}`])],
   ])('is taken: %s', (_name, text) => expect(refusalOf(text)).toBeUndefined());
 
   test.each([
@@ -68,6 +74,19 @@ describe('a vCard', () => {
     ['half a character', card(['FN:\ud800', 'UID:u']), 'field.characters'],
     ['more than 512 KiB', card(['FN:A', `NOTE:${'x'.repeat(600_000)}`, 'UID:u']), 'vcard.too_large'],
     ['folded at every letter', card(['FN:A', `NOTE:x${'\r\n y'.repeat(20_000)}`, 'UID:u']), 'vcard.lines'],
+    ['a known parameter without a value', card(['FN:A', 'TEL;TYPE:1', 'UID:u']), 'vcard.invalid'],
+    ['a name of no components', card(['FN:A', 'N:', 'UID:u']), 'vcard.invalid'],
+    ['colons in quotes without end', card(['FN:A', `TEL;TYPE=":"${',":"'.repeat(125_000)}:1`, 'UID:u']), 'vcard.line'],
+    [
+      'more parameters than a card may have',
+      card(['FN:A', 'UID:u', ...Array.from({ length: 120 }, () => `NOTE${';A=b'.repeat(1000)}:x`)]),
+      'vcard.parameters',
+    ],
+    [
+      'more values of parameters than a card may have',
+      card(['FN:A', 'UID:u', ...Array.from({ length: 120 }, () => `NOTE;A=${'b,'.repeat(2000)}:x`)]),
+      'vcard.parameter_values',
+    ],
     ['parameters without end', card(['FN:A', `NOTE${';X-A=b'.repeat(50_000)}:x`, 'UID:u']), 'vcard.line'],
   ])('is refused: %s', (_name, text, key) => expect(refusalOf(text)).toBe(key));
 
@@ -76,6 +95,11 @@ describe('a vCard', () => {
     ['thousands of properties', card(['FN:A', 'UID:u', ...Array.from({ length: 8000 }, (_, n) => `TEL:${n}`)]), undefined],
     ['a quote without end', card(['FN:A', 'UID:u', `NOTE;X="${'a'.repeat(4000)}`]), 'vcard.line'],
     ['thousands of parameters', card(['FN:A', 'UID:u', ...Array.from({ length: 100 }, () => `NOTE${';X-A=b'.repeat(600)}:x`)]), undefined],
+    ['line ends, and then something', `BEGIN:VCARD${'\n'.repeat(500_000)}x`, 'vcard.lines'],
+    ['a UID of escapes', card(['FN:A', `UID:${'\\n'.repeat(250_000)}`]), 'vcard.uid_long'],
+    ['commas in quotes', card(['FN:A', 'UID:u', `NOTE:${'"a",'.repeat(100_000)}`]), undefined],
+    ['backslashes', card(['FN:A', 'UID:u', `NOTE:${'\\'.repeat(500_000)}`]), undefined],
+    ['components', card(['FN:A', 'UID:u', `ORG:${'a;'.repeat(250_000)}`]), undefined],
     ['nothing but line ends', `BEGIN:VCARD${'\n'.repeat(500_000)}`, 'vcard.begin'],
     ['nothing but beginnings', `${'BEGIN:VCARD\n'.repeat(8000)}END:VCARD`, 'vcard.one'],
     ['nothing but escapes', card(['FN:A', 'UID:u', `NOTE:${'\\,'.repeat(200_000)}`]), undefined],

@@ -8,7 +8,8 @@ import type { Vcard } from './vcards';
 /** Stores a new card. @throws {ApiError} 409 where the account has a card with that UID */
 export function createVcard(accountId: number, { uid, text }: Vcard): Promise<VcardStorage> {
   return onUniqueViolation({ vcards_storage_account_uuid_key: () => new ApiError(409, { key: 'vcard.exists', values: {} }) }, () =>
-    VcardStorage.create({ account_id: accountId, uuid: uid, vcard: text }),
+    // What was sent need not come back.
+    VcardStorage.create({ account_id: accountId, uuid: uid, vcard: text }, { returning: ['id', 'created_at', 'updated_at'] }),
   );
 }
 
