@@ -1,37 +1,93 @@
 // Lint rules of our own, for what no plugin has, and one of another's under two names.
 const jsdoc = require('eslint-plugin-jsdoc');
+const { linearPattern } = require('./linear-pattern');
 
+// The patterns read a text whose white space is single spaces, one of them at either end, and whose parentheses are empty.
 const UPPER = [
-  /(^|[\s(])SELECT\s/,
-  /(^|\s)INSERT\s+INTO\s/,
-  /(^|\s)UPDATE\s[\s\S]*\sSET\s/,
-  /(^|\s)DELETE\s+FROM\s/,
-  /(^|\s)WITH\s+(RECURSIVE\s+)?[\w"]+\s*(\([^)]*\)\s*)?AS\s+((NOT\s+)?MATERIALIZED\s+)?\(/,
-  /(^|\s)(CREATE|ALTER|DROP|TRUNCATE|COMMENT\s+ON)\s+(UNIQUE\s+|TEMP(ORARY)?\s+)?(TABLE|DATABASE|INDEX|VIEW|TYPE|SCHEMA|ROLE|EXTENSION|SEQUENCE)\b/,
-  /^\s*(WHERE|ORDER\s+BY|GROUP\s+BY|HAVING|RETURNING|ON\s+CONFLICT|VALUES\s*\(|(INNER|LEFT|RIGHT|FULL|CROSS)\s+JOIN)\b/,
-  /^\s*(COMMIT|ROLLBACK|BEGIN\s*;|START\s+TRANSACTION|LOCK\s+TABLE\s|VACUUM|LISTEN\s|NOTIFY\s|SET\s+(LOCAL|SESSION)\s|COPY\s|EXPLAIN\s)/,
+  /[ (]SELECT /,
+  / INSERT INTO /,
+  / DELETE FROM /,
+  / (CREATE|ALTER|DROP|TRUNCATE|COMMENT ON) (UNIQUE |TEMP |TEMPORARY )?(TABLE|DATABASE|INDEX|VIEW|TYPE|SCHEMA|ROLE|EXTENSION|SEQUENCE)\b/,
+  /^ (WHERE|ORDER BY|GROUP BY|HAVING|RETURNING|ON CONFLICT|VALUES ?\(|(INNER|LEFT|RIGHT|FULL|CROSS) JOIN)\b/,
+  /^ VALUES ?\(/,
+  /^ (COMMIT|ROLLBACK|BEGIN ?;|START TRANSACTION|LOCK TABLE |VACUUM|LISTEN |NOTIFY |SET (LOCAL|SESSION) |COPY |EXPLAIN )/,
 ];
 
-const ITEM = String.raw`(\*|[\w."$]+(\([^()]*\))?(::\w+)?(\s+as\s+\w+)?)`;
-const LOWER = [
-  // A list of columns, a table, and then the end or a clause: no sentence goes on like that.
-  new RegExp(
-    String.raw`^\s*select\s+(distinct\s+)?${ITEM}(\s*,\s*${ITEM})*\s+from\s+[\w."]+\s*($|;|,|\)|where\s|order\s+by\s|group\s+by\s|limit\s|(\w+\s+)?join\s|for\s+update)`,
-  ),
-  /^\s*select\s+(\d+|\w+\([^()]*\))\s*;?\s*$/,
-  /^\s*insert\s+into\s+[\w."]+\s*(\(|values\b|select\b|default\b)/,
-  /^\s*update\s+[\w."]+\s+(as\s+\w+\s+)?set\s+[\w."]+\s*=/,
-  /^\s*delete\s+from\s+[\w."]+\s*($|;|where\s|using\s|returning\s)/,
-  /^\s*with\s+(recursive\s+)?\w+\s*(\([^)]*\)\s*)?as\s+((not\s+)?materialized\s+)?\(/,
-  /^\s*(create|alter|drop|truncate)\s+(unique\s+|temp(orary)?\s+)?(table|database|index|view|type|schema)\s+(if\s+(not\s+)?exists\s+)?[\w."$]+\s*($|;|\(|(add|drop|alter|rename|as|on|with|template|owner|cascade|column)\s)/,
-];
+/** `UPDATE … SET`, whatever stands between. */
+function isUpdate(text) {
+  const update = text.indexOf(' UPDATE ');
+  return update >= 0 && text.includes(' SET ', update);
+}
+
+/** `with x (a, b) as (`, from the word behind `with` on. */
+function isCommonTable(words, keyword = (word) => word) {
+  const rest = words.filter((word) => ![keyword('recursive'), keyword('not'), keyword('materialized'), '()'].includes(word));
+  return rest[1] === keyword('as') && (rest[2] ?? words.at(-1)).startsWith('(');
+}
+const capitals = (word) => word.toUpperCase();
+const hasCommonTable = (words) =>
+  words.some((word, index) => word === 'WITH' && isCommonTable(words.slice(index + 1, index + 8), capitals)) ||
+  (words[0] === 'with' && isCommonTable(words.slice(1, 8)));
+
+const TABLE = /^[\w."$]+[;,)]?$/;
+const COLUMN = /^ ?(\*|[\w."$]+(\(\))?(::\w+)?( as \w+)?) ?$/;
+const AFTER_TABLE = new Set([undefined, ';', ',', ')', 'where', 'order', 'group', 'limit', 'for', 'join']);
+const AFTER_DELETE = new Set([undefined, ';', 'where', 'using', 'returning']);
+const AFTER_OBJECT = new Set([
+  undefined,
+  ';',
+  'add',
+  'drop',
+  'alter',
+  'rename',
+  'as',
+  'on',
+  'with',
+  'template',
+  'owner',
+  'cascade',
+  'column',
+]);
+const OBJECTS = new Set(['table', 'database', 'index', 'view', 'type', 'schema']);
+const isList = (word = '') => word.startsWith('(');
+
+/** Statements in small letters, by their first word: what follows is their grammar, and no sentence goes on like that. */
+const LOWER = {
+  select: (words) => {
+    const from = words.indexOf('from');
+    if (from < 0) return words.length === 2 && /^(\d+|\w+\(\));?$/.test(words[1]);
+    const columns = words.slice(words[1] === 'distinct' ? 2 : 1, from).join(' ');
+    const [table = '', next, second] = words.slice(from + 1);
+    const goesOn = AFTER_TABLE.has(next) || second === 'join' || /[;,)]$/.test(table);
+    return TABLE.test(table) && goesOn && columns.split(',').every((column) => COLUMN.test(column));
+  },
+  insert: ([, into, table = '', next = '']) =>
+    into === 'into' && (table.endsWith('()') || isList(next) || /^(values|select|default)\b/.test(next)),
+  update: (words) => {
+    const set = words[2] === 'as' ? 4 : 2;
+    return words[set] === 'set' && (words[set + 1]?.includes('=') || words[set + 2]?.startsWith('='));
+  },
+  delete: ([, from, table = '', next]) => from === 'from' && TABLE.test(table) && AFTER_DELETE.has(next),
+  create: (words) => {
+    const rest = words.slice(1).filter((word) => !['unique', 'temp', 'temporary', 'if', 'not', 'exists'].includes(word));
+    const [object, name = '', next] = rest;
+    return OBJECTS.has(object) && /^[\w."$]+(\(\))?;?$/.test(name) && (AFTER_OBJECT.has(next) || isList(next) || name.endsWith('()'));
+  },
+};
+LOWER.alter = LOWER.drop = LOWER.truncate = LOWER.create;
 
 /**
  * Whether a text is a statement, or a clause of one. Statements have their keywords in capitals, which sentences never have; in small letters a
  * statement is one only where what follows the keyword is its grammar («select a file from the list» has two words before «from», and goes on).
  * A sentence begins with one capital («Select …»), which is neither.
  */
-const isSql = (text) => UPPER.some((pattern) => pattern.test(text)) || LOWER.some((pattern) => pattern.test(text));
+function isSql(text) {
+  const line = ` ${text.replace(/\s+/g, ' ').trim()} `;
+  const plain = line.replace(/\([^()]*\)/g, '()');
+  const words = plain.trim().split(' ');
+  const lower = Object.hasOwn(LOWER, words[0]) && LOWER[words[0]](words) === true;
+  return lower || isUpdate(line) || hasCommonTable(words) || UPPER.some((pattern) => pattern.test(plain));
+}
 
 const noSql = {
   meta: { type: 'problem', docs: { description: 'No SQL, and no way to it, outside of models and migrations' } },
@@ -97,6 +153,7 @@ module.exports = {
   meta: { name: 'own' },
   rules: {
     'no-sql': noSql,
+    'linear-pattern': linearPattern,
     'literal-specifier': literalSpecifier,
     'no-import-type': noImportType,
     'documented-functions': requireJsdoc,

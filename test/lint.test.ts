@@ -92,6 +92,33 @@ const PROSE = [
   'order by phone',
 ];
 
+/** Each is refused: the time that it takes grows with the square of the text, or faster. */
+const SLOW_PATTERNS = [
+  '/<([^>]*)>/',
+  '/^(a+)+$/',
+  '/\\n+$/',
+  '/\\s+$/',
+  '/^Bearer +(.*)$/i',
+  '/^(\\w+\\s?)*$/',
+  '/x*y/',
+  "new RegExp('(a|a)*b')",
+  'new RegExp(String.raw`\\d+$`)',
+  "new RegExp(`${PART}${PART}!`, 'u')",
+  'new RegExp(`^${FIRST.source}$`)',
+  'Joi.string().pattern(/^([a-z]+-?)*$/)',
+  "''.match('(a*)*b')",
+  'new RegExp(given)',
+  'RegExp(`^${given}`)',
+];
+const QUICK_PATTERNS = [
+  '/^sip:([^@\\s]+)@([^@;\\s]+)(?:;.*)?$/i',
+  '/^[a-z0-9_-]+$/',
+  '/[\\\\,;]/g',
+  "new RegExp(`^${PART}$`, 'u')",
+  'new RegExp(FIRST)',
+  "''.match('abc')",
+];
+
 interface Diagnostic {
   message: string;
   code: string;
@@ -162,6 +189,14 @@ beforeAll(() => {
     'export const q = (model: any) => model.sequelize.query;',
     "export const r = (model: any) => model['sequelize'];",
   ]);
+  const constants = ["const PART = '[a-z]*';", 'const FIRST = /(?:a|aa)+/;', 'declare const given: string;', 'declare const Joi: any;'];
+  for (const [file, patterns] of [
+    ['src/http/slow.ts', SLOW_PATTERNS],
+    ['src/http/quick.ts', QUICK_PATTERNS],
+    ['test/slow.ts', SLOW_PATTERNS],
+  ] as const)
+    write(file, [...constants, ...patterns.map((pattern, index) => `export const p${index} = ${pattern};`)]);
+
   for (const file of ['workers/sql.ts', 'config/sql.ts', 'src/api/sql.ts', 'src/cli/sql.ts', 'src/models/sql.ts', 'src/migrations/sql.ts'])
     write(file, ["export const s = 'SELECT id FROM accounts';"]);
 
@@ -294,6 +329,15 @@ test('no two rooms may import each other, not by way of others either', () => {
     return seen;
   };
   expect(names.filter((room) => !rooms[room]?.may.includes('*') && reach(room).has(room))).toEqual([]);
+});
+
+test('regular expressions whose time grows faster than the text are refused, and what nobody can judge', () => {
+  const rule = 'own(linear-pattern)';
+  // Four lines of constants come first.
+  expect(linesWith('src/http/slow.ts', rule)).toEqual(range(SLOW_PATTERNS.length).map((line) => line + 4));
+  expect(linesWith('src/http/quick.ts', rule)).toEqual([]);
+  // Texts of tests are their own.
+  expect(linesWith('test/slow.ts', rule)).toEqual([]);
 });
 
 test('every way to import counts, and none is refused for itself', () => {

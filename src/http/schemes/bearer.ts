@@ -11,7 +11,9 @@ const ALGORITHMS = ['RS256', 'RS384', 'RS512'];
 /** How far the clock of the token's issuer may be ahead of ours. */
 const NOT_BEFORE_TOLERANCE_SECONDS = 60;
 
-const tokenOf = (request: Request): string | undefined => /^Bearer +(.*)$/i.exec(request.headers.authorization ?? '')?.[1]?.trim();
+function tokenOf({ headers: { authorization = '' } }: Request): string | undefined {
+  return /^Bearer /i.test(authorization) ? authorization.slice('Bearer '.length).trim() : undefined;
+}
 
 function invalidToken(description: string): ApiError {
   const announced = settings.ACCOUNT_AUTHENTICATION_BEARER;

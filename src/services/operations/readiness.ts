@@ -30,7 +30,7 @@ async function check(server: string, ask: () => Promise<unknown>): Promise<Check
     const { code, parent } = error as { code?: string; parent?: { code?: string } };
     return {
       status: 'failed',
-      reason: code ?? parent?.code ?? (error instanceof Error ? error.message.replace(/\/\/[^@\s]*@/g, '//') : 'unknown'),
+      reason: code ?? parent?.code ?? (error instanceof Error ? error.message.replace(/\/\/[^@\s/]*@/g, '//') : 'unknown'),
     };
   }
 }
