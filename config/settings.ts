@@ -1,6 +1,7 @@
 // The table of settings: name, rule, default, meaning. Pure: reads no file and no environment of its own.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import Joi from 'joi';
+import { operatorPattern } from './operator-pattern';
 
 /** One setting: `T` is the type its value has once parsed. */
 export interface Setting<T> {
@@ -97,7 +98,7 @@ const regularExpression = (fallback: string, meaning: string): Setting<string> =
       .default(fallback)
       .custom((value: string, helpers) => {
         try {
-          void new RegExp(value, 'u');
+          operatorPattern(value, 'u');
           return value;
         } catch {
           return helpers.message({ custom: 'must be a regular expression' });
@@ -335,6 +336,12 @@ const PAIRS: readonly (readonly [keyof typeof table, keyof typeof table])[] = [
   ['MAIL_HOST', 'MAIL_FROM_ADDRESS'],
 ];
 
+function withoutSlashes(url: string): string {
+  let end = url.length;
+  while (url[end - 1] === '/') end -= 1;
+  return url.slice(0, end);
+}
+
 /**
  * Parses an environment into settings. Values are trimmed; an empty one is an absent one.
  *
@@ -379,7 +386,7 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
   if (faults.length > 0) throw new SettingsError(faults);
   const scheme = values['TLS_CERT_FILE'] === undefined ? 'http' : 'https';
   const appUrl = (values['APP_URL'] as string | undefined) ?? `${scheme}://localhost:${String(values['PORT'])}`;
-  values['APP_URL'] = appUrl.replace(/\/+$/, '');
+  values['APP_URL'] = withoutSlashes(appUrl);
   return Object.freeze(values) as Settings;
 }
 

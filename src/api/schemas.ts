@@ -1,12 +1,14 @@
 // Fields that several endpoints share. Rules of ours fail with `message:<key>`.
 import Joi from 'joi';
-import { DateTime, IANAZone } from 'luxon';
+import { DateTime } from 'luxon';
 import { settings } from '../../config';
+import { operatorPattern } from '../../config/operator-pattern';
 import type { PushDevice, PushProvider } from '../queues/contracts';
 import { hasInvisible, isShowable } from '../infra/characters';
 import type { SipAddress } from '../infra/sip-uri';
 import { normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
+import { canonicalTimeZone } from '../services/statistics/time-zones';
 import { parseVcard, type Vcard } from '../services/address-book/vcards';
 
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
@@ -14,6 +16,17 @@ const UNSTORABLE = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 /** Of a message's text in UTF-8; with its recipient it stays below the 32 KiB of a command. */
 const MAX_MESSAGE_BYTES = 32_000;
+
+/** Signs, zeros in front and digits of a whole number given as text. */
+const MAX_INTEGER_CHARACTERS = 32;
+/** An ISO 8601 date-time with a fraction and an offset has 35. */
+const MAX_DATE_CHARACTERS = 64;
+/** A number of 15 digits with the characters that people write between them. */
+const MAX_PHONE_CHARACTERS = 64;
+/** Of each part of a SIP address. */
+const MAX_SIP_PART_CHARACTERS = 256;
+/** Entries of a dictionary; apps write a few. */
+const MAX_DICTIONARY_ENTRIES = 1000;
 
 /** `json` is the field's JSON Schema in the documentation where a rule of ours hides it from Joi. */
 const custom = (json: object, rule: Joi.CustomValidator): Joi.AnySchema => Joi.any().custom(rule).empty(null).meta({ json });
@@ -35,14 +48,16 @@ export const boolean = (): Joi.BooleanSchema =>
 /** A whole number, also as text; PostgreSQL's `integer` where no bounds are given. */
 export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema =>
   custom({ type: ['integer', 'string'], pattern: '^[+-]?[0-9]+$' }, (value: unknown, helpers) => {
-    const number = typeof value === 'string' && /^[+-]?\d+$/.test(value) ? Number(value) : value;
+    const isText = typeof value === 'string' && value.length <= MAX_INTEGER_CHARACTERS && /^[+-]?\d+$/.test(value);
+    const number = isText ? Number(value) : value;
     if (typeof number !== 'number' || !Number.isInteger(number)) return helpers.error('message:field.integer');
     return number < min || number > max ? helpers.error('message:field.integer_range', { min, max }) : number;
   }) as unknown as Joi.NumberSchema;
 
 /** ISO 8601 date or date-time; no zone = UTC. Years 1 to 9999: others have no ISO form that everybody reads. */
 function parseIso(value: unknown): DateTime | null {
-  if (typeof value !== 'string' || !/^\d{4}/.test(value)) return null;
+  // The library takes a zone's name in brackets (RFC 9557), and keeps every one that it is given.
+  if (typeof value !== 'string' || value.length > MAX_DATE_CHARACTERS || !/^\d{4}/.test(value) || value.includes('[')) return null;
   const parsed = DateTime.fromISO(value, { zone: 'utc' });
   return parsed.isValid && parsed.year >= 1 && parsed.year <= 9999 ? parsed : null;
 }
@@ -55,14 +70,14 @@ export const isoDate = (): Joi.DateSchema =>
 /** The same, but it stays a text: another field says which zone is meant where there is none. In a query a `+` arrives as a space. */
 export const isoText = (): Joi.StringSchema =>
   custom({ type: 'string', format: 'date-time' }, (value: unknown, helpers) => {
-    const moment = typeof value === 'string' ? value.trim().replace(/ (?=\d\d:?\d\d$)/, '+') : value;
+    const moment = typeof value === 'string' && value.length <= MAX_DATE_CHARACTERS ? value.trim().replace(/ (?=\d\d:?\d\d$)/, '+') : value;
     return parseIso(moment) ? moment : helpers.error('message:field.date');
   }) as unknown as Joi.StringSchema;
 
 /** An IANA time zone. */
 export const timeZone = (): Joi.StringSchema =>
   custom({ type: 'string', examples: ['Europe/Paris'] }, (value: unknown, helpers) =>
-    typeof value === 'string' && IANAZone.isValidZone(value) ? value : helpers.error('message:field.time_zone'),
+    typeof value === 'string' && canonicalTimeZone(value) !== null ? value : helpers.error('message:field.time_zone'),
   ) as unknown as Joi.StringSchema;
 
 /** The number of a page; anything that is none means the first. */
@@ -75,26 +90,30 @@ export const pageNumber = (): Joi.NumberSchema =>
 export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
   custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
+    if (value.length > 2 * MAX_SIP_PART_CHARACTERS + 'sip:@'.length)
+      return helpers.error('message:field.max', { limit: MAX_SIP_PART_CHARACTERS });
     const address = value.trim().replace(/^sip:/i, '');
     const at = address.lastIndexOf('@');
     // A domain's letter case means nothing (RFC 3261 section 19.1.4); kept, it would split its figures.
     const [username, domain] = [address.slice(0, at), address.slice(at + 1).toLowerCase()];
     if (at < 1 || domain === '' || UNSTORABLE.test(address)) return helpers.error('message:field.sip_address');
-    if (username.length > 256 || domain.length > 256) return helpers.error('message:field.max', { limit: 256 });
+    if (username.length > MAX_SIP_PART_CHARACTERS || domain.length > MAX_SIP_PART_CHARACTERS)
+      return helpers.error('message:field.max', { limit: MAX_SIP_PART_CHARACTERS });
     return { username, domain } satisfies SipAddress;
   }) as unknown as Joi.ObjectSchema<SipAddress>;
 
-const usernamePattern = new RegExp(settings.ACCOUNT_USERNAME_REGEX, 'u');
+const usernamePattern = operatorPattern(settings.ACCOUNT_USERNAME_REGEX, 'u');
 
-function asPattern(entry: string): RegExp | undefined {
+function asPattern(entry: string): ReturnType<typeof operatorPattern> {
   try {
-    return new RegExp(entry);
+    return operatorPattern(entry);
   } catch {
-    return undefined;
+    return () => false;
   }
 }
-const blacklist = settings.ACCOUNT_BLACKLISTED_USERNAMES.map((entry) => ({ entry, pattern: asPattern(entry) }));
-const isBlacklisted = (name: string): boolean => blacklist.some(({ entry, pattern }) => entry === name || pattern?.test(name) === true);
+const blacklist = settings.ACCOUNT_BLACKLISTED_USERNAMES.map((entry) => ({ entry, matches: asPattern(entry) }));
+/** A name for which a pattern takes too long is refused like one that it matches. */
+const isBlacklisted = (name: string): boolean => blacklist.some(({ entry, matches }) => entry === name || matches(name) !== false);
 
 /** A phone number as a username: begins with `+`, or is nothing but 7 to 15 digits with spaces, dots, dashes between. */
 const isPhoneNumber = (name: string): boolean =>
@@ -107,7 +126,7 @@ export const username = ({ allowPhone = false } = {}): Joi.StringSchema =>
     .max(64)
     .custom((name: string, helpers) => {
       if (/[A-Z]/.test(name)) return helpers.error('message:username.lowercase');
-      if (!usernamePattern.test(name) || UNSTORABLE.test(name)) return helpers.error('string.pattern.base');
+      if (usernamePattern(name) !== true || UNSTORABLE.test(name)) return helpers.error('string.pattern.base');
       if (hasInvisible(name)) return helpers.error('message:field.invisible');
       if (!allowPhone && isPhoneNumber(name)) return helpers.error('message:username.phone');
       return isBlacklisted(name) ? helpers.error('message:username.refused') : name;
@@ -133,7 +152,8 @@ export const displayName = (): Joi.StringSchema =>
 export const phone = (): Joi.StringSchema =>
   custom({ type: 'string', examples: ['+33612345678'], description: 'International phone number' }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
-    return normalisePhone(value) ?? helpers.error('message:field.phone');
+    const number = value.length <= MAX_PHONE_CHARACTERS ? normalisePhone(value) : null;
+    return number ?? helpers.error('message:field.phone');
   }) as unknown as Joi.StringSchema;
 
 /** An object whose values are strings, `[]` = empty; null is no dictionary. */
@@ -142,6 +162,8 @@ export const dictionary = (): Joi.ObjectSchema<Record<string, string>> =>
     .custom((value: unknown, helpers) => {
       if (Array.isArray(value) && value.length === 0) return {};
       if (typeof value !== 'object' || value === null || Array.isArray(value)) return helpers.error('message:field.dictionary');
+      if (Object.keys(value).length > MAX_DICTIONARY_ENTRIES)
+        return helpers.error('message:field.dictionary_entries', { limit: MAX_DICTIONARY_ENTRIES });
       // A value that was empty is null by now (http/body.ts): it is an empty string here.
       const entries = Object.entries(value as Record<string, unknown>).map(([key, entry]) => [key, entry ?? ''] as const);
       const fits = ([key, entry]: readonly [string, unknown]): boolean =>
@@ -160,7 +182,8 @@ export const dictionary = (): Joi.ObjectSchema<Record<string, string>> =>
 /** Exactly `YYYY-MM-DD HH:MM:SS`, a real date, UTC. */
 export const dateTime = (): Joi.DateSchema =>
   custom({ type: 'string', examples: ['2030-12-31 23:59:59'] }, (value: unknown, helpers) => {
-    const parsed = typeof value === 'string' ? DateTime.fromFormat(value, 'yyyy-MM-dd HH:mm:ss', { zone: 'utc' }) : undefined;
+    const isText = typeof value === 'string' && value.length <= MAX_DATE_CHARACTERS;
+    const parsed = isText ? DateTime.fromFormat(value, 'yyyy-MM-dd HH:mm:ss', { zone: 'utc' }) : undefined;
     return parsed?.isValid && parsed.year >= 1 ? parsed.toJSDate() : helpers.error('message:field.date_time');
   }) as unknown as Joi.DateSchema;
 
@@ -241,6 +264,7 @@ export const vcard = (): Joi.ObjectSchema<Vcard> =>
 export const messageRecipient = (): Joi.StringSchema =>
   custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
+    if (value.length > 255 + 'sip:'.length) return helpers.error('string.max', { limit: 255 });
     const address = value.replace(/^sip:/i, '');
     if (/\s/.test(address) || UNSTORABLE.test(address) || !/^[^@]+@[^@]+$/.test(address)) return helpers.error('message:field.sip_address');
     return address.length > 255 ? helpers.error('string.max', { limit: 255 }) : address;
@@ -250,6 +274,7 @@ export const messageRecipient = (): Joi.StringSchema =>
 export const messageBody = (): Joi.StringSchema =>
   custom({ type: 'string', maxLength: MAX_MESSAGE_BYTES }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
+    if (value.length > MAX_MESSAGE_BYTES) return helpers.error('message:field.octets', { limit: MAX_MESSAGE_BYTES });
     const line = value.replace(/\r\n|[\r\n\u2028\u2029\u0085]/g, ' ');
     if (UNSTORABLE.test(line)) return helpers.error('message:field.characters');
     return Buffer.byteLength(line) > MAX_MESSAGE_BYTES ? helpers.error('message:field.octets', { limit: MAX_MESSAGE_BYTES }) : line;

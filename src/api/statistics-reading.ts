@@ -18,6 +18,7 @@ import {
   type Read,
   type Reading,
 } from '../services/statistics/reading';
+import { canonicalTimeZone } from '../services/statistics/time-zones';
 import { presentDate } from './presenters';
 import { isoText, text, timeZone } from './schemas';
 import { shapes } from './shapes';
@@ -51,7 +52,8 @@ const outOfRange = (name: 'from' | 'to'): ApiError =>
   unprocessable(fieldError(name, 'field.date_range', { min: EARLIEST.toFormat('yyyy-MM-dd'), max: LATEST.toFormat('yyyy-MM-dd') }));
 
 /** @throws {ApiError} 422 */
-function periodsAsked({ from, to, by, timezone }: Query): Period[] {
+function periodsAsked({ from, to, by, timezone: zone }: Query): Period[] {
+  const timezone = canonicalTimeZone(zone) ?? 'UTC';
   const moment = (name: 'from' | 'to', given: string | undefined): DateTime | undefined => {
     if (given === undefined) return undefined;
     const meant = DateTime.fromISO(given, { zone: timezone });

@@ -2,10 +2,11 @@
 import Negotiator from 'negotiator';
 import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../infra/errors';
+import { countBody } from './body-memory';
+import { requireSmallJson } from './json';
 import type { Format } from './route';
 
 const MAX_BODY_BYTES = 1024 * 1024;
-const MAX_DEPTH = 32;
 const JSON_ALONE: readonly Format[] = ['application/json'];
 /** A space at either end of a password is part of it. */
 const VERBATIM = new Set(['password', 'old_password']);
@@ -57,6 +58,7 @@ export function bodyReader(limit: number): (request: Request, response: Response
   const readRaw = express.raw({ type: () => true, limit });
   return (request, response) =>
     new Promise((resolve, reject) => {
+      countBody(request, response, reject);
       readRaw(request, response, (error?: unknown) => {
         if (error) reject(error);
         else resolve(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
@@ -93,23 +95,24 @@ export async function readBody(request: Request, response: Response, formats?: r
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     if (text.trim() === '') return {};
+    requireSmallJson(bytes);
     value = JSON.parse(text);
-  } catch {
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
     // The parser's own message quotes the body, passwords too.
     throw badRequest('json.invalid');
   }
   if (Array.isArray(value) && value.length === 0) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('json.not_an_object');
-  return trim(value, 0) as Record<string, unknown>;
+  return trim(value) as Record<string, unknown>;
 }
 
 /** Trims strings, inside objects too; what is empty then is null. */
-function trim(value: unknown, depth: number): unknown {
-  if (depth > MAX_DEPTH) throw badRequest('json.too_deep');
+function trim(value: unknown): unknown {
   if (typeof value === 'string') return value.trim() || null;
-  if (Array.isArray(value)) return value.map((entry) => trim(entry, depth + 1));
+  if (Array.isArray(value)) return value.map(trim);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, entry]) => [name, VERBATIM.has(name) && typeof entry === 'string' ? entry : trim(entry, depth + 1)]),
+    Object.entries(value).map(([name, entry]) => [name, VERBATIM.has(name) && typeof entry === 'string' ? entry : trim(entry)]),
   );
 }

@@ -40,6 +40,7 @@ const COMMON_ANSWERS: Record<number, string> = {
   415: 'The body is not application/json',
   422: 'A field is not valid: `errors` names it',
   429: 'Too many requests',
+  431: 'A header is too long',
   500: 'A fault of the server',
   503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
 };
@@ -61,6 +62,7 @@ export function commonAnswersOf({ access, params, body, query, oversized, when }
     ...(params || body || query || oversized !== undefined ? [422] : []),
     // Of endpoints without a limit by account, too: whoever is not authenticated is limited by address.
     429,
+    431,
     500,
     503,
   ];

@@ -5,6 +5,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
+import { oneAtATime } from './pipelining';
+import { limitPatience, PATIENCE, type Patience } from './unread';
 
 /** Paths of PEM files. */
 export interface Tls {
@@ -30,6 +32,9 @@ const IDLE_CHECK_INTERVAL_MS = 20;
 const MAX_CONCURRENT_STREAMS = 1000;
 /** Of one HTTP/2 connection: Node's default of 10 would refuse streams whose bodies are large. */
 const MAX_SESSION_MEMORY_MB = 256;
+/** What node:http admits of HTTP/1.1, names and values together. */
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_HEADER_FIELDS = 128;
 /** A peer that vanished is found by TCP's own probes: an idle HTTP/2 connection has no timeout, and needs none while the peer is there. */
 const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** A client that never pauses gets GOAWAY when this fraction of the grace time is over; what is under way then is still answered. */
@@ -79,14 +84,16 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
 
 /** @throws where the certificate or its key cannot be read or do not fit */
 function createServer(handler: RequestListener, tls: Tls | undefined): Server | Http2SecureServer {
-  if (!tls) return createHttpServer(TCP_KEEP_ALIVE, handler);
+  if (!tls) return createHttpServer({ ...TCP_KEEP_ALIVE, maxHeaderSize: MAX_HEADER_BYTES }, handler);
   const options = {
     ...TCP_KEEP_ALIVE,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    maxHeaderListPairs: MAX_HEADER_FIELDS,
     allowHTTP1: true,
     cert: readFileSync(tls.certFile),
     key: readFileSync(tls.keyFile),
     maxSessionMemory: MAX_SESSION_MEMORY_MB,
-    settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS },
+    settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
   };
   const server = createSecureServer(options, handler as never);
   watchCertificate(server, tls);
@@ -99,10 +106,17 @@ function createServer(handler: RequestListener, tls: Tls | undefined): Server | 
  * @param handler of HTTP/1.1 and, with TLS, of HTTP/2 requests (`withHttp2Support()`)
  * @param tls paths of PEM files; undefined: HTTP/1.1 without TLS
  * @param graceSeconds how long draining may take
+ * @param patience with clients that do not read, or do not send
  * @throws where the certificate or its key cannot be used
  */
-export function createListener(handler: RequestListener, tls: Tls | undefined, graceSeconds: number): Listener {
-  const server = createServer(handler, tls) as Server;
+export function createListener(
+  handler: RequestListener,
+  tls: Tls | undefined,
+  graceSeconds: number,
+  patience: Patience = PATIENCE,
+): Listener {
+  const server = createServer(oneAtATime(handler), tls) as Server;
+  limitPatience(server, patience);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = tls ? countStreams(server as unknown as Http2SecureServer) : new Set<Connection>();

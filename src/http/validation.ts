@@ -1,5 +1,5 @@
 // From an endpoint's Joi schema to our own messages: Joi's know no French, and its errors carry the values, passwords too.
-import type Joi from 'joi';
+import Joi from 'joi';
 import { unprocessable, type FieldErrors } from '../infra/errors';
 import type { Message, MessageKey } from '../i18n';
 
@@ -36,19 +36,78 @@ function toFault(detail: Joi.ValidationErrorItem): [field: string, message: Mess
   return [[...detail.path, missing].join('.'), { key: 'field.required', values: { attribute: missing } }];
 }
 
+/** A text of a schema, and how many characters it may have. */
+interface Limit {
+  path: string[];
+  limit: number;
+}
+
+function findLimits(description: Joi.Description, path: string[] = []): Limit[] {
+  const rules = (description as { rules?: { name: string; args?: { limit?: unknown } }[] }).rules ?? [];
+  const limit = description.type === 'string' ? rules.find(({ name }) => name === 'max')?.args?.limit : undefined;
+  const inside = Object.entries((description.keys ?? {}) as Record<string, Joi.Description>);
+  return [
+    ...(typeof limit === 'number' ? [{ path, limit }] : []),
+    ...inside.flatMap(([name, child]) => findLimits(child, [...path, name])),
+  ];
+}
+
+/** What is read of a schema once: limits of its texts, and its fields in their order. */
+interface Known {
+  limits: Limit[];
+  fields: string[];
+}
+const known = new WeakMap<Joi.Schema, Known>();
+
+function knownOf(schema: Joi.ObjectSchema): Known {
+  let found = known.get(schema);
+  if (!found) {
+    const description = schema.describe();
+    found = { limits: findLimits(description), fields: Object.keys((description.keys ?? {}) as object) };
+    known.set(schema, found);
+  }
+  return found;
+}
+
+const valueAt = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((inner, name) => (inner as Record<string, unknown> | null | undefined)?.[name], value);
+
+/** Texts that are too long, whatever else is wrong with them: no other rule looks at those, since patterns take their time. */
+const findTooLong = (schema: Joi.ObjectSchema, value: unknown): Limit[] =>
+  knownOf(schema).limits.filter(({ path, limit }) => {
+    const text = valueAt(value, path);
+    return typeof text === 'string' && text.length > limit;
+  });
+
+/** The faults by field, in the order of the schema's fields. */
+function inOrder(schema: Joi.ObjectSchema, faults: readonly [field: string, message: Message][]): FieldErrors {
+  const { fields } = knownOf(schema);
+  const placeOf = (field: string): number => fields.indexOf(field.split('.', 1)[0] ?? '');
+  const errors: FieldErrors = {};
+  for (const [field, message] of faults.toSorted(([a], [b]) => placeOf(a) - placeOf(b))) (errors[field] ??= []).push(message);
+  return errors;
+}
+
 /**
  * Checks a body, path parameters or a query. Fields that the schema does not know are dropped, nothing is converted.
  *
  * @returns what the schema made of it: defaults filled in
- * @throws {ApiError} 422 with every field's faults, in the schema's order
+ * @throws {ApiError} 422 with every field's faults, in the schema's order; of a text that is too long only that
  */
 export function validate<T>(schema: Joi.ObjectSchema<T>, value: unknown): T {
-  const { value: result, error } = schema.validate(value, { abortEarly: false, convert: false, stripUnknown: true });
-  if (!error) return result;
-  const errors: FieldErrors = {};
-  for (const detail of error.details) {
-    const [field, message] = toFault(detail);
-    (errors[field] ??= []).push(message);
-  }
-  throw unprocessable(errors);
+  const tooLong = findTooLong(schema, value);
+  const rest =
+    tooLong.length === 0
+      ? schema
+      : schema.fork(
+          tooLong.map(({ path }) => path.join('.')),
+          () => Joi.any(),
+        );
+  const { value: result, error } = rest.validate(value, { abortEarly: false, convert: false, stripUnknown: true });
+  if (!error && tooLong.length === 0) return result;
+  const lengths = tooLong.map(({ path, limit }): [string, Message] => [
+    path.join('.'),
+    { key: 'field.max', values: { attribute: path.at(-1) ?? '', limit } },
+  ]);
+  throw unprocessable(inOrder(schema, [...lengths, ...(error?.details ?? []).map(toFault)]));
 }
