@@ -11,6 +11,7 @@ import { notFound } from './infra/errors';
 import { parseIpAddress } from './infra/ip-address';
 import { checkReadiness } from './services/operations/readiness';
 import { clientOf } from './http/client';
+import { limitHeaders } from './http/header-limits';
 import { openApiDocument } from './http/openapi';
 import { writeBytes, writeReply } from './http/reply';
 import { apiRouter } from './http/router';
@@ -102,7 +103,7 @@ export function createApp(): Express {
   const trusts = app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean;
   // A proxy may be named with a port, or in another spelling than the setting has.
   app.set('trust proxy', (address: string | undefined, hop: number) => trusts(parseIpAddress(address ?? '') ?? address, hop));
-  app.use(identifyRequest, logRequest);
+  app.use(identifyRequest, logRequest, limitHeaders);
   app.use(
     helmet({
       contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
@@ -116,7 +117,7 @@ export function createApp(): Express {
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
   app.get('/health/ready', async (_request, response) => {
     const readiness = await readinessNow();
-    writeReply(response, { status: readiness.status === 'ok' ? 200 : 503, body: readiness });
+    await writeReply(response, { status: readiness.status === 'ok' ? 200 : 503, body: readiness });
   });
   app.get('/metrics', async (_request, response) => writeBytes(response, 200, registry.contentType, await metricsNow()));
 

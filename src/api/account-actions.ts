@@ -1,8 +1,9 @@
 // Actions of an account. Without a DTMF protocol all of them are refused, before the body is looked at.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Caller, type Reply, pathId } from '../http/route';
+import { created, ok, okList, route, type Caller, type Reply, pathId } from '../http/route';
 import { AccountAction } from '../models';
+import { pagesOf } from '../models/pages';
 import { visibleTo } from '../models/visibility';
 import { requireDtmfProtocol } from '../services/address-book/dtmf-protocol';
 import { presentAccountAction } from './presenters';
@@ -36,8 +37,7 @@ export const accountActions = [
     answers: { 200: { description: 'Actions, by id', schema: shapes.accountActions }, 403: NO_PROTOCOL, 404: 'No such account' },
     handler: async ({ caller, params }) => {
       const where = { account_id: pathId(params.id) };
-      const actions = await AccountAction.scope(visibleTo(caller)).findAll({ where, order: [['id', 'ASC']] });
-      return ok(actions.map(presentAccountAction));
+      return okList(() => pagesOf(AccountAction.scope(visibleTo(caller)), where), presentAccountAction);
     },
   }),
   route({

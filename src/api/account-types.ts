@@ -1,8 +1,9 @@
 // Types of accounts, and which account has which.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Reply, pathId } from '../http/route';
+import { created, ok, okList, route, type Reply, pathId } from '../http/route';
 import { AccountType } from '../models';
+import { pagesOf } from '../models/pages';
 import { createAccountType, updateAccountType } from '../services/address-book/account-types';
 import { linkEndpoints } from './links';
 import { presentAccountType } from './presenters';
@@ -25,7 +26,7 @@ export const accountTypes = [
     path: '/account_types',
     summary: 'Lists the types, which all spaces share',
     answers: { 200: { description: 'Types, by id', schema: shapes.accountTypes } },
-    handler: async () => ok((await AccountType.findAll({ order: [['id', 'ASC']] })).map(presentAccountType)),
+    handler: async () => okList(() => pagesOf(AccountType), presentAccountType),
   }),
   route({
     ...shared,

@@ -1,9 +1,10 @@
 // Contacts lists: made by admins, filled with accounts, given to accounts.
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Call, type Reply, pathId } from '../http/route';
+import { created, ok, okList, route, type Call, type Reply, pathId } from '../http/route';
 import { ContactsList } from '../models';
 import type { ContactsListView } from '../models/address-book/contacts-list';
+import { pagesOf } from '../models/pages';
 import { visibleTo } from '../models/visibility';
 import { createContactsList, updateContactsList, type ContactsListValues } from '../services/address-book/contacts-lists';
 import { findRequestDomain } from '../services/spaces/spaces';
@@ -35,8 +36,7 @@ export const contactsLists = [
     path: '/contacts_lists',
     summary: 'Lists the contacts lists',
     answers: { 200: { description: 'Contacts lists, by id', schema: shapes.contactsLists } },
-    handler: async ({ caller }) =>
-      ok((await ContactsList.scope([visibleTo(caller), 'counted']).findAll({ order: [['id', 'ASC']] })).map(presentContactsList)),
+    handler: async ({ caller }) => okList(() => pagesOf(ContactsList.scope([visibleTo(caller), 'counted'])), presentContactsList),
   }),
   route({
     ...shared,

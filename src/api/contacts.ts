@@ -1,7 +1,7 @@
 // Contacts: those of the caller, and those that admins give to accounts.
 import { notFound } from '../infra/errors';
-import { ok, route, type Reply, pathId, pathSip } from '../http/route';
-import { findContact, findContacts, findOwnContact, findOwnContacts } from '../models/address-book/contact-view';
+import { ok, okList, route, type Reply, pathId, pathSip } from '../http/route';
+import { contactPages, findContact, findOwnContact, ownContactPages } from '../models/address-book/contact-view';
 import { linkEndpoints } from './links';
 import { presentContact } from './presenters';
 import { requireAccount } from './visible-account';
@@ -23,7 +23,7 @@ export const contacts = [
     path: '/accounts/me/contacts',
     summary: 'Lists the own contacts and those of the own contacts lists, each once',
     answers: { 200: { description: 'Contacts, by id', schema: shapes.contacts } },
-    handler: async ({ caller }) => ok((await findContacts(caller.account_id)).map(presentContact)),
+    handler: async ({ caller }) => okList(() => contactPages(caller.account_id), presentContact),
   }),
   route({
     ...own,
@@ -46,7 +46,7 @@ export const contacts = [
     answers: { 200: { description: 'Contacts, by id', schema: shapes.contacts }, 404: 'No such account' },
     handler: async ({ caller, params }) => {
       const account = await requireAccount(params.id, caller);
-      return ok((await findOwnContacts(account.id)).map(presentContact));
+      return okList(() => ownContactPages(account.id), presentContact);
     },
   }),
   route({

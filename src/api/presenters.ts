@@ -162,7 +162,10 @@ export const presentAccountType = ({ id, key }: AccountType): Record<string, unk
 export const presentAccountAction = ({ id, key, code }: AccountAction): Record<string, unknown> => ({ id, key, code });
 
 /** A stored vCard; its UID is the key under which lists show it. */
-export const presentVcard = (stored: VcardStorage): Record<string, unknown> => ({ vcard: stored.vcard, ...presentDates(stored) });
+export const presentVcard = (stored: Pick<VcardStorage, 'vcard' | 'created_at' | 'updated_at'>): Record<string, unknown> => ({
+  vcard: stored.vcard,
+  ...presentDates(stored),
+});
 
 /** A device of the registrar's. */
 export const presentDevice = ({ uuid, user_agent, update_time }: Device): Record<string, unknown> => ({

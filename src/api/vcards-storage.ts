@@ -1,7 +1,7 @@
 // vCards that an account keeps with us: its own, or one that an admin manages.
 import Joi from 'joi';
 import { fieldError, notFound, unprocessable } from '../infra/errors';
-import { created, ok, route, type AnyEndpoint, type Caller, type Reply, pathText } from '../http/route';
+import { created, ok, okByKey, route, type AnyEndpoint, type Caller, type Reply, pathText } from '../http/route';
 import { VcardStorage } from '../models';
 import { visibleTo } from '../models/visibility';
 import type { Vcard } from '../services/address-book/vcards';
@@ -35,9 +35,12 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       summary: `Lists the vCards of ${of}, by UID`,
       answers: { 200: { description: 'vCards by UID', schema: shapes.vcards }, 404: 'No such account' },
       handler: async ({ caller, params }) => {
-        const where = { account_id: await accountOf(caller, params) };
-        const stored = await VcardStorage.scope(visibleTo(caller)).findAll({ where, order: [['id', 'ASC']] });
-        return ok(Object.fromEntries(stored.map((row) => [row.uuid, presentVcard(row)])));
+        const accountId = await accountOf(caller, params);
+        return okByKey(
+          () => VcardStorage.pagesOf(caller, accountId),
+          ({ uuid }) => uuid,
+          presentVcard,
+        );
       },
     }),
     route({

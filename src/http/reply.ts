@@ -1,12 +1,48 @@
 // The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Response } from 'express';
 import { ApiError, badRequest, notFound, unavailable } from '../infra/errors';
 import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { render, type Language, type Message, type MessageKey } from '../i18n';
-import type { Reply } from './route';
+import type { Parts, Reply } from './route';
+import { Turns } from './turns';
 
 type Headers = Record<string, string | string[]>;
+
+/**
+ * Parts that are made at once: each is a page of a list, read from PostgreSQL and made text, which takes several times its size for a moment. A flood
+ * of lists leaves connections of the pool to others.
+ */
+const turns = new Turns(4);
+
+/** An answer in parts that ends within these is written whole, with its length. */
+const MAX_WHOLE_CHARACTERS = 256 * 1024;
+
+function setHeaders(response: Response, status: number, contentType: string, headers: Headers): void {
+  response.statusCode = status;
+  // Express's own json(), send() and type() append a charset (expressjs/express#2713). Linphone's library compares the whole header and reads
+  // nothing of an answer whose type is not exactly `application/json`.
+  response.setHeader('content-type', contentType);
+  response.setHeader('cache-control', 'no-store');
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+}
+
+const streamOf = (response: Response): Partial<ServerHttp2Stream> | undefined =>
+  (response as unknown as { stream?: Partial<ServerHttp2Stream> }).stream;
+
+/** Whether nobody is there any more who could read; the answers of node:http2 do not say so themselves. */
+function isGone(response: Response): boolean {
+  const stream = streamOf(response);
+  return response.closed || response.destroyed || stream?.closed === true || stream?.destroyed === true;
+}
+
+/** Ends an answer that has begun so that no client can take it for a whole one. */
+function abort(response: Response): void {
+  const stream = streamOf(response);
+  if (stream?.close) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  else response.destroy();
+}
 
 /**
  * Writes a whole answer; nothing of it may be kept by a cache. Where an answer has begun already the connection is destroyed.
@@ -15,23 +51,73 @@ type Headers = Record<string, string | string[]>;
  */
 export function writeBytes(response: Response, status: number, contentType: string, body: string | Buffer, headers: Headers = {}): void {
   if (response.headersSent) {
-    response.destroy();
+    abort(response);
     return;
   }
   const bytes = Buffer.from(body);
-  response.statusCode = status;
-  // Express's own json(), send() and type() append a charset (expressjs/express#2713). Linphone's library compares the whole header and reads
-  // nothing of an answer whose type is not exactly `application/json`.
-  response.setHeader('content-type', contentType);
+  setHeaders(response, status, contentType, headers);
   response.setHeader('content-length', bytes.length);
-  response.setHeader('cache-control', 'no-store');
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.end(response.req.method === 'HEAD' ? undefined : bytes);
 }
 
-/** Writes what a handler gives: text as text, anything else as JSON. */
-export function writeReply(response: Response, { status, body, type = 'text/plain; charset=utf-8', headers = {} }: Reply): void {
-  if (typeof body === 'string') writeBytes(response, status, type, body, headers);
+/** Resolves once the client has read what was written, or is gone. */
+function drained(response: Response): Promise<void> {
+  return new Promise((resolve) => {
+    // Its `close` would be waited for in vain.
+    if (isGone(response)) resolve();
+    const done = (): void => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
+}
+
+/**
+ * Writes an answer part by part, each when the client has read those before it: an answer that nobody reads costs one part of memory. A short one
+ * is written like any other.
+ *
+ * @throws what the parts throw; where the answer has begun by then, `writeError()` destroys the connection
+ */
+export async function writeParts(
+  response: Response,
+  status: number,
+  contentType: string,
+  parts: Parts,
+  headers: Headers = {},
+): Promise<void> {
+  let text = '';
+  let next = await turns.take(() => parts.next());
+  for (; next.done !== true && text.length < MAX_WHOLE_CHARACTERS; next = await turns.take(() => parts.next())) text += next.value;
+  if (next.done === true) {
+    writeBytes(response, status, contentType, text, headers);
+    return;
+  }
+  setHeaders(response, status, contentType, headers);
+  try {
+    text += next.value;
+    while (response.req.method !== 'HEAD' && !isGone(response)) {
+      // As octets: a string is given three times its length. Nothing else of the part is kept while the client takes its time.
+      const isTaken = response.write(Buffer.from(text));
+      text = '';
+      if (!isTaken) await drained(response);
+      const { done, value = '' } = isGone(response) ? { done: true } : await turns.take(() => parts.next());
+      if (done === true) break;
+      text = value;
+    }
+    if (!isGone(response)) response.end();
+  } finally {
+    await parts.return();
+  }
+}
+
+/** Writes what a handler gives: text as text, anything else as JSON. @throws what the parts of its body throw */
+export async function writeReply(
+  response: Response,
+  { status, body, type = 'text/plain; charset=utf-8', headers = {} }: Reply,
+): Promise<void> {
+  if (typeof body === 'function') await writeParts(response, status, 'application/json', (body as () => Parts)(), headers);
+  else if (typeof body === 'string') writeBytes(response, status, type, body, headers);
   else writeBytes(response, status, 'application/json', JSON.stringify(body), headers);
 }
 

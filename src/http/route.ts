@@ -52,9 +52,13 @@ export interface Call<Path extends string, Body, A extends Access, Query = unkno
   format: Format;
 }
 
-/** All that a handler gives. Text is sent as text/plain where it names no other type, anything else as JSON. */
+/** A body in parts, each made when the one before it was taken. */
+export type Parts = AsyncGenerator<string, void, undefined>;
+
+/** All that a handler gives. Text is sent as text/plain where it names no other type, parts as JSON, anything else is made JSON. */
 export interface Reply {
   status: number;
+  /** A function that gives Parts is an answer of any length: they are written as fast as the client reads. */
   body: unknown;
   type?: string;
   headers?: Record<string, string>;
@@ -127,6 +131,24 @@ export function route<const Path extends string, Body, const A extends Access, Q
 
 /** 200; `{}` where there is nothing to say. */
 export const ok = (body: unknown = {}): Reply => ({ status: 200, body });
+async function* joined<Row>(pages: AsyncIterable<Row[]>, [open, close]: [string, string], write: (row: Row) => string): Parts {
+  let separator = open;
+  for await (const rows of pages) {
+    if (rows.length === 0) continue;
+    yield separator + rows.map(write).join(',');
+    separator = ',';
+  }
+  yield separator === open ? open + close : close;
+}
+
+/** 200 with a JSON array of a list that is read page by page. */
+export const okList = <Row>(pages: () => AsyncIterable<Row[]>, present: (row: Row) => object): Reply =>
+  ok(() => joined(pages(), ['[', ']'], (row) => JSON.stringify(present(row))));
+
+/** 200 with a JSON object of such a list, by a key that each row has for itself. */
+export const okByKey = <Row>(pages: () => AsyncIterable<Row[]>, keyOf: (row: Row) => string, present: (row: Row) => object): Reply =>
+  ok(() => joined(pages(), ['{', '}'], (row) => `${JSON.stringify(keyOf(row))}:${JSON.stringify(present(row))}`));
+
 /** 201: a POST that made a resource, which is the body. */
 export const created = (body: unknown): Reply => ({ status: 201, body });
 

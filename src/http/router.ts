@@ -47,9 +47,9 @@ async function answer(endpoint: AnyEndpoint, request: Request, response: Respons
   });
 }
 
-function write(reply: Reply, request: Request, response: Response): void {
+async function write(reply: Reply, request: Request, response: Response): Promise<void> {
   const { 'set-cookie': cookie, ...headers } = reply.headers ?? {};
-  writeReply(response, cookie === undefined || maySetCookie(request) ? reply : { ...reply, headers });
+  await writeReply(response, cookie === undefined || maySetCookie(request) ? reply : { ...reply, headers });
 }
 
 function handle(endpoint: AnyEndpoint, refuse: RequestHandler): RequestHandler {
@@ -62,7 +62,7 @@ function handle(endpoint: AnyEndpoint, refuse: RequestHandler): RequestHandler {
     response.locals['route'] = endpoint.path;
     const observed = observeRequest(endpoint.method, endpoint.path);
     try {
-      write(await answer(endpoint, request, response), request, response);
+      await write(await answer(endpoint, request, response), request, response);
     } catch (error) {
       writeError(response, error, languageOf(request));
     }

@@ -3,29 +3,40 @@ import { Router, type Request, type Response } from 'express';
 import { notFound } from '../infra/errors';
 import { languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
-import { writeBytes, writeError } from '../http/reply';
-import { type Caller, pathSip, pathText } from '../http/route';
+import { writeBytes, writeError, writeParts } from '../http/reply';
+import { type Caller, type Parts, pathSip, pathText } from '../http/route';
 import { VcardStorage } from '../models';
-import { findContact, findContacts } from '../models/address-book/contact-view';
+import { contactPages, findContact } from '../models/address-book/contact-view';
 import { visibleTo } from '../models/visibility';
 import { contactCard } from '../services/address-book/contact-cards';
 
-/** Gives the text for a caller; `name` is the path's last part, where there is one. */
-type Work = (caller: Caller, name: string) => Promise<string>;
+const CONTENT_TYPE = 'text/vcard; charset=utf-8';
+
+/** Gives the text for a caller, or its parts where it may be long; `name` is the path's last part, where there is one. */
+type Work = (caller: Caller, name: string) => Promise<string> | Parts;
+
+async function* contactCards(accountId: number): Parts {
+  let separator = '';
+  for await (const contacts of contactPages(accountId)) {
+    if (contacts.length === 0) continue;
+    yield separator + contacts.map(contactCard).join('\n');
+    separator = '\n';
+  }
+}
+
+async function* storedCards(caller: Caller): Parts {
+  for await (const stored of VcardStorage.pagesOf(caller, caller.account_id)) yield stored.map(({ vcard }) => `${vcard}\n`).join('');
+}
 
 const ROUTES: Record<string, Work> = {
-  '/contacts/vcard': async ({ account_id }) => (await findContacts(account_id)).map(contactCard).join('\n'),
+  '/contacts/vcard': ({ account_id }) => contactCards(account_id),
   '/contacts/vcard/:name': async ({ account_id }, name) => {
     const { username, domain } = pathSip(name);
     const contact = await findContact(account_id, username, domain);
     if (!contact) throw notFound('contact.not_found');
     return contactCard(contact);
   },
-  '/vcards-storage': async (caller) => {
-    const where = { account_id: caller.account_id };
-    const stored = await VcardStorage.scope(visibleTo(caller)).findAll({ where, order: [['id', 'ASC']] });
-    return stored.map(({ vcard }) => `${vcard}\n`).join('');
-  },
+  '/vcards-storage': storedCards,
   '/vcards-storage/:name': async (caller, name) => {
     const where = { account_id: caller.account_id, uuid: pathText(name) };
     const stored = await VcardStorage.scope(visibleTo(caller)).findOne({ where });
@@ -42,8 +53,9 @@ export function vcardTexts(): Router {
       response.locals['route'] = path;
       try {
         const caller = await identifyCaller({ access: 'user', changes: false }, request, response);
-        const text = await work(caller, String(request.params['name'] ?? ''));
-        writeBytes(response, 200, 'text/vcard; charset=utf-8', text);
+        const text = work(caller, String(request.params['name'] ?? ''));
+        if (text instanceof Promise) writeBytes(response, 200, CONTENT_TYPE, await text);
+        else await writeParts(response, 200, CONTENT_TYPE, text);
       } catch (error) {
         writeError(response, error, languageOf(request));
       }

@@ -4,6 +4,7 @@ import type { Attributes } from 'sequelize';
 import { select } from '../../infra/sequelize';
 import type { Account } from '../accounts/account';
 import { RELATED, type RelatedData } from '../accounts/account-view';
+import { type Pages, pagesById } from '../pages';
 
 /** What others may know of an account. */
 export type ContactView = RelatedData &
@@ -17,10 +18,13 @@ const ALL_CONTACTS = `
   UNION SELECT c.contact_id FROM account_contacts_list l JOIN contacts_list_contact c ON c.contacts_list_id = l.contacts_list_id
          WHERE l.account_id = $1`;
 
+/** The contacts among those ids that come next; bound are the account, the id before them and how many. */
+const nextOf = (ids: string): string =>
+  `${CONTACT_VIEW} WHERE a.id IN (SELECT contact_id FROM (${ids}) c WHERE contact_id > $2 ORDER BY contact_id LIMIT $3) ORDER BY a.id`;
+
 /** All contacts of an account, by id: its own and those of its lists. */
-export async function findContacts(accountId: number): Promise<ContactView[]> {
-  return select<ContactView>(`${CONTACT_VIEW} WHERE a.id IN (${ALL_CONTACTS}) ORDER BY a.id`, [accountId]);
-}
+export const contactPages = (accountId: number): Pages<ContactView> =>
+  pagesById((after, limit) => select<ContactView>(nextOf(ALL_CONTACTS), [accountId, after, limit]));
 
 /** One of them by its SIP address, the domain in lower case. @returns null where the account has no such contact */
 export async function findContact(accountId: number, username: string, domain: string): Promise<ContactView | null> {
@@ -33,9 +37,10 @@ export async function findContact(accountId: number, username: string, domain: s
 }
 
 /** The contacts that an admin gave the account itself, by id; those of its lists are not among them. */
-export async function findOwnContacts(accountId: number): Promise<ContactView[]> {
-  return select<ContactView>(`${CONTACT_VIEW} JOIN contacts k ON k.contact_id = a.id WHERE k.account_id = $1 ORDER BY a.id`, [accountId]);
-}
+export const ownContactPages = (accountId: number): Pages<ContactView> =>
+  pagesById((after, limit) =>
+    select<ContactView>(nextOf('SELECT contact_id FROM contacts WHERE account_id = $1'), [accountId, after, limit]),
+  );
 
 /** One of them by its id. @returns null where the account has no such contact of its own */
 export async function findOwnContact(accountId: number, contactId: number): Promise<ContactView | null> {
