@@ -5,7 +5,8 @@ import type { Web } from './checkout';
 import { send, type Client, type Request } from './load';
 
 const DOMAIN = 'bench.invalid';
-const USER = 'bench-user';
+/** Who has contacts. */
+export const USER = 'bench-user';
 const PASSWORD = 'bench-password';
 const CONTACTS = 20;
 /** More than a run can use up. */
@@ -13,7 +14,8 @@ const CREATION_TOKENS = 40_000;
 
 const hash = (algorithm: string, text: string): string => createHash(algorithm).update(text, 'utf8').digest('hex');
 const apiKey = (username: string): string => `key-of-${username}`;
-const authorized = (username: string): Record<string, string> => ({ 'x-api-key': apiKey(username) });
+/** Headers of one of the accounts that `fill()` makes. */
+export const authorized = (username: string): Record<string, string> => ({ 'x-api-key': apiKey(username) });
 
 /** A Space whose host is ours, an admin, a user with contacts, and creation tokens. By SQL, so that any checkout can be measured. */
 export async function fill({ db }: Web): Promise<void> {
@@ -52,7 +54,8 @@ export async function fill({ db }: Web): Promise<void> {
 }
 
 /** Of the directives of a challenge, which come quoted or not. */
-const directive = (challenge: string, name: string): string => new RegExp(`\\b${name}="?([^",]+)`).exec(challenge)?.[1] ?? '';
+const directive = (challenge: string, name: string): string =>
+  [...challenge.matchAll(/\b([a-z]+)="?([^",]+)/g)].find(([, found]) => found === name)?.[2] ?? '';
 
 /** A client of DIGEST (RFC 7616) with a nonce of its own, whose count it moves forward. */
 async function digestClient({ port }: Web, agent: Agent): Promise<Client> {
