@@ -21,7 +21,7 @@ export function parseIpAddress(text: string): string | null {
   const family = isIP(address);
   if (family === 0) return null;
   if (family === 4) return address;
-  return new SocketAddress({ family: 'ipv6', address: address.replace(/%.*$/, '') }).address.replace(MAPPED, '');
+  return new SocketAddress({ family: 'ipv6', address: address.split('%', 1)[0] ?? '' }).address.replace(MAPPED, '');
 }
 
 /**
