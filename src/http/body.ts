@@ -72,6 +72,7 @@ async function readBytes(request: Request, response: Response): Promise<Buffer> 
   try {
     return await readRawJson(request, response);
   } catch (error) {
+    if (error instanceof ApiError) throw error;
     const { type } = error as { type?: string };
     if (type === 'entity.too.large') throw refuse(413, 'request.too_large');
     if (type === 'encoding.unsupported') throw refuse(415, 'request.content_type');
