@@ -212,6 +212,13 @@ test('however many ask for health and metrics, PostgreSQL and Redis are asked on
     const answers = await Promise.all([request(`${own.url}/health/ready`), request(`${own.url}/metrics`)]);
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
   };
+  const ready = async (): Promise<string> => {
+    const { status, json } = await request(`${own.url}/health/ready`);
+    return `${status} ${(json['redis'] as { status: string }).status}`;
+  };
+  const becomes = (wanted: string): Promise<string> => eventually(ready, (now) => now === wanted, 8);
+  // Its connections are made with the first questions.
+  await becomes('200 ok');
   await ask();
   counter.reset();
   const before = await commands();
@@ -222,11 +229,6 @@ test('however many ask for health and metrics, PostgreSQL and Redis are asked on
   expect(counter.statements.length).toBeLessThanOrEqual(2 * seconds + 1);
   expect((await commands()) - before).toBeLessThanOrEqual(perAnswer * (seconds + 1));
 
-  const ready = async (): Promise<string> => {
-    const { status, json } = await request(`${own.url}/health/ready`);
-    return `${status} ${(json['redis'] as { status: string }).status}`;
-  };
-  const becomes = (wanted: string): Promise<string> => eventually(ready, (now) => now === wanted, 8);
   // Frozen, it keeps its connections and answers nothing.
   const pid = Number(/process_id:(\d+)/.exec(await client.info('server'))?.[1]);
   process.kill(pid, 'SIGSTOP');

@@ -5,6 +5,7 @@ import { AccountCreationRequestToken } from './account-creation-request-token';
 
 /**
  * When an address may ask for the next token. A statement of our own, since it counts no further than the limit, by index.
+ * The column rounds to whole seconds, and so may lie ahead.
  *
  * @param limit tokens that an address may have of the last hour
  * @returns seconds until then; 0: now
@@ -15,7 +16,7 @@ export async function secondsUntilAllowed(
   limit: number,
 ): Promise<number> {
   const [found] = await select<{ seconds: number }>(
-    `SELECT ceil(extract(epoch FROM created_at + interval '1 hour' - now()))::integer AS seconds FROM ${kind.tableName}
+    `SELECT least(3600, ceil(extract(epoch FROM created_at + interval '1 hour' - now())))::integer AS seconds FROM ${kind.tableName}
       WHERE ip = $1 AND created_at > now() - interval '1 hour' ORDER BY created_at DESC OFFSET $2 LIMIT 1`,
     [ip, limit - 1],
   );
