@@ -228,7 +228,7 @@ export const table = {
   ),
   SMS_PER_PREFIX_PER_HOUR: integer(
     100,
-    'SMS to numbers with the same calling code and three digits behind it in an hour; more is what whoever earns from SMS does; 0 = no limit',
+    'SMS to numbers with the same calling code and three digits behind it in an hour; more suggests SMS fraud; 0 = no limit',
   ),
   WRONG_CODES_PER_RECIPIENT_PER_HOUR: integer(
     10,
@@ -244,7 +244,7 @@ export const table = {
   APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES: integer(0, "an account creation token's life in minutes; 0 = never expires"),
   APP_TOKENS_PER_ADDRESS: integer(
     1000,
-    'account creation request tokens, and auth tokens, that one address may ask for in an hour; 0 = no limit',
+    'account creation request tokens that one address may ask for in an hour, and auth tokens as many; 0 = no limit',
   ),
   APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "an email change code's life in minutes; 0 = never expires"),
   APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "a phone change code's life in minutes; 0 = never expires"),

@@ -68,7 +68,7 @@ export const en = {
   'field.after': 'The {attribute} field must be after {other}.',
   'field.time_zone': 'The {attribute} field must be a time zone such as Europe/Paris.',
   'field.code': 'The {attribute} field must be exactly 4 digits.',
-  'field.once': 'The {attribute} field must be there once only.',
+  'field.once': 'The {attribute} field must be given exactly once.',
   'field.same': 'The {attribute} field is the current one.',
   'phone.country': 'Phone numbers of this country are not accepted.',
   'password.wrong': 'The old password is wrong.',

@@ -52,7 +52,12 @@ async function introduce(admin: NewAdmin | null, say: (line: string) => void): P
             ? []
             : [`  The key expires when unused for ${settings.APP_API_KEY_EXPIRATION_MINUTES} minutes.`]),
         ]
-      : ['Your data is as you left it.', 'Lost the key? Make another admin: bin/flexiapi accounts:create-admin -u another-admin -k ""']),
+      : [
+          'Your data is as you left it.',
+          'Lost the key? Make another admin:',
+          '',
+          'bin/flexiapi accounts:create-admin -u another-admin -k ""',
+        ]),
     '',
     'Ctrl-C stops everything.',
   ];
