@@ -124,6 +124,25 @@ describe('headers', () => {
     },
   );
 
+  test('more than 128 are refused, and none is left out unseen', async () => {
+    const statusOf = (fields: string[]): Promise<string> =>
+      new Promise((resolve) => {
+        const socket = connect(Number(new URL(system.url).port), '127.0.0.1');
+        socket.once('data', (answer) => {
+          resolve(String(answer).split('\r\n', 1)[0] ?? '');
+          socket.destroy();
+        });
+        socket.write(`GET /api/accounts/me HTTP/1.1\r\nhost: localhost\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`);
+      });
+    const filler = (count: number): string[] => Array.from({ length: count }, () => 'a:');
+    expect(await statusOf([...filler(126), `x-api-key: ${user.key}`])).toBe('HTTP/1.1 200 OK');
+    for (const count of [127, 1000, 2300])
+      expect(await statusOf([...filler(count), `x-api-key: ${user.key}`])).toBe('HTTP/1.1 431 Request Header Fields Too Large');
+    expect(await statusOf([`cookie: x-api-key=${user.key}`, ...filler(1100), 'sec-fetch-site: cross-site'])).toBe(
+      'HTTP/1.1 431 Request Header Fields Too Large',
+    );
+  });
+
   test('others are cheap as long as node:http admits', async () => {
     for (const [name, text] of [
       ['cookie', 'a=b;'],

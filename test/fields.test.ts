@@ -37,6 +37,7 @@ const INVISIBLE = {
   'a C1 control': '\u0085',
   'a Hangul filler': '\u3164',
   'a grapheme joiner': '\u034f',
+  'a blank of Braille': '\u2800',
   'a tag': '\u{e0061}',
 };
 
@@ -77,7 +78,7 @@ test('letters of any script are seen', async () => {
 });
 
 test('a display name turns no text around it, and something of it is seen', async () => {
-  for (const name of ['a\u202egnp.exe', 'a\u2067b', 'a\u2069b', 'a\u2028b', 'a\u0085b', '\u200b', '\u3164\u200d'])
+  for (const name of ['a\u202egnp.exe', 'a\u2067b', 'a\u2069b', 'a\u2028b', 'a\u0085b', '\u200b', '\u3164\u200d', '\u2800'])
     expect([name, ...faultsOf(await make({ display_name: name }))]).toEqual([name, 422, ['display_name']]);
 });
 

@@ -40,7 +40,7 @@ const COMMON_ANSWERS: Record<number, string> = {
   415: 'The body is not application/json',
   422: 'A field is not valid: `errors` names it',
   429: 'Too many requests',
-  431: 'A header is too long',
+  431: 'A header is too long, or there are too many',
   500: 'A fault of the server',
   503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
 };

@@ -5,6 +5,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
+import { MAX_HEADER_FIELDS } from './header-limits';
 import { oneAtATime } from './pipelining';
 import { limitPatience, PATIENCE, type Patience } from './unread';
 
@@ -34,7 +35,6 @@ const MAX_CONCURRENT_STREAMS = 1000;
 const MAX_SESSION_MEMORY_MB = 256;
 /** What node:http admits of HTTP/1.1, names and values together. */
 const MAX_HEADER_BYTES = 16 * 1024;
-const MAX_HEADER_FIELDS = 128;
 /** A peer that vanished is found by TCP's own probes: an idle HTTP/2 connection has no timeout, and needs none while the peer is there. */
 const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** A client that never pauses gets GOAWAY when this fraction of the grace time is over; what is under way then is still answered. */
@@ -117,6 +117,8 @@ export function createListener(
 ): Listener {
   const server = createServer(oneAtATime(handler), tls) as Server;
   limitPatience(server, patience);
+  // All that MAX_HEADER_BYTES admits are read: header-limits.ts refuses what is too many, node:http would leave out the last ones.
+  server.maxHeadersCount = 0;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = tls ? countStreams(server as unknown as Http2SecureServer) : new Set<Connection>();

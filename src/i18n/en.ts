@@ -7,6 +7,7 @@ export const en = {
   'request.content_type': 'The content-type must be application/json.',
   'request.accept': 'The answer is {types}, which the accept header does not admit.',
   'request.header': 'The header {header} is longer than {limit} characters.',
+  'request.headers': 'The request has more than {limit} headers.',
   'request.path': 'The address has a percent sign that begins no valid escape.',
   'request.malformed': 'The request cannot be read.',
   'request.body_too_large': 'The body is too large.',

@@ -8,6 +8,7 @@ export const fr: Record<keyof typeof en, string> = {
   'request.content_type': 'Le content-type doit être application/json.',
   'request.accept': 'La réponse est en {types}, que l’en-tête accept n’admet pas.',
   'request.header': 'L’en-tête {header} dépasse {limit} caractères.',
+  'request.headers': 'La requête a plus de {limit} en-têtes.',
   'request.path': 'L’adresse contient un signe pour cent qui ne commence aucun échappement valide.',
   'request.malformed': 'La requête est illisible.',
   'request.body_too_large': 'Le corps est trop grand.',
