@@ -47,10 +47,10 @@ export function countSend({ ip, ...to }: Send): Promise<() => Promise<void>> {
   const { channel, recipient } = to;
   const key = recipientKey(to);
   return takeAll([
+    { limiter: sends.address, key: `${channel}:${networkOf(ip)}`, refusal: refusal('limit.address') },
     { limiter: sends.recipientHour, key, refusal: refusal('limit.recipient', channel) },
     { limiter: sends.recipientDay, key, refusal: refusal('limit.recipient', channel) },
     ...(channel === 'phone' ? [{ limiter: sends.prefix, key: prefixOf(recipient), refusal: refusal('limit.prefix', channel) }] : []),
-    { limiter: sends.address, key: `${channel}:${networkOf(ip)}`, refusal: refusal('limit.address') },
   ]);
 }
 
@@ -65,7 +65,7 @@ export function countSend({ ip, ...to }: Send): Promise<() => Promise<void>> {
 export function countGuess(recipients: readonly Recipient[], ip: string): Promise<() => Promise<void>> {
   const byKey = new Map(recipients.map((to) => [recipientKey(to), to]));
   return takeAll([
-    ...[...byKey].map(([key, { channel }]) => ({ limiter: guesses.recipient, key, refusal: refusal('limit.wrong_recipient', channel) })),
     { limiter: guesses.address, key: networkOf(ip), refusal: refusal('limit.wrong_address') },
+    ...[...byKey].map(([key, { channel }]) => ({ limiter: guesses.recipient, key, refusal: refusal('limit.wrong_recipient', channel) })),
   ]);
 }

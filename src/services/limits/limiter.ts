@@ -116,18 +116,27 @@ export interface Claim {
 export const secondsOf = ({ milliseconds }: Counted): number => Math.max(1, Math.ceil(milliseconds / 1000));
 
 /**
- * Counts one by each of several counters, or by none.
+ * Counts one by each of several counters, or by none. One after the other: who is refused by the first must not take room of the next, not for a
+ * moment either, or a flood from one address would refuse what others ask for.
  *
+ * @param claims that of the client's address first
  * @returns takes all of it back
  * @throws {ApiError} the refusal of the first that has no room
  */
 export async function takeAll(claims: readonly Claim[]): Promise<() => Promise<void>> {
-  const taken = await Promise.all(claims.map(async (claim) => ({ claim, counted: await claim.limiter.take(claim.key) })));
+  const taken: Claim[] = [];
   const giveBack = async (): Promise<void> => {
-    await Promise.all(taken.filter(({ counted }) => counted.admitted).map(({ claim }) => claim.limiter.giveBack(claim.key)));
+    await Promise.all(taken.map(({ limiter, key }) => limiter.giveBack(key)));
   };
-  const refused = taken.find(({ counted }) => !counted.admitted);
-  if (!refused) return giveBack;
-  await giveBack();
-  throw refused.claim.refusal(secondsOf(refused.counted));
+  try {
+    for (const claim of claims) {
+      const counted = await claim.limiter.take(claim.key);
+      if (!counted.admitted) throw claim.refusal(secondsOf(counted));
+      taken.push(claim);
+    }
+  } catch (error) {
+    await giveBack();
+    throw error;
+  }
+  return giveBack;
 }
