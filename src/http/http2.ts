@@ -1,14 +1,29 @@
 // Express over HTTP/2 as well as HTTP/1.1. Express sets the prototypes of node:http's request and response on every request it is given,
 // which breaks those of node:http2; for HTTP/2 requests the same app runs with prototypes of its own. An app that is
 // mounted in another one needs the same.
-import type { RequestListener } from 'node:http';
-import { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { RequestListener, ServerResponse } from 'node:http';
+import { Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from 'node:http2';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 
 type Handler = (request: Request, response: Response, next?: NextFunction) => void;
 
 const own = (app: Express, methods: object, base: object): object =>
   Object.create(base, { ...Object.getOwnPropertyDescriptors(methods), app: { value: app } }) as object;
+
+/** The stream of an answer over HTTP/2; HTTP/1.1 has none. */
+export const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
+  (response as unknown as { stream?: ServerHttp2Stream }).stream;
+
+/**
+ * Ends an answer before it is whole: the connection of HTTP/1.1, which cannot end an answer otherwise; of HTTP/2 the stream alone.
+ *
+ * @param code of HTTP/2 (RFC 9113, section 7)
+ */
+export function endEarly(response: ServerResponse, code: number): void {
+  const stream = streamOf(response);
+  if (stream) stream.close(code);
+  else response.destroy();
+}
 
 /** What HTTP/1.1 says in headers and HTTP/2 otherwise: the host, and that a body of unknown length follows. */
 function addHeaders(request: Http2ServerRequest): void {

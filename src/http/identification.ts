@@ -4,10 +4,10 @@ import type { Request, Response } from 'express';
 import { ApiError } from '../infra/errors';
 import { authorize } from './access';
 import { authenticate, hasCredentials } from './authentication';
-import { clientOf } from './client';
 import { countRequest } from './rate-limit';
 import type { Access, Caller } from './route';
 import type { Purpose } from './schemes/scheme';
+import { countStranger } from './stranger';
 
 /** What is asked of whoever calls. */
 interface Demand<A extends Access = Access> extends Purpose {
@@ -26,26 +26,22 @@ export async function identify(
   request: Request,
   response: Response,
 ): Promise<Caller | undefined> {
-  const count = async (client: string): Promise<void> => {
-    for (const [name, value] of Object.entries(await countRequest(client))) response.setHeader(name, value);
-  };
-  const byAddress = `ip:${clientOf(request).ip}`;
   if (access === 'public') {
-    await count(byAddress);
+    await countStranger(request, response);
     return undefined;
   }
-  if (!hasCredentials(request, purpose)) await count(byAddress);
+  if (!hasCredentials(request, purpose)) await countStranger(request, response);
   let authenticated;
   try {
     authenticated = await authenticate(request, purpose);
   } catch (error) {
     // Wrong credentials count as a stranger's request: guessing is limited by address.
-    if (error instanceof ApiError && error.status < 500 && hasCredentials(request, purpose)) await count(byAddress);
+    if (error instanceof ApiError && error.status < 500 && hasCredentials(request, purpose)) await countStranger(request, response);
     throw error;
   }
   const { identity, headers = {} } = authenticated;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (!unlimited) await count(`account:${identity.account_id}`);
+  if (!unlimited) await countRequest(`account:${identity.account_id}`, response);
   return authorize(identity, access);
 }
 

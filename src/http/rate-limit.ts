@@ -1,6 +1,7 @@
 // How many requests a client may make in a minute.
+import type { Response } from 'express';
 import { settings } from '../../config';
-import { ApiError } from '../infra/errors';
+import { tooManyRequests } from '../infra/errors';
 import { networkOf } from '../infra/ip-address';
 import { Limiter, secondsOf } from '../services/limits/limiter';
 
@@ -29,24 +30,17 @@ const keyOf = (client: string): string => (client.startsWith('ip:') ? `ip:${netw
 /**
  * Counts one request of `client` (`account:12` or `ip:192.0.2.1`).
  *
- * @returns the headers that tell the client what is left; none where there is no limit
+ * @param response gets the headers that tell the client what is left; none where there is no limit
  * @throws {ApiError} 429 over the limit, with `retry-after` in seconds
  */
-export async function countRequest(client: string): Promise<Record<string, string>> {
-  if (settings.RATE_LIMIT_PER_MINUTE === 0) return {};
+export async function countRequest(client: string, response: Response): Promise<void> {
+  if (settings.RATE_LIMIT_PER_MINUTE === 0) return;
   const counted = await limiter.take(keyOf(client));
   const { admitted, remaining, milliseconds } = counted;
-  if (admitted) return headersOf(remaining, milliseconds);
-  const seconds = secondsOf(counted);
-  throw new ApiError(
-    429,
-    { key: 'rate_limit.exceeded', values: { seconds } },
-    {
-      headers: {
-        ...headersOf(0, milliseconds),
-        'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + seconds),
-        'retry-after': String(seconds),
-      },
-    },
-  );
+  if (!admitted) {
+    const seconds = secondsOf(counted);
+    const headers = { ...headersOf(0, milliseconds), 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + seconds) };
+    throw tooManyRequests(seconds, { key: 'rate_limit.exceeded', values: { seconds } }, { headers });
+  }
+  for (const [name, value] of Object.entries(headersOf(remaining, milliseconds))) response.setHeader(name, value);
 }

@@ -1,10 +1,11 @@
 // The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
 import type { Response } from 'express';
 import { ApiError, badRequest, notFound, unavailable } from '../infra/errors';
 import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { render, type Language, type Message, type MessageKey } from '../i18n';
+import { endEarly, streamOf } from './http2';
 import type { Parts, Reply } from './route';
 import { Turns } from './turns';
 
@@ -28,20 +29,10 @@ function setHeaders(response: Response, status: number, contentType: string, hea
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 }
 
-const streamOf = (response: Response): Partial<ServerHttp2Stream> | undefined =>
-  (response as unknown as { stream?: Partial<ServerHttp2Stream> }).stream;
-
 /** Whether nobody is there any more who could read; the answers of node:http2 do not say so themselves. */
 function isGone(response: Response): boolean {
   const stream = streamOf(response);
   return response.closed || response.destroyed || stream?.closed === true || stream?.destroyed === true;
-}
-
-/** Ends an answer that has begun so that no client can take it for a whole one. */
-function abort(response: Response): void {
-  const stream = streamOf(response);
-  if (stream?.close) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  else response.destroy();
 }
 
 /**
@@ -51,7 +42,8 @@ function abort(response: Response): void {
  */
 export function writeBytes(response: Response, status: number, contentType: string, body: string | Buffer, headers: Headers = {}): void {
   if (response.headersSent) {
-    abort(response);
+    // So that no client can take it for a whole one.
+    endEarly(response, constants.NGHTTP2_INTERNAL_ERROR);
     return;
   }
   const bytes = Buffer.from(body);

@@ -5,9 +5,7 @@ import { countRequest } from './rate-limit';
 import { writeError } from './reply';
 
 /** Counts a request for its address; the answer gets the headers of the rate limit. @throws {ApiError} 429 over the limit */
-export async function countStranger(request: Request, response: Response): Promise<void> {
-  for (const [name, value] of Object.entries(await countRequest(`ip:${clientOf(request).ip}`))) response.setHeader(name, value);
-}
+export const countStranger = (request: Request, response: Response): Promise<void> => countRequest(`ip:${clientOf(request).ip}`, response);
 
 /** Answers what reached no endpoint and no page: with an error, or over the limit with 429. */
 export async function refuseStranger(request: Request, response: Response, error: unknown): Promise<void> {

@@ -1,6 +1,7 @@
 // What a client may keep waiting for: an answer that it does not read, and a body that it does not send. Both hold memory and a place.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import { endEarly, streamOf } from './http2';
 
 /** Bounds on clients that do not go on. */
 export interface Patience {
@@ -11,30 +12,18 @@ export interface Patience {
 }
 export const PATIENCE: Patience = { unreadAnswerMs: 30_000, bodyMs: 120_000 };
 
-const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
-  (response as unknown as { stream?: ServerHttp2Stream }).stream;
-
-/** Ends the connection of HTTP/1.1, which cannot end an answer otherwise; of HTTP/2 the stream alone. */
-function cut(response: ServerResponse): void {
-  const stream = streamOf(response);
-  if (stream) stream.close(constants.NGHTTP2_CANCEL);
-  else response.destroy();
-}
-
 /** Once its head is written, an answer of which nothing is taken for a while ends. Node counts each octet that the system takes as progress. */
 function watchAnswer(response: ServerResponse, timeoutMs: number): void {
   const writeHead = response.writeHead.bind(response) as (...of: unknown[]) => ServerResponse;
   response.writeHead = (...of: unknown[]): ServerResponse => {
-    const stream = streamOf(response);
-    if (stream) stream.setTimeout(timeoutMs, () => cut(response));
-    else response.setTimeout(timeoutMs, () => cut(response));
+    (streamOf(response) ?? response).setTimeout(timeoutMs, () => endEarly(response, constants.NGHTTP2_CANCEL));
     return writeHead(...of);
   };
 }
 
 /** Of HTTP/1.1 node:http sees to that itself. */
 function watchBody(request: IncomingMessage, response: ServerResponse, timeoutMs: number): void {
-  const timer = setTimeout(() => cut(response), timeoutMs);
+  const timer = setTimeout(() => endEarly(response, constants.NGHTTP2_CANCEL), timeoutMs);
   const done = (): void => clearTimeout(timer);
   request.once('end', done);
   response.once('close', done);

@@ -33,6 +33,10 @@ export const forbidden = maker(403);
 export const notFound = maker(404);
 export const unavailable = maker(503);
 
+/** 429. @param seconds until it may be asked again, for `retry-after` */
+export const tooManyRequests = (seconds: number, text: Message, details: ConstructorParameters<typeof ApiError>[2] = {}): ApiError =>
+  new ApiError(429, text, { ...details, headers: { ...details.headers, 'retry-after': String(seconds) } });
+
 /**
  * 422. The message of the answer is the first of the errors, since apps show it alone.
  *

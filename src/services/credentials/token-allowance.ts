@@ -1,6 +1,6 @@
 // How many tokens an address may ask for: rows that anybody can make, without an account.
 import { settings } from '../../../config';
-import { ApiError } from '../../infra/errors';
+import { tooManyRequests } from '../../infra/errors';
 import { secondsUntilAllowed } from '../../models/tokens/address-limit';
 
 /**
@@ -11,7 +11,5 @@ import { secondsUntilAllowed } from '../../models/tokens/address-limit';
 export async function requireTokenAllowance(kind: Parameters<typeof secondsUntilAllowed>[0], ip: string): Promise<void> {
   const limit = settings.APP_TOKENS_PER_ADDRESS;
   const seconds = limit === 0 ? 0 : await secondsUntilAllowed(kind, ip, limit);
-  if (seconds > 0) {
-    throw new ApiError(429, { key: 'rate_limit.exceeded', values: { seconds } }, { headers: { 'retry-after': String(seconds) } });
-  }
+  if (seconds > 0) throw tooManyRequests(seconds, { key: 'rate_limit.exceeded', values: { seconds } });
 }

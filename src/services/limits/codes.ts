@@ -1,7 +1,7 @@
 // How many messages strangers can have sent, and how many codes they can guess: by whom a message goes to, by the range of its number and by the
 // address it is asked from, whatever accounts they make for it.
 import { settings } from '../../../config';
-import { ApiError, fieldError } from '../../infra/errors';
+import { fieldError, tooManyRequests } from '../../infra/errors';
 import { networkOf } from '../../infra/ip-address';
 import type { MessageKey } from '../../i18n';
 import { type Claim, Limiter, takeAll } from './limiter';
@@ -28,7 +28,7 @@ const refusal =
   (seconds) => {
     const values = { minutes: Math.ceil(seconds / 60), ...(field === undefined ? {} : { attribute: field }) };
     const errors = field === undefined ? {} : { errors: fieldError(field, key, values) };
-    return new ApiError(429, { key, values }, { ...errors, headers: { 'retry-after': String(seconds) } });
+    return tooManyRequests(seconds, { key, values }, errors);
   };
 
 /** A mail or SMS that is about to be sent. */

@@ -8,7 +8,7 @@
 // point of the request. Redis carries these out one after the other, so that a right password is told only where fewer wrong ones than the limit
 // stand before it, and neither the answer nor its time tells it from a wrong one where it is not. Right ones take no place: an app may send any
 // number of them at once, and a request with the right password costs no more than the two looks.
-import { ApiError } from '../../infra/errors';
+import { ApiError, tooManyRequests } from '../../infra/errors';
 import { networkOf } from '../../infra/ip-address';
 import type { MessageKey } from '../../i18n';
 import { Limiter, secondsOf, takeAll } from './limiter';
@@ -23,7 +23,7 @@ const keysByAddress = new Limiter('wrong-keys:address', WRONG_PER_ADDRESS, WINDO
 const refusal =
   (key: MessageKey) =>
   (seconds: number): ApiError =>
-    new ApiError(429, { key, values: { seconds } }, { headers: { 'retry-after': String(seconds) } });
+    tooManyRequests(seconds, { key, values: { seconds } });
 
 const tooManyPasswords = refusal('auth.too_many_failures');
 const tooManyKeys = refusal('auth.too_many_keys');
