@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { startOutsideWorld, type OutsideWorld } from '../test/helpers/outside';
+import type { OutsideWorld } from '../test/helpers/outside';
 import type { FaultSystem, Part } from './fault-system';
 import { send, type Answer, type Request } from './load';
 
@@ -82,7 +82,7 @@ export class Load {
   /** By device, number or mailbox: the status of the request that asked for it. */
   readonly #asked = { pushes: new Map<string, number>(), sms: new Map<string, number>(), mails: new Map<string, number>() };
   #serial = 0;
-  #running = false;
+  #stopping = new AbortController();
   #clients: Promise<void>[] = [];
 
   private constructor(
@@ -92,8 +92,7 @@ export class Load {
   ) {}
 
   static open(system: FaultSystem, world: OutsideWorld): Load {
-    // Past the relay: what is looked at here is not part of what is held up.
-    const db = new pg.Pool({ connectionString: system.database.url, max: 2 });
+    const db = new pg.Pool({ connectionString: system.databaseUrl, max: 2 });
     db.on('error', () => undefined);
     return new Load(system, world, db);
   }
@@ -129,7 +128,8 @@ export class Load {
     const then = ({ status, headers }: Answer): Request | undefined => {
       const challenge = [headers['www-authenticate'] ?? []].flat().find((line) => /algorithm="?SHA-256/.test(line));
       if (status !== 401 || challenge === undefined) return undefined;
-      const [realm, nonce, opaque] = ['realm', 'nonce', 'opaque'].map((name) => new RegExp(`\\b${name}="?([^",]+)`).exec(challenge)?.[1]);
+      const directives = new Map([...challenge.matchAll(/\b([a-z]+)="?([^",]+)/g)].map(([, name, value]) => [name, value]));
+      const [realm, nonce, opaque] = ['realm', 'nonce', 'opaque'].map((name) => directives.get(name));
       const ha1 = hash(`${username}:${DOMAIN}:secret`);
       const response = hash(`${ha1}:${nonce}:00000001:c0ffee:auth:${hash(`GET:${request.path}`)}`);
       const authorization =
@@ -212,7 +212,7 @@ export class Load {
   }
 
   async #client(first: number): Promise<void> {
-    for (let turn = first; this.#running; turn += 1) {
+    for (let turn = first; !this.#stopping.signal.aborted; turn += 1) {
       const web =
         this.system.webs.filter(({ inRotation }) => inRotation)[turn % 2] ?? this.system.webs.find(({ inRotation }) => inRotation);
       const kind = this.#kinds[Math.floor(turn / 2) % this.#kinds.length];
@@ -222,12 +222,12 @@ export class Load {
   }
 
   start(): void {
-    this.#running = true;
+    this.#stopping = new AbortController();
     this.#clients = Array.from({ length: CLIENTS }, (_, number) => this.#client(number * 7));
   }
 
   async stop(): Promise<void> {
-    this.#running = false;
+    this.#stopping.abort();
     await Promise.all(this.#clients);
   }
 
@@ -315,5 +315,3 @@ export class Load {
     await this.db.end();
   }
 }
-
-export { startOutsideWorld };

@@ -44,7 +44,7 @@ function signal(pid: number | undefined, name: NodeJS.Signals): void {
   }
 }
 
-async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
+async function eventually(what: string, isTrue: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + START_TIMEOUT_MS;
   while (!(await isTrue())) {
     if (Date.now() > end) throw new Error(`${what}: not within ${START_TIMEOUT_MS / 1000} s`);
@@ -69,7 +69,7 @@ export class RedisServer {
     const file = path.join(this.directory, 'redis.conf');
     writeFileSync(file, [`port ${this.port}`, 'bind 127.0.0.1', `dir ${this.directory}`, 'save ""', ...this.lines].join('\n'));
     this.#child = spawn('redis-server', [file, ...this.options], { stdio: 'ignore' });
-    await until('a Redis', async () => (await this.ask((redis) => redis.ping()).catch(() => '')) === 'PONG');
+    await eventually('a Redis', async () => (await this.ask((redis) => redis.ping()).catch(() => '')) === 'PONG');
     return this;
   }
 
@@ -250,7 +250,9 @@ export class FaultSystem {
       `replicaof 127.0.0.1 ${master.port}`,
       'repl-diskless-sync-delay 0',
     ]).start();
-    await until('replication', () => replica.ask(async (redis) => (await redis.info('replication')).includes('master_link_status:up')));
+    await eventually('replication', () =>
+      replica.ask(async (redis) => (await redis.info('replication')).includes('master_link_status:up')),
+    );
     const sentinel = withSentinel
       ? await new RedisServer(
           await freePort(),
@@ -270,13 +272,11 @@ export class FaultSystem {
   }
 
   async #startParts(settings: Record<string, string>): Promise<void> {
-    const url = new URL(this.database.url);
-    url.port = String(this.databaseRelay.port);
     const environment = {
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '',
       HOST: '127.0.0.1',
-      DATABASE_URL: url.href,
+      DATABASE_URL: this.databaseUrl,
       REDIS_URL: this.sentinel ? `redis+sentinel://127.0.0.1:${this.sentinel.port}/accounts` : `redis://127.0.0.1:${this.redisRelay.port}`,
       ...settings,
     };
@@ -285,6 +285,20 @@ export class FaultSystem {
       this.webs.push(await new Part(`web-${number}`, 'src/web.js', environment, this.directory, await freePort()).start());
       this.workers.push(await new Part(`worker-${number}`, 'workers/main.js', environment, this.directory).start());
     }
+  }
+
+  /** Ends `web` and `worker` and starts them anew, so that what one fault has left does not count for the next. */
+  async restartParts(): Promise<void> {
+    const parts = [...this.webs, ...this.workers];
+    await Promise.all(parts.map((part) => part.kill()));
+    await Promise.all(parts.map((part) => part.start()));
+  }
+
+  /** The address of the database, behind its relay. */
+  get databaseUrl(): string {
+    const url = new URL(this.database.url);
+    url.port = String(this.databaseRelay.port);
+    return url.href;
   }
 
   /** The replica becomes the master; where the relay leads, new connections come to it, and those that are open stay with the other one. */

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import pg from 'pg';
-import { fillDatabase, Load, MAX_ANSWER_MS, SETTINGS, startOutsideWorld } from './fault-load';
+import { startOutsideWorld } from '../test/helpers/outside';
+import { fillDatabase, Load, MAX_ANSWER_MS, SETTINGS } from './fault-load';
 import { FaultSystem } from './fault-system';
 import { say } from './servers';
 
@@ -108,6 +109,8 @@ async function suffer(fault: Fault, system: FaultSystem, load: Load, holdMs: num
   const wholeSeconds = await secondsUntil(async () => (stillFailing = await load.firstFailure()) === undefined, WHOLE_TIMEOUT_MS);
   const isCounted = await load.beginFigures();
   const figuresSeconds = await secondsUntil(isCounted, FIGURES_TIMEOUT_MS);
+  // What one fault has left must not count for the next.
+  if (!Number.isFinite(wholeSeconds + figuresSeconds)) await system.restartParts();
   await sleep(CALM_MS);
   return { name: fault.name, book: load.turnPage(), wholeSeconds, figuresSeconds, stillFailing };
 }
@@ -116,7 +119,13 @@ const seconds = (value: number): string => (Number.isFinite(value) ? value.toFix
 const HEAD = ['fault', 'requests', '503', '> 5 s', 'other ≥ 500', 'cut', 'whole after s', 'figures after s'];
 
 /** One arrangement of servers with its faults. @returns what was broken */
-async function runArrangement(directory: string, chosen: readonly Fault[], holdMs: number, table: Table.Table): Promise<string[]> {
+async function runArrangement(
+  directory: string,
+  chosen: readonly Fault[],
+  holdMs: number,
+  table: Table.Table,
+  interrupted: Promise<never>,
+): Promise<string[]> {
   mkdirSync(directory, { recursive: true });
   const world = await startOutsideWorld();
   const withSentinel = chosen.some(({ sentinel }) => sentinel);
@@ -133,10 +142,17 @@ async function runArrangement(directory: string, chosen: readonly Fault[], holdM
     const calm = load.turnPage();
     table.push(['(before)', calm.requests, calm.unavailable, calm.slow.length, calm.wrong.length, calm.cut, '', '']);
     for (const fault of chosen) {
-      const { name, book, wholeSeconds, figuresSeconds, stillFailing } = await suffer(fault, system, load, holdMs);
+      const { name, book, wholeSeconds, figuresSeconds, stillFailing } = await Promise.race([
+        suffer(fault, system, load, holdMs),
+        interrupted,
+      ]);
       table.push([
         name,
-        ...[book.requests, book.unavailable, book.slow.length, book.wrong.length, book.cut],
+        book.requests,
+        book.unavailable,
+        book.slow.length,
+        book.wrong.length,
+        book.cut,
         seconds(wholeSeconds),
         seconds(figuresSeconds),
       ]);
@@ -177,11 +193,16 @@ async function main(): Promise<number> {
   const table = new Table({ head: HEAD, style: { head: [], border: [] } });
   const delays = monitorEventLoopDelay();
   delays.enable();
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+  });
+  interrupted.catch(() => undefined);
   const broken: string[] = [];
   try {
     for (const withSentinel of [false, true]) {
       const some = chosen.filter(({ sentinel = false }) => sentinel === withSentinel);
-      if (some.length > 0) broken.push(...(await runArrangement(path.join(directory, withSentinel ? 'b' : 'a'), some, holdMs, table)));
+      if (some.length === 0) continue;
+      broken.push(...(await runArrangement(path.join(directory, withSentinel ? 'b' : 'a'), some, holdMs, table, interrupted)));
     }
   } finally {
     if (values.keep) say(`Logs: ${directory}`);
