@@ -35,6 +35,9 @@ export const SETTINGS: Record<string, string> = {
   SMS_PER_PREFIX_PER_HOUR: '0',
   APP_TOKENS_PER_ADDRESS: '0',
   BLOCKING_AMOUNT_EVENTS_AUTHORIZED_DURING_PERIOD: '0',
+  // How long these wait is the operator's word; by default it is longer than anybody else may wait.
+  SMS_TIMEOUT_SECONDS: '4',
+  EMAIL_TIMEOUT_SECONDS: '4',
   SHUTDOWN_GRACE_SECONDS: '10',
 };
 
