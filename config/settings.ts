@@ -136,7 +136,7 @@ const trustProxy = (meaning: string): Setting<boolean | number | string> =>
     meaning,
   );
 
-const QUEUE_NAMES = ['push', 'sms', 'email', 'messages', 'api-keys', 'statistics', 'maintenance'] as const;
+const QUEUE_NAMES = ['push', 'sms', 'email', 'messages', 'api-keys', 'statistics', 'maintenance', 'chores'] as const;
 
 const queueNames = (meaning: string): Setting<string[]> =>
   setting(

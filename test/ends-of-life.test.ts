@@ -9,9 +9,9 @@ const fresh = (length: number): string => `t${(serial += 1)}`.padEnd(length, 'x'
 
 /** Runs the hourly clean-up and waits for its end. */
 async function clean(system: System): Promise<void> {
-  const queue = new Queue('maintenance', {
+  const queue = new Queue('chores', {
     connection: { url: system.environment['REDIS_URL'] ?? '' },
-    prefix: `{${system.environment['QUEUE_PREFIX']}:maintenance}`,
+    prefix: `{${system.environment['QUEUE_PREFIX']}:chores}`,
   });
   const { id = '' } = await queue.add('clean', { payload: { task: 'clean' } });
   const job = await eventually(

@@ -218,7 +218,7 @@ describe('dashboard', () => {
       ((queues.json['queues'] as { name: string }[] | undefined) ?? (JSON.parse(queues.text) as { queues: { name: string }[] }).queues).map(
         ({ name }) => name,
       ),
-    ).toEqual(['push', 'sms', 'email', 'messages', 'api-keys', 'statistics', 'maintenance']);
+    ).toEqual(['push', 'sms', 'email', 'messages', 'api-keys', 'statistics', 'maintenance', 'chores']);
     const retry = `${system.url}/queues/api/queues/push/retry/failed`;
     expect((await request(retry, { method: 'PUT', headers: { ...headers, origin: 'https://evil.example.org' } })).status).toBe(403);
     expect((await request(retry, { method: 'PUT', headers: { ...headers, origin: 'null' } })).status).toBe(403);

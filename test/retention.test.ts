@@ -30,13 +30,13 @@ describe('retention', () => {
   const idsOf = async (table: string): Promise<unknown[]> =>
     (await system.rows(`SELECT id FROM statistics_${table} ORDER BY id`)).map(({ id }) => id);
 
-  test('the maintenance queue does it where STATISTICS_RETENTION_MONTHS says so', async () => {
+  test('the queue of chores does it where STATISTICS_RETENTION_MONTHS says so', async () => {
     await jobs.ensurePartitions(new Date('2020-06-10'));
     await report('ancient', '2020-06-01T10:00:00Z');
     const run = async (): Promise<void> => {
-      const queue = new Queue('maintenance', {
+      const queue = new Queue('chores', {
         connection: { url: system.environment['REDIS_URL'] ?? '' },
-        prefix: `{${system.environment['QUEUE_PREFIX'] ?? ''}:maintenance}`,
+        prefix: `{${system.environment['QUEUE_PREFIX'] ?? ''}:chores}`,
       });
       await queue.add('partitions', { payload: { task: 'partitions' } });
       await queue.close();

@@ -2,6 +2,7 @@
 import type { QueueName, Result } from '../src/queues/contracts';
 import type { Job } from './job';
 import { clearApiKeys } from './api-keys';
+import { doChore } from './chores';
 import { handleEmail } from './email';
 import { maintain } from './maintenance';
 import { handleMessage } from './messages';
@@ -17,4 +18,5 @@ export const handlers: { readonly [Q in QueueName]: (job: Job<Q>) => Promise<Res
   'api-keys': clearApiKeys,
   statistics: aggregateStatistics,
   maintenance: maintain,
+  chores: doChore,
 };

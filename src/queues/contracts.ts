@@ -73,7 +73,10 @@ export interface Contracts {
   messages: { payload: MessageJob; result: MessageResult };
   'api-keys': { payload: { task: 'clear_expired' }; result: { deleted: number } };
   statistics: { payload: { task: 'aggregate' }; result: { buckets: number } };
+  /** What must happen every few seconds, and takes no longer. `clean` and `partitions`: of the last release's schedules; `chores` does them. */
   maintenance: { payload: { task: 'sweep' | 'clean' | 'partitions' }; result: Record<string, number> };
+  /** Work that may take minutes. A new task is a member of this union, a line in `queues.chores.kinds` and a function in `workers/chores.ts`. */
+  chores: { payload: { task: 'clean' } | { task: 'partitions' }; result: Record<string, number> };
 }
 export type QueueName = keyof Contracts;
 
@@ -81,6 +84,9 @@ export type QueueName = keyof Contracts;
 export type RequestReplyQueue = 'push' | 'sms' | 'email' | 'messages';
 export type Payload<Q extends QueueName> = Contracts[Q]['payload'];
 export type Result<Q extends QueueName> = Contracts[Q]['result'];
+type KindIn<P> = P extends { kind: infer K extends string } ? K : P extends { task: infer T extends string } ? T : never;
+/** What a queue's payload is called: its `kind`, or its `task`. */
+export type Kind<Q extends QueueName> = KindIn<Payload<Q>>;
 
 /** What a job holds in Redis. No code, token value, password or message body: those are read from their row. */
 export interface Envelope<Q extends QueueName = QueueName> {
@@ -93,6 +99,8 @@ export interface Envelope<Q extends QueueName = QueueName> {
 interface Definition<Q extends QueueName> {
   /** A send to a person: never run twice. Else idempotent work that a stalled worker's successor does again. */
   sends: boolean;
+  /** What this release can do. Anything else is a newer release's, and waits for its worker: see `unknownKind()`. */
+  kinds: { readonly [K in Kind<Q>]: true };
   /** Jobs that a worker has under way at once; unset, WORKER_CONCURRENCY for sends and 1 for chores. */
   concurrency?: number;
   /** Jobs that come by themselves; `every` in milliseconds. */
@@ -105,23 +113,56 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 /** How each queue runs. */
 export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
-  push: { sends: true, schedules: [] },
-  sms: { sends: true, schedules: [] },
-  email: { sends: true, schedules: [] },
+  push: { sends: true, kinds: { creation_token: true, notification: true }, schedules: [] },
+  sms: { sends: true, kinds: { phone_change: true, account_creation: true, account_recovery: true }, schedules: [] },
+  email: { sends: true, kinds: { email_change: true, account_creation: true, account_ready: true }, schedules: [] },
   // linphone-daemon serves one client at a time: a second connection is accepted and closed at once, without a word.
-  messages: { sends: true, concurrency: 1, schedules: [] },
-  'api-keys': { sends: false, schedules: [{ id: 'clear-expired', every: MINUTE_MS, payload: { task: 'clear_expired' } }] },
-  statistics: { sends: false, schedules: [{ id: 'aggregate', every: 5 * SECOND_MS, payload: { task: 'aggregate' } }] },
+  messages: { sends: true, kinds: { message: true }, concurrency: 1, schedules: [] },
+  'api-keys': {
+    sends: false,
+    kinds: { clear_expired: true },
+    schedules: [{ id: 'clear-expired', every: MINUTE_MS, payload: { task: 'clear_expired' } }],
+  },
+  statistics: {
+    sends: false,
+    kinds: { aggregate: true },
+    schedules: [{ id: 'aggregate', every: 5 * SECOND_MS, payload: { task: 'aggregate' } }],
+  },
   maintenance: {
     sends: false,
+    kinds: { sweep: true, clean: true, partitions: true },
+    schedules: [{ id: 'sweep', every: 10 * SECOND_MS, payload: { task: 'sweep' } }],
+  },
+  // Several, so that none waits for another; each task bears being done twice at once, by two workers.
+  chores: {
+    sends: false,
+    concurrency: 4,
+    kinds: { clean: true, partitions: true },
     schedules: [
-      { id: 'sweep', every: 10 * SECOND_MS, payload: { task: 'sweep' } },
       { id: 'clean', every: HOUR_MS, payload: { task: 'clean' } },
       { id: 'partitions', every: 6 * HOUR_MS, payload: { task: 'partitions' } },
     ],
   },
 };
 export const QUEUE_NAMES = Object.keys(queues) as QueueName[];
+
+const PROVIDERS: { readonly [P in PushProvider]: true } = { apns: true, 'apns.dev': true, fcm: true };
+const TYPES: { readonly [T in PushType]: true } = { background: true, message: true, call: true };
+const isOf = (words: object, word: unknown): boolean => typeof word === 'string' && Object.hasOwn(words, word);
+
+/**
+ * What a job is called where this release cannot do it; undefined where it can. Asked before every job: a handler's last `else` would do a
+ * newer release's job as something that it is not.
+ */
+export function unknownKind(name: QueueName, payload: unknown): string | undefined {
+  const { kind, task, provider, type } = (payload ?? {}) as Record<string, unknown>;
+  const called = kind ?? task;
+  if (!isOf(queues[name].kinds, called)) return String(called);
+  if (name !== 'push') return undefined;
+  if (!isOf(PROVIDERS, provider)) return `${String(called)} by ${String(provider)}`;
+  return kind === 'notification' && !isOf(TYPES, type) ? `${String(called)} of ${String(type)}` : undefined;
+}
+
 /** The queues whose results web listens for. */
 export const REQUEST_REPLY_QUEUES: readonly RequestReplyQueue[] = ['push', 'sms', 'email', 'messages'];
 

@@ -54,7 +54,7 @@ describe('settings', () => {
       'DATABASE_URL=(hidden): must begin with postgres:// or postgresql://',
       'ACCOUNT_USERNAME_REGEX=(: must be a regular expression',
       'APP_DANGEROUS_ENDPOINTS=maybe: must be true or false',
-      'WORKER_QUEUES=push,fax: must be queue names separated by commas, of push, sms, email, messages, api-keys, statistics, maintenance',
+      'WORKER_QUEUES=push,fax: must be queue names separated by commas, of push, sms, email, messages, api-keys, statistics, maintenance, chores',
       'LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent',
       'APNS_KEY_ID is missing: APNS_KEY_FILE needs it',
       'APNS_TEAM_ID is missing: APNS_KEY_FILE needs it',

@@ -1,0 +1,55 @@
+// The queue `chores`: what may take minutes. Several are done at once, so that none waits for another.
+import { settings } from '../config';
+import { log } from '../src/infra/log';
+import { AUTH_TOKEN_LIFETIME_MINUTES } from '../src/models/credentials/auth-token';
+import { deleteEnded } from '../src/models/ends-of-life';
+import { ensurePartitions } from '../src/models/statistics/partitions';
+import type { Kind, Payload } from '../src/queues/contracts';
+import { NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
+import { dropPartitions } from '../src/services/statistics/retention';
+import type { Job } from './job';
+
+/** Used and expired rows that nothing asks for any more. Tombstones stay until an operator clears them. */
+async function clean(): Promise<Record<string, number>> {
+  const done = await deleteEnded({
+    creationToken: settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
+    device: settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
+    provisioningToken: settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES,
+    emailCode: settings.APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES,
+    phoneCode: settings.APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES,
+    authToken: AUTH_TOKEN_LIFETIME_MINUTES,
+    nonce: NONCE_LIFETIME_MINUTES,
+    blocking: settings.BLOCKING_TIME_PERIOD_CHECK,
+  });
+  log.info(done, 'cleaned');
+  return done;
+}
+
+/** Months ahead are made, and those over the retention are dropped. */
+async function partitions(): Promise<Record<string, number>> {
+  const made = await ensurePartitions();
+  const months = settings.STATISTICS_RETENTION_MONTHS;
+  const dropped = months === undefined ? [] : await dropPartitions(months);
+  if (dropped.length > 0) log.info({ dropped }, 'old months of statistics were dropped; their figures stay');
+  return { made: made.length, dropped: dropped.length };
+}
+
+type Chore<K extends Kind<'chores'>> = (payload: Extract<Payload<'chores'>, { task: K }>) => Promise<Record<string, number>>;
+
+/** Each must bear being killed and begun anew, and being done by two workers at once. */
+const chores: { readonly [K in Kind<'chores'>]: Chore<K> } = { clean, partitions };
+
+const underWay = new Set<string>();
+
+/** Does a job of the queue `chores`, unless this process is doing the same already. @returns how many rows or months each part was about */
+export async function doChore({ payload }: Job<'chores'>): Promise<Record<string, number>> {
+  const same = JSON.stringify(payload);
+  // A run that outlasts its schedule must not take the places of others.
+  if (underWay.has(same)) return { under_way: 1 };
+  underWay.add(same);
+  try {
+    return await (chores[payload.task] as (given: Payload<'chores'>) => Promise<Record<string, number>>)(payload);
+  } finally {
+    underWay.delete(same);
+  }
+}
