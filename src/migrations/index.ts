@@ -12,16 +12,19 @@ import * as messages from './0004-messages';
 import * as statisticsReading from './0005-statistics-reading';
 import * as endsOfLife from './0006-ends-of-life';
 import * as confirmedEmails from './0007-confirmed-emails';
+import * as countingDefaults from './0008-counting-defaults';
+import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
-const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> = {
-  '0001-initial': initial.up,
-  '0002-nonce-clearings': nonceClearings.up,
-  '0003-account-counts': accountCounts.up,
-  '0004-messages': messages.up,
-  '0005-statistics-reading': statisticsReading.up,
-  '0006-ends-of-life': endsOfLife.up,
-  '0007-confirmed-emails': confirmedEmails.up,
+const MIGRATIONS: Record<MigrationName, Migration> = {
+  '0001-initial': { up: initial.up },
+  '0002-nonce-clearings': { up: nonceClearings.up },
+  '0003-account-counts': { up: accountCounts.up },
+  '0004-messages': { up: messages.up },
+  '0005-statistics-reading': { up: statisticsReading.up },
+  '0006-ends-of-life': { up: endsOfLife.up },
+  '0007-confirmed-emails': { up: confirmedEmails.up },
+  '0008-counting-defaults': { up: countingDefaults.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */
@@ -39,15 +42,18 @@ const STATEMENT_TIMEOUT_MS = 3_600_000;
  * transaction another connection.
  *
  * @param url of the database, with a user who may create tables
+ * @param names which migrations, in their order: all there are
  * @returns the names of the migrations that this call applied; empty where there were none to apply
- * @throws what pg or Sequelize throw where the server does not answer or a statement fails; that migration is rolled back then
+ * @throws what pg or Sequelize throw where the server does not answer or a statement fails. That migration is rolled back then, or is one that is run
+ *   again from its beginning (apply.ts); those before it stay applied
  */
-export async function migrate(url: string): Promise<string[]> {
+export async function migrate(url: string, names: readonly MigrationName[] = MIGRATION_NAMES): Promise<string[]> {
   const holder = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   await holder.connect();
   try {
     for (;;) {
-      await holder.query('BEGIN');
+      // Somebody's limit on idle transactions would end the lock under a migration that takes long.
+      await holder.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
       const { rows } = await holder.query<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [MIGRATION_LOCK_ID]);
       if (rows[0]?.got) break;
       await holder.query('COMMIT');
@@ -56,14 +62,7 @@ export async function migrate(url: string): Promise<string[]> {
     const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
     try {
       const umzug = new Umzug({
-        migrations: MIGRATION_NAMES.map((name) => ({
-          name,
-          up: () =>
-            database.transaction(async () => {
-              await MIGRATIONS[name](database);
-              await database.query('INSERT INTO migrations (name) VALUES ($1)', { bind: [name] });
-            }),
-        })),
+        migrations: names.map((name) => ({ name, up: () => apply(database, name, MIGRATIONS[name]) })),
         storage: storage(database),
         logger: undefined,
       });

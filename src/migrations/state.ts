@@ -10,6 +10,7 @@ export const MIGRATION_NAMES = [
   '0005-statistics-reading',
   '0006-ends-of-life',
   '0007-confirmed-emails',
+  '0008-counting-defaults',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

@@ -11,6 +11,7 @@ import { endpoints } from '../../src/api';
 import { jsonSchema, openApiDocument } from '../../src/http/openapi';
 import { catalogues, render, type MessageKey } from '../../src/i18n';
 import { migrate } from '../../src/migrations';
+import { MIGRATION_NAMES } from '../../src/migrations/state';
 import * as models from '../../src/models';
 import { parseSentinel } from '../../src/infra/redis';
 import { startSystem, type System } from '../helpers/system';
@@ -161,15 +162,7 @@ describe('data model', () => {
     await maintenance.query(`CREATE DATABASE ${name}`);
     const fresh = withDatabase(testServers().maintenanceUrl, name);
     const applied = await Promise.all(Array.from({ length: 10 }, () => migrate(fresh)));
-    expect(applied.flat()).toEqual([
-      '0001-initial',
-      '0002-nonce-clearings',
-      '0003-account-counts',
-      '0004-messages',
-      '0005-statistics-reading',
-      '0006-ends-of-life',
-      '0007-confirmed-emails',
-    ]);
+    expect(applied.flat()).toEqual(MIGRATION_NAMES);
     await maintenance.query(`DROP DATABASE ${name} WITH (FORCE)`);
     await maintenance.end();
   });
