@@ -6,6 +6,7 @@ import helmet from 'helmet';
 import { settings } from '../config';
 import { endpoints } from './api';
 import { context } from './infra/context';
+import { DatabaseTime } from './infra/database-time';
 import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
 import { parseIpAddress } from './infra/ip-address';
@@ -50,7 +51,9 @@ function identifyRequest(request: Request, response: Response, next: NextFunctio
   const given = request.headers['x-request-id'];
   const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
   response.setHeader('x-request-id', id);
-  context.run({ request_id: id }, next);
+  const databaseTime = new DatabaseTime();
+  response.once('close', () => databaseTime.end());
+  context.run({ request_id: id, databaseTime }, next);
 }
 
 const UNLOGGED = /^\/(health|metrics|assets|queues\/(static|api))/;

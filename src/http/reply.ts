@@ -1,6 +1,7 @@
 // The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
 import { constants } from 'node:http2';
 import type { Response } from 'express';
+import { databaseTime } from '../infra/context';
 import { ApiError, badRequest, notFound, unavailable } from '../infra/errors';
 import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
@@ -93,6 +94,7 @@ export async function writeParts(
       const isTaken = response.write(Buffer.from(text));
       text = '';
       if (!isTaken) await drained(response);
+      databaseTime()?.renew();
       const { done, value = '' } = isGone(response) ? { done: true } : await turns.take(() => parts.next());
       if (done === true) break;
       text = value;

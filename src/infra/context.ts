@@ -1,11 +1,17 @@
 // What belongs to one request or job while it runs: carried by AsyncLocalStorage, read by the log and the queues.
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { DatabaseTime } from './database-time';
 
 /** What a request or job is known by. */
 export interface Context {
   /** Id of the request that caused all this; a job takes over the one of its request. */
   request_id: string;
+  /** What a request may wait for PostgreSQL; a job has none. */
+  databaseTime?: DatabaseTime;
 }
 
 /** `context.run({ request_id }, work)` carries it through all that `work` awaits. */
 export const context = new AsyncLocalStorage<Context>();
+
+/** The time of the request around it; undefined where there is none, as in a job. */
+export const databaseTime = (): DatabaseTime | undefined => context.getStore()?.databaseTime;

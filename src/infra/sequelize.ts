@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Options, QueryTypes, Sequelize } from 'sequelize';
 import { settings } from '../../config';
+import { context } from './context';
 import { log } from './log';
+import { acquireInTime, limitedClient } from './postgres-client';
 
 // bigint ids are far below 2^53; as strings, which is what pg makes of them, they would leave the API as strings.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -29,8 +31,10 @@ export function isInTransaction(): boolean {
   return transaction !== undefined && transaction.finished === undefined;
 }
 
-/** No statement of a request may take longer; a request that meets a database that does not answer is answered 503 within 5 s. */
-const STATEMENT_TIMEOUT_MS = 4500;
+/** No statement of a request may take longer, nor all of a request together (database-time.ts): it is answered 503 within 5 s. */
+const STATEMENT_TIMEOUT_MS = 4000;
+/** Who waits for a lock takes up a connection that others wait for: not for all of the time that a request has. */
+const LOCK_TIMEOUT_MS = 3000;
 /** For a statement that no request waits for: counting a large hour, dropping a month, deleting a Space. */
 const LONG_STATEMENT_TIMEOUT_MS = 600_000;
 const LONG_POOL_SIZE = 2;
@@ -57,11 +61,19 @@ export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Of Sequelize, what its types do not show. */
+interface ConnectionManager {
+  connect: (config: unknown) => Promise<unknown>;
+  getConnection: (options: unknown) => Promise<unknown>;
+  releaseConnection: (connection: unknown) => void;
+}
+
 /** As openDatabase() takes them. */
 export interface DatabaseOptions {
   url: string;
   poolSize?: number;
   statementTimeoutMs?: number;
+  lockTimeoutMs?: number;
 }
 
 /**
@@ -69,17 +81,21 @@ export interface DatabaseOptions {
  *
  * @param url `postgres://…`
  * @param poolSize connections at most; DATABASE_POOL_SIZE where left out
- * @param statementTimeoutMs after which a statement is given up, its connection with it
+ * @param statementTimeoutMs after which a statement is ended, in the server as well; one longer than the default is not bound to a request's time
+ * @param lockTimeoutMs after which a statement that waits for a lock is ended; 0: never
  */
 export function openDatabase({
   url,
   poolSize = settings.DATABASE_POOL_SIZE,
   statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+  lockTimeoutMs = LOCK_TIMEOUT_MS,
 }: DatabaseOptions): Sequelize {
-  // PgBouncer in transaction mode gives each transaction another connection, so nothing may be SET on one; the types lack the option.
+  const limits = { statementMs: statementTimeoutMs, lockMs: lockTimeoutMs, isLong: statementTimeoutMs > STATEMENT_TIMEOUT_MS };
+  // PgBouncer in transaction mode gives each transaction another connection, so nothing may be SET on one without asking whose it is (postgres-client.ts);
+  // the types lack the option.
   const options: Options & { keepDefaultTimezone: true } = {
     dialect: 'postgres',
-    dialectModule: pg,
+    dialectModule: Object.create(pg, { Client: { value: limitedClient(limits) } }) as object,
     logging: false,
     keepDefaultTimezone: true,
     pool: { max: poolSize, acquire: 4000, idle: 30_000 },
@@ -90,11 +106,15 @@ export function openDatabase({
       application_name: 'flexisip-account-api',
       clientMinMessages: 'ignore',
       connectionTimeoutMillis: 3000,
-      query_timeout: statementTimeoutMs,
       keepAlive: true,
     },
   };
   const opened = new Sequelize(url, options);
+  const manager = (opened as unknown as { connectionManager: ConnectionManager }).connectionManager;
+  const [connect, getConnection] = [manager.connect.bind(manager), manager.getConnection.bind(manager)];
+  // Who asks first makes a connection that others wait for, too: the time of its own request does not bind it.
+  manager.connect = (config) => context.exit(() => connect(config));
+  manager.getConnection = (given) => acquireInTime(getConnection(given), (late) => manager.releaseConnection(late));
   // A statement of its own is a transaction of its own; one inside a transaction falls with it.
   const query = opened.query.bind(opened) as (sql: unknown, given?: { transaction?: unknown }) => Promise<unknown>;
   opened.query = ((sql: unknown, given?: { transaction?: unknown }) =>

@@ -59,7 +59,7 @@ export async function migrate(url: string, names: readonly MigrationName[] = MIG
       await holder.query('COMMIT');
       await sleep(LOCK_RETRY_DELAY_MS);
     }
-    const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+    const database = openDatabase({ url, poolSize: 2, statementTimeoutMs: STATEMENT_TIMEOUT_MS, lockTimeoutMs: 0 });
     try {
       const umzug = new Umzug({
         migrations: names.map((name) => ({ name, up: () => apply(database, name, MIGRATIONS[name]) })),

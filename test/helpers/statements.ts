@@ -3,7 +3,8 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 /** Sent once for each new connection, not for a request. */
-const CONNECTION_SETUP = /^\s*(SET (client_min_messages|standard_conforming_strings|SESSION|search_path)|SHOW |SELECT typname)/i;
+const CONNECTION_SETUP =
+  /^\s*(SET (client_min_messages|standard_conforming_strings|SESSION|search_path)|SHOW |SELECT typname|SELECT set_config\(.*false\))/i;
 const LENGTH_BYTES = 4;
 
 /** Reads one connection's messages from the client, in whatever pieces they come. */

@@ -1,4 +1,6 @@
-// Requests that come at the same time share a statement: what arrives while the last one is in flight goes into the next. No timer.
+// Requests that come at the same time share a statement: what arrives while the last one is in flight goes into the next. No timer but the one that
+// answers in time who has waited too long.
+import { context } from '../../infra/context';
 import { unavailable } from '../../infra/errors';
 import { isDatabaseUnavailable } from '../../infra/database';
 
@@ -7,6 +9,9 @@ interface Pending<In, Out> {
   resolve: (result: Out) => void;
   reject: (error: unknown) => void;
 }
+
+/** A request is answered within 5 s, also where the statement before its own took all of that. What it brought is stored nevertheless. */
+const ANSWER_TIMEOUT_MS = 4500;
 
 /** Collects items and does many of them at once; each item gets its own result, or the error that it alone caused. */
 export class Batcher<In, Out> {
@@ -26,13 +31,24 @@ export class Batcher<In, Out> {
 
   /**
    * @returns the item's own result, once it is committed
-   * @throws {ApiError} 503 where too many wait; what `run` threw for this item alone
+   * @throws {ApiError} 503 where too many wait, and where it is not done in time: it may be done later then; what `run` threw for this item alone
    */
   submit(item: In): Promise<Out> {
     if (this.#pending.length >= this.backlog)
       return Promise.reject(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
     return new Promise((resolve, reject) => {
-      this.#pending.push({ item, resolve, reject });
+      const timer = setTimeout(() => reject(unavailable('server.database', {}, { headers: { 'retry-after': '5' } })), ANSWER_TIMEOUT_MS);
+      this.#pending.push({
+        item,
+        resolve: (result) => {
+          clearTimeout(timer);
+          resolve(result);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
       this.#running ??= this.#drain();
     });
   }
@@ -49,7 +65,8 @@ export class Batcher<In, Out> {
 
   async #flush(batch: Pending<In, Out>[]): Promise<void> {
     try {
-      const results = await this.run(batch.map(({ item }) => item));
+      // Not in the name, and so not on the time, of the request that happened to be the first.
+      const results = await context.exit(() => this.run(batch.map(({ item }) => item)));
       batch.forEach(({ resolve }, index) => resolve(results[index] as Out));
     } catch (error) {
       // One bad row must not fail its neighbours. Nothing was committed, so it can be tried again; where the database stopped answering, that is not known.
