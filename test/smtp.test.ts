@@ -21,7 +21,7 @@ const MAIL = { to: 'bob@example.org', subject: 'Your code', text: '0042\n', html
 /** Sends as a worker does, with no breaker of another test. */
 const send = (milliseconds = 5000): Promise<Attempt> =>
   delivery.deliver(
-    `smtp ${(serial += 1)}`,
+    { provider: `smtp ${(serial += 1)}`, recipient: MAIL.to },
     () => milliseconds,
     milliseconds,
     (signal) => smtp.sendSmtp(MAIL, signal),
@@ -99,6 +99,53 @@ describe.each([{ extensions: [] as string[] }, { extensions: ['PIPELINING'] }])(
     expect(await send()).toEqual({ outcome: 'refused', reason: 'SMTP 554' });
     expect(server.connections).toBe(1);
   });
+});
+
+/** `server`: of itself or of us, whomever the mail is for; `recipient`: of whom it is for. RFC 5321, section 4.2.2, and RFC 3463, section 3. */
+const TEMPORARY: [Moment, string, 'server' | 'recipient'][] = [
+  ['connect', '421 4.3.2 not now\r\n<close>', 'server'],
+  ['connect', '450 busy\r\n<close>', 'server'],
+  ['EHLO', '421 4.3.2 not now\r\n<close>', 'server'],
+  ['EHLO', '451 4.3.0 not now\r\n', 'server'],
+  ['AUTH', '454 4.7.0 not now\r\n', 'server'],
+  ['MAIL', '450 4.1.8 your domain was not found\r\n', 'server'],
+  ['MAIL', '451 4.3.0 no memory\r\n', 'server'],
+  ['MAIL', '452 4.3.1 no space\r\n', 'server'],
+  ['RCPT', '421 4.7.0 too many errors\r\n<close>', 'server'],
+  ['RCPT', '450 4.2.0 greylisted\r\n', 'recipient'],
+  ['RCPT', '450 mailbox busy\r\n', 'recipient'],
+  ['RCPT', '451 4.7.1 greylisted\r\n', 'recipient'],
+  ['RCPT', '451 later\r\n', 'recipient'],
+  ['RCPT', '451 4.3.0 no memory\r\n', 'server'],
+  ['RCPT', '452 4.2.2 mailbox full\r\n', 'recipient'],
+  ['RCPT', '452 4.3.1 no space\r\n', 'server'],
+  ['DATA', '451 4.7.1 greylisted\r\n', 'recipient'],
+  ['DATA', '451 4.3.0 no memory\r\n', 'server'],
+  ['DATA', '451 later\r\n', 'server'],
+  ['dot', '451 4.7.1 greylisted\r\n', 'recipient'],
+  ['dot', '452 4.2.2 mailbox full\r\n', 'recipient'],
+  ['dot', '452 4.3.1 no space\r\n', 'server'],
+  ['dot', '451 later\r\n', 'server'],
+];
+
+test.each(TEMPORARY)('%s: %j is said of the %s', async (moment, deed, of) => {
+  const provider = `smtp ${(serial += 1)}`;
+  // Time for one attempt.
+  const to = (recipient: string): Promise<Attempt> =>
+    delivery.deliver(
+      { provider, recipient },
+      () => 299,
+      299,
+      (signal) => smtp.sendSmtp({ ...MAIL, to: recipient }, signal),
+    );
+  void server.plan(moment, deed);
+  for (let n = 0; n < 6; n += 1) expect((await to('bob@example.org')).outcome).toBe('failed');
+  server.reset();
+  expect(await to('carol@example.org')).toEqual({ outcome: 'sent' });
+  void server.plan(moment, deed);
+  for (let n = 0; n < 5; n += 1) expect((await to(`bob${n}@example.org`)).outcome).toBe('failed');
+  server.reset();
+  expect((await to('carol@example.org')).outcome).toBe(of === 'recipient' ? 'sent' : 'failed');
 });
 
 test('the server hangs up after its answer: sent', async () => {

@@ -5,6 +5,7 @@ import { SYSTEM, visibleTo } from '../src/models/visibility';
 import type { SendResult } from '../src/queues/contracts';
 import { claimChangeCode, recordDeliveryOutcome } from '../src/services/accounts/change-code-delivery';
 import { isActiveAccount } from '../src/services/credentials/standing';
+import { recipientKey } from '../src/services/limits/recipients';
 import { type Job, NOTHING_TO_SEND } from './job';
 import { accountCreationMail, accountReadyMail, emailChangeMail } from './texts';
 import { load } from './providers';
@@ -20,7 +21,12 @@ async function send(mail: Mail, timeLeft: () => number): Promise<SendResult> {
     () => import('./providers/smtp.js'),
     ({ closeSmtp }) => closeSmtp(),
   );
-  return deliver('smtp', timeLeft, SEND_TIMEOUT_MS, (signal) => sendSmtp(mail, signal));
+  return deliver(
+    { provider: 'smtp', recipient: recipientKey({ channel: 'email', recipient: mail.to }) },
+    timeLeft,
+    SEND_TIMEOUT_MS,
+    (signal) => sendSmtp(mail, signal),
+  );
 }
 
 /** Does a job of the queue `email`: a change code, the key of a new account, or the news that an account is ready. */

@@ -18,6 +18,7 @@ const RECORD_MARGIN_MS = 250;
 function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => number): Send | PushResult {
   const left = (): number => timeLeft() - RECORD_MARGIN_MS;
   if (device.prid === null || device.prid.split(':')[0] === '') return { outcome: 'no_device', reason: 'pn_prid is missing' };
+  const recipient = device.prid;
   if (device.provider === 'fcm') {
     // pn_param picks the project; a single one serves all.
     const accounts = settings.FIREBASE_SERVICE_ACCOUNTS;
@@ -30,7 +31,9 @@ function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => n
         () => import('./providers/fcm.js'),
         ({ closeFcm }) => closeFcm(),
       );
-      return deliver(`fcm ${project}`, left, SEND_TIMEOUT_MS, (signal) => fcm.sendFcm(project, fcmPush(device, content), signal));
+      return deliver({ provider: `fcm ${project}`, recipient }, left, SEND_TIMEOUT_MS, (signal) =>
+        fcm.sendFcm(project, fcmPush(device, content), signal),
+      );
     };
   }
   const environment = device.provider;
@@ -44,7 +47,9 @@ function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => n
       () => import('./providers/apns.js'),
       ({ closeApns }) => closeApns(),
     );
-    return deliver(environment, left, SEND_TIMEOUT_MS, (signal) => apns.sendApns(environment, apnsPush(device, topic, content), signal));
+    return deliver({ provider: environment, recipient }, left, SEND_TIMEOUT_MS, (signal) =>
+      apns.sendApns(environment, apnsPush(device, topic, content), signal),
+    );
   };
 }
 

@@ -15,7 +15,7 @@ const SEND_TIMEOUT_MS = 30_000;
 
 async function send(to: string, body: string, timeLeft: () => number): Promise<SendResult> {
   const { sendTwilio } = await load('twilio', () => import('./providers/twilio.js'));
-  return deliver('twilio', timeLeft, SEND_TIMEOUT_MS, (signal) => sendTwilio(to, body, signal));
+  return deliver({ provider: 'twilio', recipient: to }, timeLeft, SEND_TIMEOUT_MS, (signal) => sendTwilio(to, body, signal));
 }
 
 /** Does a job of the queue `sms`: a change code, or the key of an account that is new or to be recovered. */

@@ -12,7 +12,7 @@ import { HOSTS, makeCertificate, type Certificate } from './pki';
 
 /**
  * accept: all is well; hang: takes the request and never answers; held: answers once release() is called; gone: the device is unknown; a
- * number: that HTTP status; `{ status, body }`: that very answer, `cut` before its end; drop: ends the connection once it has the request.
+ * number: that HTTP status; `{ status, body }`: that very answer, with `headers`, `cut` before its end; drop: ends the connection once it has the request.
  * Of APNs alone, refuse: RST_STREAM with REFUSED_STREAM for the first one; goaway: GOAWAY before the answer.
  */
 export type Mode =
@@ -24,7 +24,7 @@ export type Mode =
   | 'refuse'
   | 'goaway'
   | number
-  | { status: number; body: string; cut?: boolean };
+  | { status: number; body: string; cut?: boolean; headers?: Record<string, string> };
 
 export interface Received {
   path: string;
@@ -37,12 +37,18 @@ class Log {
   readonly received: Received[] = [];
   #waiting: { count: number; resolve: () => void }[] = [];
   mode: Mode = 'accept';
+  /** For one recipient, a device's token or a number, in place of `mode`. */
+  readonly only = new Map<string, Mode>();
   #held: (() => void)[] = [];
 
   /** Runs what is held until now, and what comes from now on as `accept`. */
   release(): void {
     this.mode = 'accept';
     for (const answer of this.#held.splice(0)) answer();
+  }
+
+  modeFor(recipient: string | undefined): Mode {
+    return this.only.get(recipient ?? '') ?? this.mode;
   }
 
   hold(answer: () => void): void {
@@ -67,6 +73,7 @@ class Log {
   reset(): void {
     this.#held.length = 0;
     this.received.length = 0;
+    this.only.clear();
     this.mode = 'accept';
   }
 }
@@ -94,7 +101,7 @@ function fakeApns({ key, cert }: Certificate, log: Log, sessions: Set<ServerHttp
   server.on('stream', (stream, headers) => {
     void readAll(stream as AsyncIterable<Buffer>).then((text) => {
       log.push({ path: String(headers[':path']), headers: headers, body: JSON.parse(text) });
-      const { mode } = log;
+      const mode = log.modeFor(String(headers[':path']).split('/').pop());
       if (mode === 'hang') return;
       const answer = (status: number, reason?: string): void => {
         stream.respond({ ':status': status, 'apns-id': '00000000-0000-0000-0000-000000000000' });
@@ -110,7 +117,7 @@ function fakeApns({ key, cert }: Certificate, log: Log, sessions: Set<ServerHttp
         stream.session?.goaway();
         answer(200);
       } else if (typeof mode === 'object') {
-        stream.respond({ ':status': mode.status });
+        stream.respond({ ':status': mode.status, ...mode.headers });
         if (mode.cut === true) stream.write(mode.body, () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
         else stream.end(mode.body);
       } else if (mode === 'gone') answer(410, 'Unregistered');
@@ -123,8 +130,12 @@ function fakeApns({ key, cert }: Certificate, log: Log, sessions: Set<ServerHttp
 }
 
 /** An answer as it stands; one that is cut says that it is longer than what comes. */
-function exactly(response: ServerResponse, { status, body, cut = false }: Exclude<Mode, string | number>): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) + (cut ? 10 : 0) });
+function exactly(response: ServerResponse, { status, body, cut = false, headers = {} }: Exclude<Mode, string | number>): void {
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body) + (cut ? 10 : 0),
+    ...headers,
+  });
   if (cut) response.write(body, () => response.socket?.destroy());
   else response.end(body);
 }
@@ -140,8 +151,9 @@ function fakeFcm({ key, cert }: Certificate, log: Log): HttpsServer {
         json(200, { access_token: 'fake-access-token', expires_in: 3600, token_type: 'Bearer' });
         return;
       }
-      log.push({ path: request.url ?? '', headers: request.headers, body: JSON.parse(text) });
-      const { mode } = log;
+      const body = JSON.parse(text) as { message?: { token?: string } };
+      log.push({ path: request.url ?? '', headers: request.headers, body });
+      const mode = log.modeFor(body.message?.token);
       if (mode === 'accept') json(200, { name: 'projects/p/messages/1' });
       else if (mode === 'held') log.hold(() => json(200, { name: 'projects/p/messages/1' }));
       else if (mode === 'drop') request.socket.destroy();
@@ -162,8 +174,9 @@ function fakeFcm({ key, cert }: Certificate, log: Log): HttpsServer {
 function fakeTwilio({ key, cert }: Certificate, log: Log): HttpsServer {
   return createHttpsServer({ key, cert }, (request, response) => {
     void readAll(request).then((text) => {
-      log.push({ path: request.url ?? '', headers: request.headers, body: Object.fromEntries(new URLSearchParams(text)) });
-      const { mode } = log;
+      const body = Object.fromEntries(new URLSearchParams(text));
+      log.push({ path: request.url ?? '', headers: request.headers, body });
+      const mode = log.modeFor(body['To']);
       if (mode === 'hang') return;
       if (mode === 'drop') {
         request.socket.destroy();

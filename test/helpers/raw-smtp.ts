@@ -25,6 +25,8 @@ export class RawSmtp {
   /** Texts that came whole. */
   taken = 0;
   connections = 0;
+  /** Commands that came, in order. */
+  verbs: string[] = [];
   extensions: string[] = [];
   #plan: { moment: Moment; deed: Deed; times: number; reached: () => void } | undefined;
   #lastDeed: Deed | undefined;
@@ -52,6 +54,7 @@ export class RawSmtp {
     this.#sockets.clear();
     this.taken = 0;
     this.connections = 0;
+    this.verbs = [];
     this.extensions = [];
     this.#plan = undefined;
   }
@@ -119,6 +122,7 @@ export class RawSmtp {
         if (end < 0) return;
         const verb = (text.slice(0, end).split(/[ :]/)[0] ?? '').toUpperCase();
         text = text.slice(end + 2);
+        this.verbs.push(verb);
         if (verb === 'RSET') socket.write('250 ok\r\n');
         else if (verb === 'QUIT') {
           this.#at(socket, 'after');

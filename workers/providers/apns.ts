@@ -70,7 +70,7 @@ function watch(provider: Provider): void {
         // A stream has its number once its request is written to a connection that stands.
         if (stream.pending) stream.once('ready', () => (exchange.begun = true));
         else exchange.begun = true;
-        stream.once('response', (headers) => exchange.answered(headers[':status']));
+        stream.once('response', (headers) => exchange.answered(headers[':status'], headers['retry-after']));
         // Refused before anything was done with it (RFC 9113, section 8.7); so are streams above the last one that a GOAWAY names.
         const ended = (): void => {
           if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) exchange.begun = false;
@@ -119,12 +119,16 @@ interface Failure {
 
 /** The app was removed from the device, or the token is not one of this app. */
 const UNREGISTERED_REASONS = new Set(['Unregistered', 'BadDeviceToken', 'DeviceTokenNotForTopic', 'ExpiredToken']);
+/** The one 429 that is about us; the other, TooManyRequests, is about the device's token alone. */
+const TOO_MANY_FROM_US = 'TooManyProviderTokenUpdates';
+
 /** What Apple's answer means; without one the request never left. */
 function explain(failure: Failure, { status }: Exchange): Attempt {
   const reason = failure.response?.reason ?? '';
   if (status !== undefined) {
     const named = `APNs ${status} ${reason}`.trim();
     if (status === 410 || UNREGISTERED_REASONS.has(reason)) return { outcome: 'unregistered', reason: reason || 'Unregistered' };
+    if (status === 429 && reason !== TOO_MANY_FROM_US) return { outcome: 'failed', reason: named, again: {} };
     if (status === 429 || status >= 500) return { outcome: 'failed', reason: named, trouble: true, again: {} };
     if (failure.error?.message === 'ExpiredProviderToken') return { outcome: 'failed', reason: failure.error.message, again: {} };
     return { outcome: 'refused', reason: named };

@@ -1,43 +1,30 @@
 // How any provider is asked: within a deadline, again only where nothing was delivered, not at all while it keeps failing.
-import { circuitBreaker, type CircuitBreakerPolicy, ConsecutiveBreaker, handleWhenResult, isBrokenCircuitError } from 'cockatiel';
+import { isBrokenCircuitError } from 'cockatiel';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { log } from '../../src/infra/log';
 import type { SendOutcome } from '../../src/queues/contracts';
+import { PROBE_AFTER_MS, throughBreaker } from './breaker';
 
 /** What a provider's client found out about one attempt. */
 export interface Attempt {
   outcome: SendOutcome;
   reason?: string;
-  /** The provider itself is in trouble (not this one message): counts towards the breaker. */
+  /** The provider itself is in trouble, or may be: counts towards the breaker. What it says of one recipient does not, however temporary. */
   trouble?: boolean;
   /** Nothing was delivered, and another attempt may succeed; milliseconds to wait first where the provider named them. */
   again?: { after?: number };
 }
 
-const FAILURES_TO_OPEN = 5;
-/** A provider that is back is found within this time. */
-const PROBE_AFTER_MS = 15_000;
+/** What came of a message. */
+export interface Delivery extends Attempt {
+  /** It was not tried at all: the provider keeps failing. */
+  held?: true;
+}
+
 /** Before the second attempt; doubled before each further one. */
 const FIRST_PAUSE_MS = 200;
 const MAX_ATTEMPTS = 3;
 /** Less than this left: an attempt could not end in time. */
 const MIN_ATTEMPT_MS = 100;
-
-const breakers = new Map<string, CircuitBreakerPolicy>();
-
-function breakerOf(provider: string): CircuitBreakerPolicy {
-  let breaker = breakers.get(provider);
-  if (!breaker) {
-    breaker = circuitBreaker(
-      handleWhenResult((attempt) => (attempt as Attempt).trouble === true),
-      { halfOpenAfter: PROBE_AFTER_MS, breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN) },
-    );
-    breaker.onBreak(() => log.warn({ provider }, 'a provider keeps failing: its jobs fail at once until a probe succeeds'));
-    breaker.onReset(() => log.info({ provider }, 'a provider is back'));
-    breakers.set(provider, breaker);
-  }
-  return breaker;
-}
 
 /** Once its time is over, how long an attempt has for saying how far it came. */
 const VERDICT_TIMEOUT_MS = 50;
@@ -62,39 +49,67 @@ async function attemptWithin(milliseconds: number, attempt: (signal: AbortSignal
   }
 }
 
+const TOO_LATE: Attempt = { outcome: 'expired', reason: 'nobody waits for it any more' };
+
 /**
- * Sends one message through `provider`.
+ * Sends one message.
  *
- * @param provider names the breaker: one an outside world
+ * @param to.provider names the breaker: one an outside world
+ * @param to.recipient whom it goes to
  * @param timeLeft milliseconds until nothing may be started any more
  * @param timeoutMs for the whole where no request waits
  * @param attempt makes one attempt; must not throw for what the provider does
  */
 export async function deliver(
-  provider: string,
+  { provider, recipient }: { provider: string; recipient: string },
   timeLeft: () => number,
   timeoutMs: number,
   attempt: (signal: AbortSignal, milliseconds: number) => Promise<Attempt>,
-): Promise<Attempt> {
+): Promise<Delivery> {
   const end = Date.now() + Math.min(timeLeft(), timeoutMs);
   const left = (): number => end - Date.now();
-  if (left() < MIN_ATTEMPT_MS) return { outcome: 'expired', reason: 'nobody waits for it any more' };
-  for (let attempts = 1; ; attempts += 1) {
-    let result: Attempt;
-    try {
-      result = await breakerOf(provider).execute(() => attemptWithin(left(), (signal) => attempt(signal, left())));
-    } catch (error) {
-      if (isBrokenCircuitError(error)) return { outcome: 'failed', reason: 'the provider keeps failing' };
-      throw error;
+  if (left() < MIN_ATTEMPT_MS) return TOO_LATE;
+  const held: Delivery = { outcome: 'failed', reason: 'the provider keeps failing', held: true, again: { after: PROBE_AFTER_MS } };
+  let begun = false;
+  const send = async (): Promise<Delivery> => {
+    // It may have waited for another one's probe.
+    if (left() < MIN_ATTEMPT_MS) return TOO_LATE;
+    begun = true;
+    for (let attempts = 1; ; attempts += 1) {
+      const result = await attemptWithin(left(), (signal) => attempt(signal, left()));
+      // A pause that the provider names is obeyed, or nothing is sent again.
+      const pause = Math.max(result.again?.after ?? 0, FIRST_PAUSE_MS * 2 ** (attempts - 1));
+      if (!result.again || attempts === MAX_ATTEMPTS || left() < pause + MIN_ATTEMPT_MS) return result;
+      await sleep(pause);
     }
-    const pause = result.again?.after ?? FIRST_PAUSE_MS * 2 ** (attempts - 1);
-    if (!result.again || attempts === MAX_ATTEMPTS || left() < pause + MIN_ATTEMPT_MS) return result;
-    await sleep(pause);
+  };
+  const sent = throughBreaker(provider, recipient, send).catch((error: unknown) => {
+    if (isBrokenCircuitError(error)) return held;
+    throw error;
+  });
+  // A probe may have more time than whoever waits for it.
+  const patience = new AbortController();
+  const waited = sleep(left() - MIN_ATTEMPT_MS, held, { signal: patience.signal }).then(
+    () => (begun ? sent : held),
+    () => sent,
+  );
+  try {
+    return await Promise.race([sent, waited]);
+  } finally {
+    patience.abort();
   }
 }
 
-/** The pause that a `Retry-After` in seconds asks for, in milliseconds; one that names a date is ignored: it is not worth waiting for. */
+/**
+ * The pause that a `Retry-After` asks for, in milliseconds: seconds, or a date (RFC 9110, section 10.2.3).
+ *
+ * @returns nothing where it is neither
+ */
 export function retryAfter(header: unknown): { after?: number } {
-  const seconds = Number(header);
-  return header !== undefined && Number.isFinite(seconds) ? { after: seconds * 1000 } : {};
+  if (typeof header !== 'string' && typeof header !== 'number') return {};
+  const text = String(header).trim();
+  if (/^\d+$/.test(text)) return { after: Number(text) * 1000 };
+  // A date begins with the day of the week; Date.parse() takes much else for one.
+  const date = /^[A-Z][a-z]+,? /.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(date) ? {} : { after: Math.max(0, date - Date.now()) };
 }

@@ -6,7 +6,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { Attempt } from './delivery';
+import { retryAfter, type Attempt } from './delivery';
 
 /** What is known of a request. */
 export class Exchange {
@@ -14,6 +14,8 @@ export class Exchange {
   begun = false;
   /** Of the answer's head; whether the body came whole, and what it holds, is another matter. */
   status: number | undefined;
+  /** What the answer's head asks to wait before another attempt. */
+  pause: { after?: number } = {};
   #taken: () => void = () => undefined;
   /** Resolves with a 2xx. */
   readonly taken = new Promise<void>((resolve) => (this.#taken = resolve));
@@ -21,8 +23,10 @@ export class Exchange {
   /** @param host where a library asks others on the way, for an access token say, only requests to this one count */
   constructor(readonly host?: string) {}
 
-  answered(status: number | undefined): void {
+  /** @param wait the header Retry-After: libraries keep it from whoever asks them */
+  answered(status: number | undefined, wait: unknown): void {
     this.status = status;
+    this.pause = retryAfter(wait);
     if (this.isTaken) this.#taken();
   }
 
@@ -43,7 +47,7 @@ subscribe('http.client.request.start', (message) => {
   const { request } = message as { request: ClientRequest };
   const exchange = exchanges.getStore();
   if (!exchange || (exchange.host !== undefined && exchange.host !== request.host)) return;
-  request.once('response', ({ statusCode }) => exchange.answered(statusCode));
+  request.once('response', ({ statusCode, headers }) => exchange.answered(statusCode, headers['retry-after']));
   const watch = (socket: Socket & { secureConnecting?: boolean }): void => {
     // What is written before the handshake is over waits in this process.
     if (!socket.connecting && socket.secureConnecting !== true) exchange.begun = true;
@@ -99,5 +103,6 @@ export async function attemptExchange(
   if (status === 502 || status === 504) return { outcome: 'unknown', reason: `${provider} ${status}`, trouble: true };
   if (begun && status === undefined)
     return { outcome: 'unknown', reason: `${provider} ended the connection without an answer`, trouble: true };
-  return explain(failure, exchange);
+  const attempt = explain(failure, exchange);
+  return attempt.again ? { ...attempt, again: exchange.pause } : attempt;
 }

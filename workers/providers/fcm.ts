@@ -44,13 +44,16 @@ interface FirebaseError {
 
 /** The app was removed from the device, or the token was never one. */
 const UNREGISTERED_CODES = new Set(['messaging/registration-token-not-registered', 'messaging/invalid-registration-token']);
+/** This one device was sent too many; of other 429s firebase-admin does not tell whether they are about the device or the project. */
+const TOO_MANY_TO_THIS_DEVICE = 'messaging/device-message-rate-exceeded';
 /** Another try may succeed. */
 const TEMPORARY = /server-unavailable|internal-error|message-rate-exceeded|quota-exceeded|unknown-error/;
 
-function explain(error: FirebaseError, { begun }: Exchange): Attempt {
+function explain(error: FirebaseError, { begun, status }: Exchange): Attempt {
   const code = error.code ?? 'unknown';
   if (UNREGISTERED_CODES.has(code)) return { outcome: 'unregistered', reason: code };
-  if (TEMPORARY.test(code)) return { outcome: 'failed', reason: code, trouble: true, again: {} };
+  if (code === TOO_MANY_TO_THIS_DEVICE) return { outcome: 'failed', reason: code, again: {} };
+  if (status === 429 || TEMPORARY.test(code)) return { outcome: 'failed', reason: code, trouble: true, again: {} };
   // Neither the push nor, perhaps, the request for Google's token has reached anybody who could deliver it.
   if (code.startsWith('app/network')) return { outcome: 'failed', reason: code, trouble: true, ...(begun ? {} : { again: {} }) };
   // A credential that Google refuses is our configuration's fault, but may be its token server's, too.

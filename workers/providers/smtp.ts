@@ -48,7 +48,26 @@ function open(): Transporter {
 
 interface SmtpError {
   code?: string;
+  /** At which command it happened: `CONN` until the greeting, `RCPT TO`, … */
+  command?: string;
+  response?: string;
   responseCode?: number;
+}
+
+/** The server is about to hang up, at whatever command (RFC 5321, section 3.8). */
+const CLOSING = 421;
+/** Enhanced codes about an address, a mailbox or a policy, greylisting among them (RFC 3463, section 3); others are about the server. */
+const OF_RECIPIENT = /^4\d\d[ -]4\.[127]\.\d/;
+const ENHANCED = /^4\d\d[ -]4\.\d+\.\d/;
+
+/**
+ * Whether a temporary refusal is about whom the mail is for: so it is where a recipient is named, and where the text that follows is refused for
+ * the recipient's sake; before that the server speaks of itself, or of us.
+ */
+function isOfRecipient({ command, response = '', responseCode }: SmtpError): boolean {
+  if (responseCode === CLOSING) return false;
+  if (command === 'RCPT TO') return OF_RECIPIENT.test(response) || !ENHANCED.test(response);
+  return command === 'DATA' && OF_RECIPIENT.test(response);
 }
 
 /**
@@ -57,11 +76,13 @@ interface SmtpError {
  *
  * @param begun the server was given some of the text, or all of it
  */
-function explain({ code, responseCode }: SmtpError, begun: boolean): Attempt {
+function explain(error: SmtpError, begun: boolean): Attempt {
+  const { code, responseCode } = error;
   const reason = `SMTP ${responseCode ?? code ?? 'error'}`;
   // The server's own word, at whatever command: what it refuses it has not taken, and will not deliver (RFC 5321, section 4.2.5).
   if (responseCode !== undefined && responseCode >= 400) {
-    return responseCode < 500 ? { outcome: 'failed', reason, trouble: true, again: {} } : { outcome: 'refused', reason };
+    if (responseCode >= 500) return { outcome: 'refused', reason };
+    return { outcome: 'failed', reason, ...(isOfRecipient(error) ? {} : { trouble: true }), again: {} };
   }
   // An end without an answer. Before the final dot the server must forget the text, after it it may have taken it; which of the two it saw nobody
   // knows here.

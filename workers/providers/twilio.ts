@@ -2,7 +2,7 @@
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import type { Twilio } from 'twilio';
 import { settings } from '../../config';
-import { retryAfter, type Attempt } from './delivery';
+import type { Attempt } from './delivery';
 import { attemptExchange } from './exchange';
 
 let client: Promise<Twilio> | undefined;
@@ -22,18 +22,19 @@ async function open(): Promise<Twilio> {
 interface TwilioError {
   status?: number;
   code?: number | string;
-  response?: { headers?: Record<string, unknown> };
 }
 
 // https://www.twilio.com/docs/api/errors: not a number, no mobile, unsubscribed. No further try will reach them.
 const UNREACHABLE = new Set([21211, 21214, 21610, 21614]);
+/** Too many messages from our number to this one. Other 429s are about the account (20429) or its sender (21611), whomever the message is for. */
+const TOO_MANY_TO_THIS_NUMBER = 14107;
 
-function explain({ status, code, response }: TwilioError): Attempt {
+function explain({ status, code }: TwilioError): Attempt {
   const reason = `Twilio ${status ?? ''} ${code ?? ''}`.trim();
   // The request never left.
   if (status === undefined) return { outcome: 'failed', reason, trouble: true, again: {} };
-  if (status === 429) return { outcome: 'failed', reason, trouble: true, again: retryAfter(response?.headers?.['retry-after']) };
-  if (status >= 500) return { outcome: 'failed', reason, trouble: true, again: {} };
+  if (code === TOO_MANY_TO_THIS_NUMBER) return { outcome: 'failed', reason, again: {} };
+  if (status === 429 || status >= 500) return { outcome: 'failed', reason, trouble: true, again: {} };
   return { outcome: typeof code === 'number' && UNREACHABLE.has(code) ? 'unregistered' : 'refused', reason };
 }
 

@@ -1,0 +1,156 @@
+// Every temporary answer of the three providers that speak HTTP: what is said of one recipient leaves the others alone, what befalls several
+// recipients is the provider's ill health. And what an answer asks to wait is waited.
+import { Jobs } from './helpers/jobs';
+import { startOutsideWorld, type Mode, type OutsideWorld } from './helpers/outside';
+import { eventually, startSystem, type System } from './helpers/system';
+
+let world: OutsideWorld;
+let system: System;
+const jobs = {} as Record<'push' | 'sms', Jobs>;
+
+beforeAll(async () => {
+  world = await startOutsideWorld();
+  system = await startSystem({ webs: 0, workers: 0, environment: world.environment });
+  jobs.push = new Jobs(system, 'push');
+  jobs.sms = new Jobs(system, 'sms');
+});
+afterAll(async () => {
+  await Promise.all([jobs.push.close(), jobs.sms.close()]);
+  await system.stop();
+  await world.close();
+});
+beforeEach(async () => {
+  for (const log of [world.apnsDev, world.fcm, world.twilio]) log.reset();
+  await system.startWorker();
+});
+afterEach(async () => {
+  await system.workers.pop()?.end('SIGKILL');
+});
+
+const notification = { kind: 'notification', type: 'message', call_id: null };
+const phones = new Map<string, Promise<number>>();
+async function holder(phone: string): Promise<number> {
+  const { id } = await system.account(`holder-${phone}`);
+  await system.rows("UPDATE accounts SET phone = $2, confirmation_key = '1234' WHERE id = $1", [id, phone]);
+  return id;
+}
+/** Recipient number `n` of a provider, as its fake knows it, and a message to it. */
+const PROVIDERS = {
+  apnsDev: {
+    name: (n: number) => String(n).padStart(64, 'a'),
+    send: (to: string, seconds?: number) =>
+      jobs.push.outcome({ ...notification, provider: 'apns.dev', param: 'TEAM.org.linphone.phone', prid: to }, seconds),
+  },
+  fcm: {
+    name: (n: number) => `device-${n}`,
+    send: (to: string, seconds?: number) =>
+      jobs.push.outcome({ ...notification, provider: 'fcm', param: 'linphone-test', prid: to }, seconds),
+  },
+  twilio: {
+    name: (n: number) => `+3361234000${n}`,
+    send: async (to: string, seconds?: number) => {
+      if (!phones.has(to)) phones.set(to, holder(to));
+      return jobs.sms.outcome({ kind: 'account_recovery', account_id: await phones.get(to), language: 'en' }, seconds);
+    },
+  },
+} as const;
+type Provider = keyof typeof PROVIDERS;
+
+/** Nothing is sent again that quickly: each message has one attempt. */
+const LATER = { 'retry-after': '3600' };
+const answer = (status: number, body: object | string): Mode => ({
+  status,
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+  headers: LATER,
+});
+const apns = (status: number, reason: string): Mode => answer(status, { reason });
+const fcm = (code: number, status: string, errorCode?: string): Mode =>
+  answer(code, {
+    error: {
+      code,
+      status,
+      details: errorCode === undefined ? [] : [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode }],
+    },
+  });
+const twilio = (status: number, code: number): Mode => answer(status, { code, message: 'no', status });
+
+/**
+ * `one`: said of the recipient, whatever becomes of others; `all`: of the provider, or nobody knows of whom. Sources: Apple, «Handling notification
+ * responses from APNs»; Firebase, «FCM Error Codes» (QUOTA_EXCEEDED is a device's, or a project's); Twilio's error dictionary.
+ */
+const TEMPORARY: [Provider, string, Mode, 'one' | 'all'][] = [
+  ['apnsDev', '429 TooManyRequests', apns(429, 'TooManyRequests'), 'one'],
+  ['apnsDev', '429 without a reason', answer(429, ''), 'one'],
+  ['apnsDev', '429 TooManyProviderTokenUpdates', apns(429, 'TooManyProviderTokenUpdates'), 'all'],
+  ['apnsDev', '500 InternalServerError', apns(500, 'InternalServerError'), 'all'],
+  ['apnsDev', '503 ServiceUnavailable', apns(503, 'ServiceUnavailable'), 'all'],
+  ['apnsDev', '503 Shutdown', apns(503, 'Shutdown'), 'all'],
+  ['fcm', 'DeviceMessageRateExceeded', answer(429, { error: 'DeviceMessageRateExceeded' }), 'one'],
+  ['fcm', '429 QUOTA_EXCEEDED', fcm(429, 'RESOURCE_EXHAUSTED', 'QUOTA_EXCEEDED'), 'all'],
+  ['fcm', '429 RESOURCE_EXHAUSTED', fcm(429, 'RESOURCE_EXHAUSTED'), 'all'],
+  ['fcm', '429, not JSON', answer(429, '<html>slow down</html>'), 'all'],
+  ['fcm', '500 INTERNAL', fcm(500, 'INTERNAL', 'INTERNAL'), 'all'],
+  ['fcm', '503 UNAVAILABLE', fcm(503, 'UNAVAILABLE', 'UNAVAILABLE'), 'all'],
+  ['fcm', '503 UNSPECIFIED_ERROR', fcm(503, 'UNKNOWN', 'UNSPECIFIED_ERROR'), 'all'],
+  ['twilio', '429 14107, too many to this number', twilio(429, 14107), 'one'],
+  ['twilio', '429 20429, too many of the account', twilio(429, 20429), 'all'],
+  ['twilio', '429 21611, the queue of its sender is full', twilio(429, 21611), 'all'],
+  ['twilio', '500', twilio(500, 20500), 'all'],
+  ['twilio', '503', twilio(503, 20503), 'all'],
+];
+
+test.each(TEMPORARY)('%s: %s', async (provider, _what, mode, scope) => {
+  const { name, send } = PROVIDERS[provider];
+  // One recipient, again and again.
+  world[provider].only.set(name(0), mode);
+  const toOne = await Promise.all(Array.from({ length: 8 }, () => send(name(0))));
+  expect(new Set(toOne.map((text) => text.split(':')[0]))).toEqual(new Set(['failed']));
+  expect(world[provider].received).toHaveLength(8);
+  expect(await send(name(1))).toBe('sent');
+  // Everybody.
+  world[provider].mode = mode;
+  const toAll = await Promise.all([1, 2, 3, 4, 5].map((n) => send(name(n))));
+  expect(toAll.filter((text) => !text.startsWith('failed'))).toEqual([]);
+  world[provider].mode = 'accept';
+  expect(await send(name(6))).toBe(scope === 'one' ? 'sent' : 'failed: the provider keeps failing');
+});
+
+describe.each(['apnsDev', 'fcm', 'twilio'] as const)('Retry-After of %s', (provider) => {
+  const { name, send } = PROVIDERS[provider];
+  const times: number[] = [];
+  const refuseOnce = (status: number, wait: string): Promise<void> => {
+    times.length = 0;
+    const log = world[provider];
+    log.mode = { status, body: '{}', headers: { 'retry-after': wait } };
+    return log.reached(1).then(() => {
+      times.push(Date.now());
+      log.mode = 'accept';
+      return log.reached(2).then(() => void times.push(Date.now()));
+    });
+  };
+
+  test.each([429, 503])('%i: within the deadline it is waited', async (status) => {
+    const both = refuseOnce(status, '1');
+    expect(await send(name(0), 5)).toBe('sent');
+    await both;
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(950);
+  });
+
+  test('a date', async () => {
+    const both = refuseOnce(503, new Date(Date.now() + 3000).toUTCString());
+    expect(await send(name(0), 8)).toBe('sent');
+    await both;
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(950);
+  });
+
+  test('beyond the deadline the send ends there', async () => {
+    world[provider].mode = { status: 429, body: '{}', headers: { 'retry-after': '60' } };
+    const started = Date.now();
+    expect(await send(name(0), 5)).toMatch(/^failed/);
+    expect(Date.now() - started).toBeLessThan(4000);
+    await eventually(
+      () => Promise.resolve(world[provider].received.length),
+      (count) => count === 1,
+    );
+  });
+});
