@@ -61,12 +61,13 @@ const optionalInteger = (meaning: string, { min = 0, max = MAX_INTEGER } = {}): 
     meaning,
   );
 
-const flag = (fallback: boolean, meaning: string): Setting<boolean> =>
-  setting(
-    Joi.boolean().truthy('1', 'on', 'yes').falsy('0', 'off', 'no').default(fallback).messages({ 'boolean.base': 'must be true or false' }),
-    String(fallback),
-    meaning,
-  );
+const boolean = (): Joi.BooleanSchema =>
+  Joi.boolean().truthy('1', 'on', 'yes').falsy('0', 'off', 'no').messages({ 'boolean.base': 'must be true or false' });
+
+const flag = (fallback: boolean, meaning: string): Setting<boolean> => setting(boolean().default(fallback), String(fallback), meaning);
+
+/** A flag whose default depends on other settings. */
+const optionalFlag = (meaning: string): Setting<boolean | undefined> => setting(boolean(), '', meaning);
 
 const choice = <T extends string>(allowed: readonly T[], fallback: T, meaning: string): Setting<T> =>
   setting(
@@ -270,12 +271,17 @@ export const table = {
   HCAPTCHA_SECRET: optionalText('hCaptcha secret', secret),
   HCAPTCHA_SITEKEY: optionalText('hCaptcha site key'),
   MAIL_HOST: optionalText('SMTP server'),
-  MAIL_PORT: integer(587, 'SMTP port; 465 means TLS from the first byte, others STARTTLS where the server offers it', {
-    min: 1,
-    max: MAX_PORT,
-  }),
+  MAIL_PORT: integer(
+    587,
+    'SMTP port; 465 means TLS from the first byte, others STARTTLS where the server offers it, or MAIL_REQUIRE_TLS asks',
+    {
+      min: 1,
+      max: MAX_PORT,
+    },
+  ),
   MAIL_USERNAME: optionalText('SMTP user'),
   MAIL_PASSWORD: optionalText('SMTP password', secret),
+  MAIL_REQUIRE_TLS: optionalFlag('send nothing, no password either, to an SMTP server without TLS; unset, on where MAIL_PASSWORD is set'),
   MAIL_FROM_ADDRESS: optionalText("sender's address"),
   MAIL_FROM_NAME: optionalText("sender's name; APP_NAME where unset"),
   MAIL_ALLOW_SELF_SIGNED: flag(false, 'accept an SMTP certificate that no authority signed'),

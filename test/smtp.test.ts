@@ -11,6 +11,7 @@ const environment: Record<string, string> = {
   MAIL_PASSWORD: 'mail-secret',
   MAIL_FROM_ADDRESS: 'no-reply@sip.example.org',
   MAIL_ALLOW_SELF_SIGNED: 'true',
+  MAIL_REQUIRE_TLS: 'false',
 };
 
 let smtp: typeof import('../workers/providers/smtp', { with: { 'resolution-mode': 'require' } });
@@ -166,6 +167,49 @@ test('a connection of the pool that the server drops with the next mail: another
   void server.plan('MAIL', 'close', 1, { keep: true });
   expect(await send()).toEqual({ outcome: 'sent' });
   expect([server.taken, server.connections]).toEqual([2, 2]);
+});
+
+describe('a password goes over TLS alone', () => {
+  const outcomeUnder = async (extra: Record<string, string>): Promise<string> => {
+    const system = await startSystem({ webs: 0, environment: { ...environment, MAIL_REQUIRE_TLS: '', ...extra } });
+    const jobs = new Jobs(system, 'email');
+    const [made] = await system.rows<{ id: number }>(
+      `INSERT INTO email_change_codes (account_id, code, email, send_state, send_deadline, created_at)
+       VALUES ($1, '0042', 'bob@example.org', 'due', now() + interval '10 seconds', now() + interval '1 minute') RETURNING id`,
+      [(await system.account('mail-owner')).id],
+    );
+    const outcome = await jobs.outcome({ kind: 'email_change', id: made?.id }, 3);
+    await jobs.close();
+    await system.stop();
+    return outcome;
+  };
+
+  // What a server says to a STARTTLS that it did not offer, and to one whose offer was struck out on the way.
+  test.each(['502 5.5.1 unknown command\r\n', '454 4.7.0 not now\r\n', '250 ok\r\n', '220 go\r\n<close>'])(
+    'STARTTLS is not offered, and answered %j: neither AUTH nor MAIL',
+    async (reply) => {
+      void server.plan('STARTTLS', reply);
+      expect(await outcomeUnder({})).toMatch(/^failed: SMTP /);
+      expect(server.verbs).toContain('STARTTLS');
+      expect(server.verbs.filter((verb) => verb === 'AUTH' || verb === 'MAIL')).toEqual([]);
+    },
+  );
+
+  test('operators read why', async () => {
+    void server.plan('STARTTLS', '502 5.5.1 unknown command\r\n');
+    expect(await outcomeUnder({})).toBe('failed: SMTP 502: no STARTTLS, which MAIL_REQUIRE_TLS asks for');
+  });
+
+  test('turned off: as the server offers', async () => {
+    expect(await outcomeUnder({ MAIL_REQUIRE_TLS: 'false' })).toBe('sent');
+    expect(server.verbs).toContain('AUTH');
+  });
+
+  test('without a password it is off unless it is asked for', async () => {
+    expect(await outcomeUnder({ MAIL_USERNAME: '', MAIL_PASSWORD: '' })).toBe('sent');
+    server.reset();
+    expect(await outcomeUnder({ MAIL_USERNAME: '', MAIL_PASSWORD: '', MAIL_REQUIRE_TLS: 'true' })).toMatch(/^failed: SMTP 454/);
+  });
 });
 
 describe('the row of a code', () => {

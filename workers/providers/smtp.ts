@@ -27,6 +27,8 @@ function open(): Transporter {
     host: settings.MAIL_HOST,
     port: settings.MAIL_PORT,
     secure: settings.MAIL_PORT === 465,
+    // Else whoever strikes the server's offer of TLS out on the way is given the password in clear text.
+    requireTLS: settings.MAIL_REQUIRE_TLS ?? settings.MAIL_PASSWORD !== undefined,
     ...(settings.MAIL_USERNAME === undefined ? {} : { auth: { user: settings.MAIL_USERNAME, pass: settings.MAIL_PASSWORD } }),
     tls: { rejectUnauthorized: !settings.MAIL_ALLOW_SELF_SIGNED },
     connectionTimeout: timeoutMs,
@@ -77,8 +79,13 @@ function isOfRecipient({ command, response = '', responseCode }: SmtpError): boo
  * @param begun the server was given some of the text, or all of it
  */
 function explain(error: SmtpError, begun: boolean): Attempt {
-  const { code, responseCode } = error;
+  const { code, command, responseCode } = error;
   const reason = `SMTP ${responseCode ?? code ?? 'error'}`;
+  // Neither the password nor an address has been sent. Asked for where it is not offered: whoever reads on the line may have struck it out.
+  if (command === 'STARTTLS') {
+    const wanted = responseCode === undefined ? reason : `${reason}: no STARTTLS, which MAIL_REQUIRE_TLS asks for`;
+    return { outcome: 'failed', reason: wanted, trouble: true, ...(responseCode !== undefined && responseCode < 500 ? { again: {} } : {}) };
+  }
   // The server's own word, at whatever command: what it refuses it has not taken, and will not deliver (RFC 5321, section 4.2.5).
   if (responseCode !== undefined && responseCode >= 400) {
     if (responseCode >= 500) return { outcome: 'refused', reason };
