@@ -141,6 +141,22 @@ describe('the same over HTTP/2 and HTTP/1.1', () => {
     expect((await client.request('GET', '/api/accounts', headers)).status).toBe(401);
   });
 
+  test('a one-time token is spent once its answer is out, which both protocols tell in their own way', async () => {
+    const { id, key } = await system.account('provisioned-once');
+    for (const ask of [
+      (path: string, headers: Record<string, string>) => client.request('GET', path, headers),
+      (path: string, headers: Record<string, string>) => overHttp1('GET', path, headers),
+    ]) {
+      const token = (JSON.parse((await ask('/api/accounts/me/provision', { 'x-api-key': key })).text) as Record<string, string>)[
+        'provisioning_token'
+      ];
+      const fetchDocument = (): Promise<Http2Answer> => ask(`/provisioning/${token}`, { 'x-linphone-provisioning': '1' });
+      expect((await fetchDocument()).status).toBe(200);
+      expect((await fetchDocument()).status).toBe(404);
+      expect(await system.rows('SELECT 1 FROM token_deliveries WHERE account_id = $1', [id])).toEqual([]);
+    }
+  });
+
   test('a body whose length nobody announces; an empty DATA frame; no body at all', async () => {
     const headers = { 'x-api-key': reporter.key };
     expect((await client.request('POST', '/api/statistics/messages', headers, JSON.stringify(message()), { length: false })).status).toBe(

@@ -1,6 +1,7 @@
 // Accounts, as apps make and see them.
 import Joi from 'joi';
 import { settings } from '../../config';
+import { inTransaction } from '../infra/database';
 import { notFound } from '../infra/errors';
 import { ok, route, type Call, type Reply, pathSip } from '../http/route';
 import { Account } from '../models';
@@ -38,9 +39,12 @@ async function createWithToken({ body, client, host }: Call<string, AccountWithT
   const space = await findRequestSpace(host);
   requireOpenSpace(space);
   const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
-  return replyWithAccount(
-    await createAccountWithToken({ ...account, domain, ip_address: client.ip, user_agent: settings.APP_NAME }, token),
-    SYSTEM,
+  // The answer is made in the same transaction: an account is not made, and the token not spent, for an answer that cannot be given.
+  return inTransaction(async () =>
+    replyWithAccount(
+      await createAccountWithToken({ ...account, domain, ip_address: client.ip, user_agent: settings.APP_NAME }, token),
+      SYSTEM,
+    ),
   );
 }
 

@@ -68,15 +68,17 @@ export const keys = [
     access: 'public',
     group,
     summary: 'Exchanges an attached auth token for an API key, once',
+    description: 'Where the answer was lost, the same address may ask again within a minute.',
     answers: {
       200: { description: 'The key', schema: Joi.object({ api_key: Joi.string().length(40).required() }) },
       403: 'The account is blocked, or its space has expired; the token stays good',
       404: 'Unknown, older than five minutes, used, or not attached',
     },
     handler: async ({ params, client, host }) => {
-      const key = await exchangeAuthToken(params.auth_token, client.ip, host);
-      if (key === null) throw notFound('auth_token.invalid');
-      return replyWithKey(key, { api_key: key }, client);
+      const delivery = await exchangeAuthToken(params.auth_token, client.ip, host);
+      if (delivery === null) throw notFound('auth_token.invalid');
+      const { value: key, settle } = delivery;
+      return { ...replyWithKey(key, { api_key: key }, client), settle };
     },
   }),
 ];

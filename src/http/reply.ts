@@ -53,6 +53,22 @@ export function writeBytes(response: Response, status: number, contentType: stri
   response.end(response.req.method === 'HEAD' ? undefined : bytes);
 }
 
+/**
+ * Tells, once, whether the answer that is about to be written was given to the client's connection as a whole. A connection that is cut later may
+ * still lose it; that nobody can see here.
+ */
+export function tellDelivery(response: Response, settle: (isDelivered: boolean) => Promise<void>): void {
+  if (isGone(response)) {
+    void settle(false);
+    return;
+  }
+  const stream = streamOf(response);
+  response.once('close', () => {
+    // Over HTTP/2 an answer that was cut «finishes» as well.
+    void settle(stream ? stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR : response.writableFinished);
+  });
+}
+
 /** Resolves once the client has read what was written, or is gone. */
 function drained(response: Response): Promise<void> {
   return new Promise((resolve) => {
@@ -108,8 +124,9 @@ export async function writeParts(
 /** Writes what a handler gives: text as text, anything else as JSON. @throws what the parts of its body throw */
 export async function writeReply(
   response: Response,
-  { status, body, type = 'text/plain; charset=utf-8', headers = {} }: Reply,
+  { status, body, type = 'text/plain; charset=utf-8', headers = {}, settle }: Reply,
 ): Promise<void> {
+  if (settle) tellDelivery(response, settle);
   if (typeof body === 'function') await writeParts(response, status, 'application/json', (body as () => Parts)(), headers);
   else if (typeof body === 'string') writeBytes(response, status, type, body, headers);
   else writeBytes(response, status, 'application/json', JSON.stringify(body), headers);

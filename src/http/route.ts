@@ -62,6 +62,8 @@ export interface Reply {
   body: unknown;
   type?: string;
   headers?: Record<string, string>;
+  /** Called once: whether the whole answer was given to the client's connection. Never throws. */
+  settle?: (isDelivered: boolean) => Promise<void>;
 }
 
 /** What an endpoint says of one status. */

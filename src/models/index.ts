@@ -26,6 +26,7 @@ export { VcardStorage } from './address-book/vcard-storage';
 export { ApiKey } from './credentials/api-key';
 export { AuthToken } from './credentials/auth-token';
 export { Nonce, NonceClearing } from './credentials/nonce';
+export { TokenDelivery } from './credentials/token-delivery';
 export { SipMessage } from './messaging/sip-message';
 export { ProvisioningToken } from './provisioning/provisioning-token';
 export { Space } from './spaces/space';

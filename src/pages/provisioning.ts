@@ -2,11 +2,12 @@
 import { Router, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { badRequest, notFound } from '../infra/errors';
-import { hostOf, languageOf } from '../http/client';
+import { clientOf, hostOf, languageOf } from '../http/client';
 import { identifyCaller } from '../http/identification';
-import { writeBytes, writeError } from '../http/reply';
+import { tellDelivery, writeBytes, writeError } from '../http/reply';
 import { countStranger } from '../http/stranger';
 import { redeemAuthToken } from '../services/credentials/auth-tokens';
+import type { Delivery } from '../services/credentials/deliveries';
 import { provisioningDocument } from '../services/provisioning/document';
 import { isProvisioningTokenUsable, redeemProvisioningToken } from '../services/provisioning/provisioning-tokens';
 
@@ -18,29 +19,36 @@ function requireHeader(request: Request): void {
   if (request.headers['x-linphone-provisioning'] === undefined) throw badRequest('provisioning.header');
 }
 
-async function sendDocument(response: Response, accountId: number | null): Promise<void> {
-  writeBytes(response, 200, 'application/xml', await provisioningDocument(accountId));
+const sendDocument = (response: Response, document: string): void => writeBytes(response, 200, 'application/xml', document);
+
+/** A document that is given once. */
+function deliver(response: Response, { value, settle }: Delivery<string>): void {
+  tellDelivery(response, settle);
+  sendDocument(response, value);
 }
 
 type Work = (request: Request, response: Response) => Promise<void>;
+
+const whoOf = (request: Request): { ip: string; host: string } => ({ ip: clientOf(request).ip, host: hostOf(request) });
 
 const param = (request: Request, name: string): string => String(request.params[name]);
 
 async function general(request: Request, response: Response): Promise<void> {
   requireHeader(request);
-  await sendDocument(response, null);
+  sendDocument(response, await provisioningDocument(null));
 }
 
 async function own(request: Request, response: Response): Promise<void> {
   const caller = await identifyCaller({ access: 'user', changes: false }, request, response);
   requireHeader(request);
-  await sendDocument(response, caller.account_id);
+  sendDocument(response, await provisioningDocument(caller.account_id));
 }
 
 async function byAuthToken(request: Request, response: Response): Promise<void> {
-  const accountId = await redeemAuthToken(param(request, 'auth_token'), hostOf(request));
-  if (accountId === null) throw notFound('auth_token.invalid');
-  await sendDocument(response, accountId);
+  const token = param(request, 'auth_token');
+  const delivery = await redeemAuthToken('auth_token_provisioning', token, whoOf(request), provisioningDocument);
+  if (delivery === null) throw notFound('auth_token.invalid');
+  deliver(response, delivery);
 }
 
 async function qrCode(request: Request, response: Response): Promise<void> {
@@ -55,8 +63,7 @@ async function qrCode(request: Request, response: Response): Promise<void> {
 
 async function byToken(request: Request, response: Response): Promise<void> {
   requireHeader(request);
-  const accountId = await redeemProvisioningToken(param(request, 'token'), hostOf(request), request.query['reset_password'] !== undefined);
-  await sendDocument(response, accountId);
+  deliver(response, await redeemProvisioningToken(param(request, 'token'), whoOf(request), request.query['reset_password'] !== undefined));
 }
 
 /** To be mounted at /provisioning. `HEAD` would use a token up for nothing: it is not answered. */
