@@ -250,6 +250,8 @@ export const table = {
   APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "an email change code's life in minutes; 0 = never expires"),
   APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "a phone change code's life in minutes; 0 = never expires"),
   APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES: integer(0, "a provisioning token's life in minutes; 0 = never expires"),
+  VCARDS_PER_ACCOUNT: integer(5000, 'vCards that an account may store; 0 = no limit'),
+  VCARD_BYTES_PER_ACCOUNT: integer(67_108_864, 'size of all vCards of an account together, in bytes; 0 = no limit'),
   ACCOUNT_EMAIL_UNIQUE: flag(false, 'no two accounts may have the same email'),
   ACCOUNT_USERNAME_REGEX: regularExpression('^[a-z0-9+_.-]*$', 'what a username may look like'),
   ACCOUNT_BLACKLISTED_USERNAMES: list('usernames nobody may take: names or regular expressions, separated by commas'),

@@ -13,6 +13,9 @@ import { shapes } from './shapes';
 
 const body = Joi.object<{ vcard: Vcard }, true>({ vcard: vcard().required() });
 
+/** What is added to the 403 of every endpoint. */
+const NO_ROOM = 'The account has no room for it: as many vCards as it may have, or as many bytes; `errors` names `vcard`';
+
 function present(stored: VcardStorage | null): Reply {
   if (!stored) throw notFound('vcard.not_found');
   return ok(presentVcard(stored));
@@ -65,6 +68,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       oversized: 'vcard',
       answers: {
         201: { description: 'The vCard', schema: shapes.vcard },
+        403: NO_ROOM,
         404: 'No such account',
         409: 'The account has a vCard with this UID',
       },
@@ -79,7 +83,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       description: 'Its UID is the one in the address.',
       body,
       oversized: 'vcard',
-      answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
+      answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 403: NO_ROOM, 404: 'No such account or vCard' },
       handler: async ({ caller, params, body: { vcard: card } }) => {
         if (card.uid !== params.uuid) throw unprocessable(fieldError('vcard', 'vcard.other_uid'));
         return present(await replaceVcard(caller, await accountOf(caller, params), card));

@@ -128,6 +128,8 @@ export const en = {
   'dictionary.not_found': 'The dictionary has no such key.',
   'vcard.not_found': 'This vCard does not exist.',
   'vcard.exists': 'The account already has a vCard with this UID.',
+  'vcard.too_many': 'The account must not have more than {limit} vCards.',
+  'vcard.no_room': 'The vCards of the account must not be larger than {limit} KiB together.',
   'vcard.too_large': 'The {attribute} field must not be larger than {limit} KiB.',
   'vcard.lines': 'The {attribute} field must not have more than {limit} lines.',
   'vcard.parameters': 'The {attribute} field must not have more than {limit} parameters.',

@@ -125,6 +125,8 @@ export const fr: Record<keyof typeof en, string> = {
   'dictionary.not_found': 'Le dictionnaire n’a pas cette clé.',
   'vcard.not_found': 'Cette vCard n’existe pas.',
   'vcard.exists': 'Le compte a déjà une vCard avec cet UID.',
+  'vcard.too_many': 'Le compte ne doit pas avoir plus de {limit} vCards.',
+  'vcard.no_room': 'Les vCards du compte ne doivent pas dépasser {limit} Kio ensemble.',
   'vcard.too_large': 'Le champ {attribute} ne doit pas dépasser {limit} Kio.',
   'vcard.lines': 'Le champ {attribute} ne doit pas avoir plus de {limit} lignes.',
   'vcard.parameters': 'Le champ {attribute} ne doit pas avoir plus de {limit} paramètres.',

@@ -16,5 +16,44 @@ export async function up(database: Sequelize): Promise<void> {
     );
     CREATE INDEX token_deliveries_account_idx ON token_deliveries (account_id);
     CREATE INDEX token_deliveries_retry_until_idx ON token_deliveries (retry_until);
+
+    -- What an account's cards come to, counted by triggers: whoever writes cards, the release before this one among them, is counted, and the
+    -- quota costs the same at any number of cards.
+    CREATE TABLE vcard_usages (
+      account_id integer PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
+      cards integer NOT NULL,
+      bytes bigint NOT NULL
+    );
+    CREATE FUNCTION count_vcards_added() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO vcard_usages AS u (account_id, cards, bytes)
+      SELECT account_id, count(*), sum(octet_length(vcard)) FROM added GROUP BY account_id ORDER BY account_id
+      ON CONFLICT (account_id) DO UPDATE SET cards = u.cards + excluded.cards, bytes = u.bytes + excluded.bytes;
+      RETURN NULL;
+    END $$;
+    CREATE FUNCTION count_vcards_removed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      UPDATE vcard_usages u SET cards = u.cards - r.cards, bytes = u.bytes - r.bytes
+        FROM (SELECT account_id, count(*) AS cards, sum(octet_length(vcard)) AS bytes FROM removed GROUP BY account_id) r
+       WHERE u.account_id = r.account_id;
+      RETURN NULL;
+    END $$;
+    CREATE FUNCTION count_vcards_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO vcard_usages AS u (account_id, cards, bytes)
+      SELECT account_id, sum(cards), sum(bytes) FROM (
+        SELECT account_id, 1 AS cards, octet_length(vcard) AS bytes FROM added
+        UNION ALL SELECT account_id, -1, -octet_length(vcard) FROM removed) c
+       GROUP BY account_id HAVING sum(cards) <> 0 OR sum(bytes) <> 0 ORDER BY account_id
+      ON CONFLICT (account_id) DO UPDATE SET cards = u.cards + excluded.cards, bytes = u.bytes + excluded.bytes;
+      RETURN NULL;
+    END $$;
+    CREATE TRIGGER vcards_added AFTER INSERT ON vcards_storage REFERENCING NEW TABLE AS added
+      FOR EACH STATEMENT EXECUTE FUNCTION count_vcards_added();
+    CREATE TRIGGER vcards_removed AFTER DELETE ON vcards_storage REFERENCING OLD TABLE AS removed
+      FOR EACH STATEMENT EXECUTE FUNCTION count_vcards_removed();
+    CREATE TRIGGER vcards_changed AFTER UPDATE ON vcards_storage REFERENCING OLD TABLE AS removed NEW TABLE AS added
+      FOR EACH STATEMENT EXECUTE FUNCTION count_vcards_changed();
+    INSERT INTO vcard_usages (account_id, cards, bytes) SELECT account_id, count(*), sum(octet_length(vcard)) FROM vcards_storage GROUP BY 1;
   `);
 }

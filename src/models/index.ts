@@ -23,6 +23,7 @@ export { AccountType, AccountAccountType } from './address-book/account-type';
 export { Contact } from './address-book/contact';
 export { ContactsList, AccountContactsList, ContactsListContact } from './address-book/contacts-list';
 export { VcardStorage } from './address-book/vcard-storage';
+export { VcardUsage } from './address-book/vcard-usage';
 export { ApiKey } from './credentials/api-key';
 export { AuthToken } from './credentials/auth-token';
 export { Nonce, NonceClearing } from './credentials/nonce';

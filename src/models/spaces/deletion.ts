@@ -11,9 +11,11 @@ import { AccountAccountType } from '../address-book/account-type';
 import { Contact } from '../address-book/contact';
 import { AccountContactsList, ContactsListContact } from '../address-book/contacts-list';
 import { VcardStorage } from '../address-book/vcard-storage';
+import { VcardUsage } from '../address-book/vcard-usage';
 import { ApiKey } from '../credentials/api-key';
 import { AuthToken } from '../credentials/auth-token';
 import { Nonce } from '../credentials/nonce';
+import { TokenDelivery } from '../credentials/token-delivery';
 import { ProvisioningToken } from '../provisioning/provisioning-token';
 import { deleteSentStatistics } from '../statistics/deletion';
 import { AccountCreationToken } from '../tokens/account-creation-token';
@@ -27,6 +29,7 @@ const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id
   [AccountCreationToken, 'account_id'],
   [AuthToken, 'account_id'],
   [ProvisioningToken, 'account_id'],
+  [TokenDelivery, 'account_id'],
   [EmailChangeCode, 'account_id'],
   [PhoneChangeCode, 'account_id'],
   [RecoveryCode, 'account_id'],
@@ -34,6 +37,8 @@ const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id
   [AccountAction, 'account_id'],
   [AccountAccountType, 'account_id'],
   [AccountContactsList, 'account_id'],
+  // Before the cards, whose triggers would count them down one account after another.
+  [VcardUsage, 'account_id'],
   [VcardStorage, 'account_id'],
   [Contact, 'account_id'],
   [Contact, 'contact_id'],
