@@ -12,8 +12,8 @@ import * as messages from './0004-messages';
 import * as statisticsReading from './0005-statistics-reading';
 import * as endsOfLife from './0006-ends-of-life';
 import * as confirmedEmails from './0007-confirmed-emails';
-<<<<<<< HEAD
 import * as countingDefaults from './0008-counting-defaults';
+import * as aYearOfLife from './0013-a-year-of-life';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -26,20 +26,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0006-ends-of-life': { up: endsOfLife.up },
   '0007-confirmed-emails': { up: confirmedEmails.up },
   '0008-counting-defaults': { up: countingDefaults.up },
-=======
-import * as yearOfLife from './0013-a-year-of-life';
-import { MIGRATION_NAMES, type MigrationName } from './state';
-
-const MIGRATIONS: Record<MigrationName, (database: Sequelize) => Promise<void>> = {
-  '0001-initial': initial.up,
-  '0002-nonce-clearings': nonceClearings.up,
-  '0003-account-counts': accountCounts.up,
-  '0004-messages': messages.up,
-  '0005-statistics-reading': statisticsReading.up,
-  '0006-ends-of-life': endsOfLife.up,
-  '0007-confirmed-emails': confirmedEmails.up,
-  '0013-a-year-of-life': yearOfLife.up,
->>>>>>> 27826f9 (A one-time token is spent with the answer that it opens)
+  '0013-a-year-of-life': { up: aYearOfLife.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

@@ -10,11 +10,8 @@ export const MIGRATION_NAMES = [
   '0005-statistics-reading',
   '0006-ends-of-life',
   '0007-confirmed-emails',
-<<<<<<< HEAD
   '0008-counting-defaults',
-=======
   '0013-a-year-of-life',
->>>>>>> 27826f9 (A one-time token is spent with the answer that it opens)
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
