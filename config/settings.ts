@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import Joi from 'joi';
 import { operatorPattern } from './operator-pattern';
+import { parseRedisUrl } from './redis-url';
 
 /** One setting: `T` is the type its value has once parsed. */
 export interface Setting<T> {
@@ -79,7 +80,7 @@ const choice = <T extends string>(allowed: readonly T[], fallback: T, meaning: s
     meaning,
   );
 
-/** A URL, or several hosts after one another as Redis Cluster wants them, of one of the schemes. */
+/** A URL of one of the schemes. */
 const address = (schemes: readonly string[], meaning: string): Setting<string | undefined> => {
   const allowed = `must begin with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
   return setting(
@@ -92,6 +93,22 @@ const address = (schemes: readonly string[], meaning: string): Setting<string | 
     { secret: true },
   );
 };
+
+/** A Redis, in one of the forms of `redis-url.ts`. */
+const redis = (meaning: string): Setting<string | undefined> =>
+  setting(
+    Joi.string().custom((value: string, helpers) => {
+      try {
+        parseRedisUrl(value);
+        return value;
+      } catch (error) {
+        return helpers.message({ custom: error instanceof Error ? error.message : 'is not understood' });
+      }
+    }),
+    '',
+    meaning,
+    { secret: true },
+  );
 
 const regularExpression = (fallback: string, meaning: string): Setting<string> =>
   setting(
@@ -208,12 +225,11 @@ export const table = {
     'a read replica, which is asked for figures of statistics; DATABASE_URL where unset',
   ),
   DATABASE_POOL_SIZE: integer(10, 'PostgreSQL connections of one process', { min: 1, max: 1000 }),
-  REDIS_URL: address(
-    ['redis', 'rediss', 'redis+sentinel'],
+  REDIS_URL: redis(
     "the queues' and rate limits' Redis; several hosts separated by commas mean a Redis Cluster, redis+sentinel://host:port,host:port/master-name a Sentinel; unset, npm start brings its own",
   ),
   QUEUE_PREFIX: text('flexiapi', 'first part of the keys in Redis; installations that share one Redis need one each'),
-  FLEXISIP_REDIS_URL: address(['redis', 'rediss'], "the Redis of Flexisip's registrar, where devices are read"),
+  FLEXISIP_REDIS_URL: redis("the Redis of Flexisip's registrar, where devices are read"),
   APP_KEY: optionalText('secret from which DIGEST nonces and their opaque are derived; npm start makes one and keeps it', secret),
   APP_NAME: text('FlexiAPI', 'name of the service in messages'),
   APP_URL: optionalText('the public address, used in links; http://localhost:$PORT where unset, https where web serves TLS'),

@@ -1,32 +1,8 @@
 // REDIS_URL in its other forms: a Cluster, and a Sentinel in front of a server.
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { Redis } from 'ioredis';
-import { freePort } from '../src/start/ports';
+import { killServers, serve } from './helpers/redis';
 import { eventually, startSystem } from './helpers/system';
-import { testServers } from './setup/servers';
 
-const servers: ChildProcess[] = [];
-afterAll(() => {
-  for (const server of servers) server.kill('SIGKILL');
-});
-
-const binary = ['redis-server', 'valkey-server'].find((name) => spawnSync(name, ['--version']).status === 0) ?? 'redis-server';
-
-async function serve(port: number, lines: string[], parameters: string[] = []): Promise<Redis> {
-  const directory = mkdtempSync(path.join(testServers().directory, 'mode-'));
-  const file = path.join(directory, 'redis.conf');
-  writeFileSync(file, [`port ${port}`, 'bind 127.0.0.1', `dir ${directory}`, ...lines].join('\n'));
-  servers.push(spawn(binary, [file, ...parameters], { stdio: 'ignore' }));
-  const client = new Redis({ port, host: '127.0.0.1', disconnectTimeout: 100 });
-  client.on('error', () => undefined);
-  await eventually(
-    () => client.ping().catch(() => ''),
-    (answer) => answer === 'PONG',
-  );
-  return client;
-}
+afterAll(killServers);
 
 /** A job goes to a worker and its result comes back. */
 async function roundTrip(redisUrl: string): Promise<void> {
@@ -45,35 +21,40 @@ async function roundTrip(redisUrl: string): Promise<void> {
 }
 
 test('a Redis Cluster', async () => {
-  const ports = [await freePort(), await freePort()] as const;
-  const [first, second] = await Promise.all(
-    ports.map((port) => serve(port, ['cluster-enabled yes', 'cluster-require-full-coverage no', 'save ""'])),
-  );
-  await first?.call('CLUSTER', 'ADDSLOTSRANGE', 0, 8191);
-  await second?.call('CLUSTER', 'ADDSLOTSRANGE', 8192, 16383);
-  await second?.call('CLUSTER', 'SET-CONFIG-EPOCH', 2);
-  await first?.call('CLUSTER', 'MEET', '127.0.0.1', ports[1]);
-  for (const node of [first, second])
+  const nodes = [await serve(['cluster-enabled yes', 'cluster-require-full-coverage no']), await serve(['cluster-enabled yes'])] as const;
+  const [first, second] = nodes;
+  await first.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 8191);
+  await second.client.call('CLUSTER', 'ADDSLOTSRANGE', 8192, 16383);
+  await second.client.call('CLUSTER', 'SET-CONFIG-EPOCH', 2);
+  await first.client.call('CLUSTER', 'MEET', '127.0.0.1', second.port);
+  for (const { client } of nodes)
     await eventually(
-      async () => String(await node?.call('CLUSTER', 'INFO')),
-      (info) => /cluster_state:ok[\s\S]*cluster_known_nodes:2/.test(info),
+      async () => String(await client.call('CLUSTER', 'INFO')),
+      (info) => /cluster_state:ok[\s\S]*cluster_slots_assigned:16384[\s\S]*cluster_known_nodes:2/.test(info),
       30,
     );
-  await eventually(
-    async () => String(await first?.call('CLUSTER', 'INFO')),
-    (info) => info.includes('cluster_slots_assigned:16384'),
-    30,
-  );
-  await roundTrip(ports.map((port) => `redis://127.0.0.1:${port}`).join(','));
-  first?.disconnect();
-  second?.disconnect();
+  await roundTrip(nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','));
+  for (const { client } of nodes) client.disconnect();
 });
 
-test('a Sentinel', async () => {
-  const [port, sentinelPort] = [await freePort(), await freePort()];
-  const master = await serve(port, ['save ""']);
-  const sentinel = await serve(sentinelPort, [`sentinel monitor accounts 127.0.0.1 ${port} 1`], ['--sentinel']);
-  await roundTrip(`redis+sentinel://127.0.0.1:${sentinelPort}/accounts`);
-  master.disconnect();
-  sentinel.disconnect();
+test('a Sentinel, both with users of their own who may do no more than they must', async () => {
+  const rights = 'on >s%cret allkeys allchannels +@all -@dangerous +info';
+  const master = await serve([`user accounts ${rights}`, 'user default on nopass allkeys allchannels +@all']);
+  const sentinel = await serve(
+    [
+      'user default off',
+      'user finder on >w@tch allchannels +@all',
+      `sentinel monitor accounts 127.0.0.1 ${master.port} 1`,
+      `sentinel auth-user accounts default`,
+      `sentinel auth-pass accounts none`,
+    ],
+    ['--sentinel'],
+    { username: 'finder', password: 'w@tch' },
+  );
+  await roundTrip(
+    `redis+sentinel://accounts:s%25cret@127.0.0.1:${sentinel.port}/accounts?sentinel_username=finder&sentinel_password=w%40tch`,
+  );
+  const seen = String(await master.client.acl('LOG'));
+  expect(seen).not.toContain('reason');
+  for (const { client } of [master, sentinel]) client.disconnect();
 });

@@ -1,19 +1,25 @@
 // The process `worker`: does the jobs of the queues it serves (WORKER_QUEUES), and keeps their schedules.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import { settings } from '../config';
 import { closeDatabase } from '../src/infra/database';
-import { log, reasonOf } from '../src/infra/log';
-import { jobOptions, queuePrefix, queues, type Envelope, type QueueName } from '../src/queues/contracts';
-import { closeQueues, queueOf } from '../src/queues/producer';
+import { log } from '../src/infra/log';
+import { queuePrefix, queues, type Envelope, type QueueName } from '../src/queues/contracts';
+import { closeQueues } from '../src/queues/producer';
 import { closeRedis, connectRedis } from '../src/infra/redis';
 import { dieOnUncaught, onShutdown } from '../src/infra/shutdown';
+import { withTimeout } from '../src/infra/timeout';
 import { closeProviders } from './providers';
-import { run } from './run';
+import { jobsUnderWay, run } from './run';
+import { keepSchedules } from './schedules';
 
 dieOnUncaught();
 
-/** Between two attempts to reach Redis. */
+/** After an error of Redis. BullMQ's own is 15 s, which is long after a Cluster's node was lost. */
 const RETRY_DELAY_MS = 1000;
+/** At the end: between two looks whether anything is left to do, and how long Redis may take to answer then. */
+const LOOK_INTERVAL_MS = 200;
+const LAST_WORD_MS = 1000;
 
 const connection = connectRedis('worker');
 const served = settings.WORKER_QUEUES as QueueName[];
@@ -26,6 +32,9 @@ const workers = served.map((name) => {
     concurrency,
     // A send whose worker died is not done again: nobody knows how far it came, and no message is better than two.
     maxStalledCount: sends ? 0 : 1,
+    // Seconds. It asks again so often, and so notices soon that nobody serves its socket any more.
+    drainDelay: 2,
+    runRetryDelay: RETRY_DELAY_MS,
     metrics: { maxDataPoints: 60 * 24 },
   });
   worker.on('error', (error) => log.debug({ queue: name, reason: error.message }, 'worker'));
@@ -35,33 +44,27 @@ const workers = served.map((name) => {
   return worker;
 });
 
-async function upsertJobSchedulers(): Promise<void> {
-  for (const name of served) {
-    const { schedules } = queues[name];
-    for (const { id, every, payload } of schedules) {
-      await queueOf(name).upsertJobScheduler(id, { every }, { name: id, data: { payload }, opts: jobOptions(name) });
-    }
-  }
-}
+const stopSchedules = keepSchedules();
 
-/** Redis may not answer yet at the start: tries until it does. */
-async function upsertJobSchedulersWhenRedisIsReady(): Promise<void> {
+/** Resolves once no handler runs and Redis takes no results either, so that there is nothing left to wait for. */
+async function nothingCanBeDone(): Promise<void> {
   for (;;) {
-    try {
-      await connection.ping();
-      await upsertJobSchedulers();
-      return;
-    } catch (error) {
-      log.debug({ reason: reasonOf(error) }, 'job schedulers are not stored yet');
-      await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS));
-    }
+    await sleep(LOOK_INTERVAL_MS, undefined, { ref: false });
+    if (jobsUnderWay() > 0) continue;
+    const answered = await withTimeout(connection.ping(), LAST_WORD_MS, 'Redis').catch(() => undefined);
+    // A handler may have ended meanwhile, and its result be on its way.
+    if (answered === undefined && jobsUnderWay() === 0) return;
   }
 }
 
-void upsertJobSchedulersWhenRedisIsReady();
+/** BullMQ's close() waits for Redis without limit: to say farewell, and for what its loops have asked. */
+async function closeWorkers(): Promise<void> {
+  await Promise.race([Promise.all(workers.map((worker) => worker.close())), nothingCanBeDone()]);
+}
 
 onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
-  ['workers', () => Promise.all(workers.map((worker) => worker.close()))],
+  ['schedules', () => Promise.resolve(stopSchedules())],
+  ['workers', closeWorkers],
   ['providers', closeProviders],
   ['queues', closeQueues],
   ['redis', () => closeRedis(connection)],

@@ -1,9 +1,12 @@
 // Commands for the queues.
 import { type Command, InvalidArgumentError } from 'commander';
+import { withTimeout } from '../infra/timeout';
 import { action, requireRedis } from './command';
 
 /** Failed jobs that one call puts back. */
 const MAX_RETRIED_JOBS = 1000;
+const ANSWER_TIMEOUT_MS = 2000;
+const RETRY_TIMEOUT_MS = 10_000;
 
 /** Adds the commands of this file to the program. */
 export function addQueueCommands(program: Command): void {
@@ -37,8 +40,8 @@ export function addQueueCommands(program: Command): void {
         const [{ QUEUE_NAMES }, { queueOf }] = await Promise.all([import('../queues/contracts.js'), import('../queues/producer.js')]);
         const queue = QUEUE_NAMES.find((known) => known === name);
         if (queue === undefined) throw new InvalidArgumentError(`there is no queue ${name}: ${QUEUE_NAMES.join(', ')}`);
-        const { failed = 0 } = await queueOf(queue).getJobCounts('failed');
-        await queueOf(queue).retryJobs({ state: 'failed', count: MAX_RETRIED_JOBS });
+        const { failed = 0 } = await withTimeout(queueOf(queue).getJobCounts('failed'), ANSWER_TIMEOUT_MS, 'Redis');
+        await withTimeout(queueOf(queue).retryJobs({ state: 'failed', count: MAX_RETRIED_JOBS }), RETRY_TIMEOUT_MS, 'Redis');
         return { json: { queue, retried: failed }, text: `${failed} jobs put back.` };
       }),
     );

@@ -4,9 +4,12 @@ import { settings } from '../../config';
 import { withHttp2Support } from '../http/http2';
 import { languageOf } from '../http/client';
 import { writeError } from '../http/reply';
+import { unavailable } from '../infra/errors';
 import { loadedOnce } from '../infra/lazy';
-import { QUEUE_NAMES } from '../queues/contracts';
-import { queueOf } from '../queues/producer';
+import { requireWritable } from '../infra/redis';
+import { gateOf } from '../infra/redis-gate';
+import { QUEUE_NAMES, queuePrefix } from '../queues/contracts';
+import { producerConnection, queueOf } from '../queues/producer';
 import { protect } from './sign-in';
 
 const BASE = '/queues';
@@ -19,6 +22,16 @@ function redact(data: unknown): unknown {
     ...rest,
     payload: 'prid' in payload ? { ...payload, prid: payload['prid'] === null ? null : '(hidden)', ip: undefined } : payload,
   };
+}
+
+/** bull-board waits for Redis as long as it takes. @throws {ApiError} 503 where that would be in vain */
+async function requireQueues(): Promise<void> {
+  const [connection, keys] = [producerConnection(), QUEUE_NAMES.map(queuePrefix)];
+  try {
+    await gateOf(connection).ask(keys[0] ?? '', () => requireWritable(connection, keys));
+  } catch (error) {
+    throw unavailable('server.queue', {}, { cause: error, headers: { 'retry-after': '5' } });
+  }
 }
 
 /** bull-board over all queues: an app of its own, made and loaded for the first super admin who looks at it. */
@@ -55,6 +68,7 @@ export function dashboard(): Router {
       wrong: 'page.queues.wrong',
     }),
     async (request, response, next) => {
+      if (request.path.startsWith('/api/')) await requireQueues();
       const board = await loadBoard();
       board(request, response, next);
     },

@@ -5,6 +5,7 @@ import { context } from '../infra/context';
 import { isInTransaction } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
+import { gateOf, RedisSilent } from '../infra/redis-gate';
 import { withTimeout } from '../infra/timeout';
 import {
   jobOptions,
@@ -30,6 +31,8 @@ const RESULT_MARGIN_MS = 400;
 /** How far back a new listener reads: what happened between its opening and its first read would be lost otherwise. */
 const EVENTS_LOOKBACK_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
+/** How long one read of events waits, and so how long a listener on a socket that nobody serves any more takes to notice, and a second. */
+const EVENTS_BLOCK_MS = 2000;
 
 /** A process's side of all queues: connections opened once, closed at the end. */
 class Producers {
@@ -47,7 +50,13 @@ class Producers {
   queue(name: QueueName): Queue<Envelope> {
     let queue = this.#queues.get(name);
     if (!queue) {
-      queue = new Queue<Envelope>(name, { connection: this.#producer, prefix: queuePrefix(name), defaultJobOptions: jobOptions(name) });
+      queue = new Queue<Envelope>(name, {
+        connection: this.#producer,
+        prefix: queuePrefix(name),
+        defaultJobOptions: jobOptions(name),
+        // It asks for the version once, and is of no use for ever where just then the connection ends.
+        skipVersionCheck: true,
+      });
       queue.on('error', () => undefined); // connectRedis() reports the outage.
       this.#queues.set(name, queue);
     }
@@ -63,6 +72,8 @@ class Producers {
         connection: this.#subscriber,
         prefix: queuePrefix(name),
         lastEventId: `${Date.now() - EVENTS_LOOKBACK_MS}-0`,
+        blockingTimeout: EVENTS_BLOCK_MS,
+        skipVersionCheck: true,
       });
       events.on('error', () => undefined);
       events.on('completed', ({ jobId, returnvalue }) => this.#waiters.get(jobId)?.(returnvalue as unknown as PushResult));
@@ -79,6 +90,8 @@ class Producers {
       ...(request_id === undefined ? {} : { request_id }),
     };
     const task = 'kind' in payload ? payload.kind : payload.task;
+    const gate = gateOf(this.#producer);
+    if (gate.isShut) throw new RedisSilent();
     let abandoned = false;
     const adding = whenReady(this.#producer).then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
     try {
@@ -86,6 +99,7 @@ class Producers {
     } catch (error) {
       // The request is answered that nothing was sent. A rejected add may still be carried out: what Redis takes after all is removed.
       abandoned = true;
+      if (this.#producer.status === 'ready' && !(error instanceof Error && error.name === 'ReplyError')) gate.shut(queuePrefix(name));
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
     }

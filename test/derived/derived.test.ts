@@ -13,7 +13,7 @@ import { catalogues, render, type MessageKey } from '../../src/i18n';
 import { migrate } from '../../src/migrations';
 import { MIGRATION_NAMES } from '../../src/migrations/state';
 import * as models from '../../src/models';
-import { parseSentinel } from '../../src/infra/redis';
+import { parseRedisUrl } from '../../config/redis-url';
 import { startSystem, type System } from '../helpers/system';
 import { databaseName, testServers, withDatabase } from '../setup/servers';
 
@@ -82,15 +82,72 @@ describe('settings', () => {
       ACCOUNT_BLACKLISTED_USERNAMES: ['root', 'admin.*'],
     });
     expect(parseSettings({ PORT: '9000' }).APP_URL).toBe('http://localhost:9000');
-    expect(parseSentinel('redis+sentinel://:p%40ss@one:26379,two/main/3')).toEqual({
-      sentinels: [
+  });
+
+  test("a Redis' address", () => {
+    expect(parseRedisUrl('redis+sentinel://:p%40ss@one:26379,two/main/3')).toMatchObject({
+      kind: 'sentinel',
+      hosts: [
         { host: 'one', port: 26379 },
         { host: 'two', port: 26379 },
       ],
-      name: 'main',
+      master: 'main',
       password: 'p@ss',
       db: 3,
+      tls: false,
     });
+    expect(parseRedisUrl('rediss+sentinel://me:a@b@[::1]:7,two?sentinel_username=s&sentinel_password=%2B&family=6')).toEqual({
+      kind: 'sentinel',
+      hosts: [
+        { host: '::1', port: 7 },
+        { host: 'two', port: 26379 },
+      ],
+      master: 'mymaster',
+      username: 'me',
+      password: 'a@b',
+      sentinelUsername: 's',
+      sentinelPassword: '+',
+      db: 0,
+      family: 6,
+      tls: true,
+    });
+    expect(parseRedisUrl('rediss://me:pw@a:1,b')).toMatchObject({
+      kind: 'cluster',
+      hosts: [
+        { host: 'a', port: 1 },
+        { host: 'b', port: 6379 },
+      ],
+      username: 'me',
+      password: 'pw',
+      tls: true,
+    });
+    expect(parseRedisUrl('redis://a/2')).toMatchObject({ kind: 'server', hosts: [{ host: 'a', port: 6379 }], db: 2 });
+  });
+
+  test.each([
+    ['redis://a?connectTimeout=1000', 'has the parameter «connectTimeout», which is not known here: family can be given'],
+    ['redis://a?sentinel_password=x', 'has the parameter «sentinel_password», which is not known here: family can be given'],
+    [
+      'redis+sentinel://a/m?x=1',
+      'has the parameter «x», which is not known here: family, sentinel_username, sentinel_password can be given',
+    ],
+    ['redis+sentinel://a/m?sentinel_username=x', 'has the parameter «sentinel_username» without «sentinel_password»'],
+    ['redis://me@a', 'has a user without a password: write user:password@, or :password@ for the default user'],
+    ['redis://me:%zz@a', 'has a % in its password that no two hexadecimal digits follow: write it as %25'],
+    ['redis://a/one', 'has a database that is no number'],
+    ['redis://a,b/1', 'has a database: a Cluster has none but 0'],
+    ['redis://a,rediss://b', 'has nodes of different schemes'],
+    ['redis://x:1@a,y:2@b', 'has nodes with different users or passwords'],
+    ['redis://a?family=5', 'has a parameter «family» that is neither 4 nor 6'],
+    ['http://a', 'must begin with redis:// or rediss:// or redis+sentinel:// or rediss+sentinel://'],
+    ['redis://:p#w@a', 'has a blank or a # in it: write them as %20 and %23'],
+    ['redis+sentinel://a/m/1/2', /^has too long a path; must be redis/],
+    ['redis://', /^has a host that is none; must be redis/],
+    ['redis://a:70000', /^has a host that is none; must be redis/],
+  ])('%s is refused by name', (url, fault) => {
+    const [found = ''] = faultsOf({ REDIS_URL: url });
+    expect(found.replace('REDIS_URL=(hidden): ', '')).toMatch(fault);
+    expect(faultsOf({ FLEXISIP_REDIS_URL: url })).toHaveLength(1);
   });
 });
 

@@ -15,7 +15,7 @@ let registrar: RedisConnection | undefined;
 /** Runs `work` on the registrar's Redis. @throws {ApiError} 503 where there is no such Redis, or it does not answer in time */
 async function withRegistrar<T>(work: (redis: RedisConnection) => Promise<T>): Promise<T> {
   if (settings.FLEXISIP_REDIS_URL === undefined) throw unavailable('registrar.not_configured');
-  const redis = (registrar ??= connectRedis('producer', settings.FLEXISIP_REDIS_URL, "the registrar's Redis"));
+  const redis = (registrar ??= connectRedis('guest', settings.FLEXISIP_REDIS_URL, "the registrar's Redis"));
   try {
     return await withTimeout(
       whenReady(redis).then(() => work(redis)),

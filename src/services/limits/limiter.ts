@@ -2,6 +2,7 @@
 import { type IRateLimiterRedisOptions, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { settings } from '../../../config';
 import type { ApiError } from '../../infra/errors';
+import { gateOf } from '../../infra/redis-gate';
 import { producerConnection } from '../../queues/producer';
 
 /**
@@ -45,11 +46,16 @@ export interface Counted {
   remaining: number;
   /** Until the window ends. */
   milliseconds: number;
+  /** Takes it back, there where it was counted. Never throws. */
+  giveBack: () => Promise<void>;
 }
+
+const UNCOUNTED: Counted = { admitted: true, remaining: Infinity, milliseconds: 0, giveBack: async () => undefined };
 
 /** So many of something for each key in a window of time, which begins with the first. */
 export class Limiter {
-  #limiter: RateLimiterRedis | undefined;
+  #inRedis: RateLimiterRedis | undefined;
+  #inMemory: MemoryLimiter | undefined;
 
   /**
    * @param name of its keys, behind QUEUE_PREFIX
@@ -63,28 +69,45 @@ export class Limiter {
     readonly options: Partial<IRateLimiterRedisOptions> = {},
   ) {}
 
+  get #prefix(): string {
+    return `${settings.QUEUE_PREFIX}:${this.name}`;
+  }
+
   /** Made when it is first asked, so that a process that counts nothing opens no connection. */
-  get #counters(): RateLimiterRedis {
-    const limits = { points: this.limit, duration: this.windowSeconds };
-    return (this.#limiter ??= new RateLimiterRedis({
-      ...limits,
+  get #redis(): RateLimiterRedis {
+    return (this.#inRedis ??= new RateLimiterRedis({
+      points: this.limit,
+      duration: this.windowSeconds,
       storeClient: producerConnection(),
-      keyPrefix: `${settings.QUEUE_PREFIX}:${this.name}`,
+      keyPrefix: this.#prefix,
       rejectIfRedisNotReady: true,
       customIncrTtlLuaScript: SCRIPT,
-      insuranceLimiter: new MemoryLimiter(limits),
       ...this.options,
     }));
   }
 
+  get #memory(): MemoryLimiter {
+    return (this.#inMemory ??= new MemoryLimiter({ points: this.limit, duration: this.windowSeconds }));
+  }
+
+  /** Asks Redis, for as long as its gate lets; where it does not answer, memory counts, at once for whoever comes after. */
   async #count(key: string, points: 0 | 1): Promise<Counted> {
-    if (this.limit === 0) return { admitted: true, remaining: Infinity, milliseconds: 0 };
+    if (this.limit === 0) return UNCOUNTED;
+    const gate = gateOf(producerConnection());
+    const place = `${this.#prefix}:${key}`;
     try {
-      const { remainingPoints, msBeforeNext } = await this.#counters.consume(key, points);
-      return { admitted: true, remaining: remainingPoints, milliseconds: msBeforeNext };
-    } catch (error) {
-      if (!(error instanceof RateLimiterRes)) throw error;
-      return { admitted: false, remaining: 0, milliseconds: error.msBeforeNext };
+      const giveBack = async (): Promise<void> => {
+        await gate.ask(place, () => this.#redis.reward(key)).catch(() => undefined);
+      };
+      return await outcomeOf(
+        gate.ask(place, () => this.#redis.consume(key, points)),
+        giveBack,
+      );
+    } catch {
+      const giveBack = async (): Promise<void> => {
+        await this.#memory.reward(key);
+      };
+      return outcomeOf(this.#memory.consume(key, points), giveBack);
     }
   }
 
@@ -97,10 +120,16 @@ export class Limiter {
   look(key: string): Promise<Counted> {
     return this.#count(key, 0);
   }
+}
 
-  /** Takes back what take() counted. Never throws. */
-  async giveBack(key: string): Promise<void> {
-    if (this.limit !== 0) await this.#counters.reward(key).catch(() => undefined);
+/** The library refuses by rejecting with a result. @throws where it could not count */
+async function outcomeOf(counting: Promise<RateLimiterRes>, giveBack: Counted['giveBack']): Promise<Counted> {
+  try {
+    const { remainingPoints, msBeforeNext } = await counting;
+    return { admitted: true, remaining: remainingPoints, milliseconds: msBeforeNext, giveBack };
+  } catch (error) {
+    if (!(error instanceof RateLimiterRes)) throw error;
+    return { admitted: false, remaining: 0, milliseconds: error.msBeforeNext, giveBack: UNCOUNTED.giveBack };
   }
 }
 
@@ -113,7 +142,7 @@ export interface Claim {
 }
 
 /** Whole seconds until a window ends, for `retry-after`. */
-export const secondsOf = ({ milliseconds }: Counted): number => Math.max(1, Math.ceil(milliseconds / 1000));
+export const secondsOf = ({ milliseconds }: Pick<Counted, 'milliseconds'>): number => Math.max(1, Math.ceil(milliseconds / 1000));
 
 /**
  * Counts one by each of several counters, or by none. One after the other: who is refused by the first must not take room of the next, not for a
@@ -124,15 +153,15 @@ export const secondsOf = ({ milliseconds }: Counted): number => Math.max(1, Math
  * @throws {ApiError} the refusal of the first that has no room
  */
 export async function takeAll(claims: readonly Claim[]): Promise<() => Promise<void>> {
-  const taken: Claim[] = [];
+  const taken: Counted[] = [];
   const giveBack = async (): Promise<void> => {
-    await Promise.all(taken.map(({ limiter, key }) => limiter.giveBack(key)));
+    await Promise.all(taken.map((counted) => counted.giveBack()));
   };
   try {
     for (const claim of claims) {
       const counted = await claim.limiter.take(claim.key);
       if (!counted.admitted) throw claim.refusal(secondsOf(counted));
-      taken.push(claim);
+      taken.push(counted);
     }
   } catch (error) {
     await giveBack();

@@ -1,8 +1,11 @@
 // Whether the servers behind us answer: for /health/ready, /metrics, and nothing else.
 import type { Redis } from 'ioredis';
+import { requireWritable } from '../../infra/redis';
+import { gateOf } from '../../infra/redis-gate';
 import { withTimeout } from '../../infra/timeout';
 import { VERSION } from '../../infra/version';
 import { isMigrated } from '../../migrations/state';
+import { QUEUE_NAMES, queuePrefix } from '../../queues/contracts';
 import { producerConnection } from '../../queues/producer';
 
 /** Whether one server answers; `reason` where it does not. */
@@ -39,6 +42,15 @@ async function checkSchema(): Promise<void> {
   if (!(await isMigrated())) throw new Error('the schema is not up to date: run bin/flexiapi db:migrate');
 }
 
+/** Writes where jobs go: a replica, and a Redis that is full, answer PING. */
+async function checkRedis(): Promise<void> {
+  // The connection itself may be what cannot be had.
+  const connection = producerConnection();
+  if (gateOf(connection).isShut) throw new Error('silent');
+  if (connection.status !== 'ready') throw new Error('no connection');
+  await requireWritable(connection, QUEUE_NAMES.map(queuePrefix));
+}
+
 /** BullMQ needs a Redis that evicts nothing: evicted keys are lost jobs. */
 async function evictionWarning(): Promise<string[]> {
   try {
@@ -57,11 +69,7 @@ async function evictionWarning(): Promise<string[]> {
  * an error code where there is one.
  */
 export async function checkReadiness(): Promise<Readiness> {
-  const [postgresql, redis] = await Promise.all([
-    check('PostgreSQL', checkSchema),
-    // The connection itself may be what cannot be had.
-    check('Redis', async () => producerConnection().ping()),
-  ]);
+  const [postgresql, redis] = await Promise.all([check('PostgreSQL', checkSchema), check('Redis', checkRedis)]);
   const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
   return { status, version: VERSION, postgresql, redis, warnings: redis.status === 'ok' ? await evictionWarning() : [] };
 }

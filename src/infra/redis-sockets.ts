@@ -1,0 +1,108 @@
+// The sockets of a connection to Redis and of all its duplicates (BullMQ makes one for each queue that it waits on), so that they can be dropped
+// together where one of them has learned that its server is no master any more, or silent.
+import net from 'node:net';
+import tls from 'node:tls';
+import { AbstractConnector, SentinelConnector, type RedisOptions } from 'ioredis';
+
+/**
+ * A server that is frozen still accepts: its kernel does. Whoever has not heard a first word by then asks again who the master is. Kept well below
+ * the ten seconds within which everything works again after another server was promoted.
+ */
+const FIRST_WORD_MS = 2000;
+/** One server's error reaches each of many connections; they are dropped once. */
+const DROP_AGAIN_MS = 1000;
+
+/** A reason that the log names by its code. */
+const failure = (code: string): Error => Object.assign(new Error(code), { code });
+
+/** Open sockets, each with the host and port that it was opened to. */
+export class Sockets {
+  readonly #open = new Map<net.Socket, string>();
+  #droppedAt = -Infinity;
+
+  add(socket: net.Socket, server: string): void {
+    this.#open.set(socket, server);
+    let timer: NodeJS.Timeout | undefined;
+    socket.once('connect', () => (timer = setTimeout(() => socket.destroy(failure('ETIMEDOUT')), FIRST_WORD_MS)));
+    socket.once('data', () => clearTimeout(timer));
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#open.delete(socket);
+    });
+  }
+
+  /**
+   * Ends sockets without a farewell, which nobody might read; each connection makes itself a new one.
+   *
+   * @param code of the error that they end with
+   * @param server `host:port`, where only those to one server of a Cluster are meant
+   */
+  drop(code: string, server?: string): void {
+    if (performance.now() - this.#droppedAt < DROP_AGAIN_MS) return;
+    this.#droppedAt = performance.now();
+    for (const [socket, to] of this.#open) if (server === undefined || server === to) socket.destroy(failure(code));
+  }
+}
+
+/** What a server says of itself when a connection becomes ready; empty where its user may not ask. */
+interface Info {
+  role?: string;
+}
+
+export type Connector = NonNullable<RedisOptions['Connector']>;
+
+/**
+ * Opens a connection's sockets as ioredis does, keeps them in `sockets`, and takes only masters where it is told to: a connection to a replica
+ * never becomes ready, and is made again until the address leads to a master.
+ *
+ * @param onReplica is told of a server that was refused
+ */
+export function connectorTo(sockets: Sockets, takesReplicas: boolean, onReplica: () => void): Connector {
+  class DirectConnector extends AbstractConnector {
+    readonly #options: RedisOptions;
+
+    constructor(options: unknown) {
+      super((options as RedisOptions).disconnectTimeout ?? 0);
+      this.#options = options as RedisOptions;
+    }
+
+    override check({ role }: Info): boolean {
+      if (takesReplicas || role === undefined || role === 'master') return true;
+      onReplica();
+      return false;
+    }
+
+    async connect(): Promise<net.Socket> {
+      const { host = '127.0.0.1', port = 6379, family = 0, tls: secure } = this.#options;
+      this.connecting = true;
+      const socket = secure ? tls.connect({ host, port, family, ...secure } as tls.ConnectionOptions) : net.connect({ host, port, family });
+      this.stream = socket;
+      socket.once('error', (error) => (this.firstError = error));
+      sockets.add(socket, `${host}:${port}`);
+      return socket;
+    }
+  }
+  return DirectConnector;
+}
+
+/** As `connectorTo()`, for a server that Sentinels name. */
+export function connectorBySentinel(sockets: Sockets, onReplica: () => void): Connector {
+  class Connector extends SentinelConnector {
+    constructor(options: unknown) {
+      super(options as RedisOptions);
+    }
+
+    override check(info: Info): boolean {
+      const isMaster = super.check(info);
+      if (!isMaster) onReplica();
+      return isMaster;
+    }
+
+    override async connect(...given: Parameters<SentinelConnector['connect']>): ReturnType<SentinelConnector['connect']> {
+      const socket = await super.connect(...given);
+      sockets.add(socket, 'master');
+      return socket;
+    }
+  }
+  return Connector;
+}

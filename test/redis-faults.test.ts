@@ -1,0 +1,262 @@
+// A Redis that is silent, or that is another than before: what no test with a stopped one shows.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { killServers, replicates, serve, startRelay, type Server } from './helpers/redis';
+import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
+import { eventually, request, startSystem, type Answer, type System } from './helpers/system';
+
+let world: OutsideWorld;
+beforeAll(async () => {
+  world = await startOutsideWorld();
+});
+afterAll(async () => {
+  killServers();
+  await world.close();
+});
+
+let serial = 0;
+const push = (own: System): Promise<Answer> =>
+  own.api('/account_creation_tokens/send-by-push', {
+    method: 'POST',
+    body: { pn_provider: 'fcm', pn_param: 'linphone-test', pn_prid: `device-${(serial += 1)}` },
+  });
+
+/** Waits until pushes are sent. @returns how many seconds that took */
+async function whole(own: System, seconds: number): Promise<number> {
+  const started = performance.now();
+  await eventually(
+    () => push(own),
+    ({ status }) => status === 200,
+    seconds,
+  );
+  return (performance.now() - started) / 1000;
+}
+
+const start = (redisUrl: string, environment: Record<string, string> = {}): Promise<System> =>
+  startSystem({ environment: { ...world.environment, REDIS_URL: redisUrl, RATE_LIMIT_PER_MINUTE: '600', ...environment } });
+
+function expectNothingSentTwice(): void {
+  const devices = world.fcm.received.map(({ body }) => (body as { message: { token: string } }).message.token);
+  expect(devices).toEqual([...new Set(devices)]);
+}
+
+/** One line for the outage and one for its end, in each process. */
+async function expectTwoLines(own: System): Promise<void> {
+  for (const { output } of [...own.webs, ...own.workers]) {
+    const lines = (): string[] =>
+      output()
+        .split('\n')
+        .filter((line) => /Redis (does not answer|answers again)/.test(line))
+        .map((line) => (JSON.parse(line) as { msg: string }).msg);
+    await eventually(
+      async () => lines(),
+      (found) => found.includes('Redis answers again'),
+      20,
+    );
+    expect(lines()).toEqual(['Redis does not answer', 'Redis answers again']);
+  }
+}
+
+/** @returns milliseconds that it took */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
+}
+
+test('a frozen Redis: memory counts after 250 ms, once; jobs are refused within 2 s; all comes back', async () => {
+  const redis = await serve([]);
+  const own = await start(`redis://127.0.0.1:${redis.port}`);
+  const { key } = await own.account('frozen', { admin: true });
+  await whole(own, 30);
+  await own.api('/accounts/me', { key });
+  const me = (): Promise<Answer> => own.api('/accounts/me', { key });
+  try {
+    const before = await timed(me);
+    redis.freeze();
+    // Many at once: none of them pays longer than one.
+    const first = await Promise.all(Array.from({ length: 20 }, () => timed(async () => expect((await me()).status).toBe(200))));
+    expect(Math.max(...first)).toBeLessThan(20 * before + 250 + 500);
+    const others: [string, () => Promise<Answer>, number][] = [
+      ['ping', () => own.api('/ping'), 200],
+      ['me', me, 200],
+      [
+        'digest',
+        () =>
+          own.api('/accounts/me', {
+            headers: {
+              from: 'sip:frozen@sip.example.org',
+              authorization: 'Digest username="frozen", realm="x", nonce="x", uri="/", response="x"',
+            },
+          }),
+        401,
+      ],
+      ['dashboard', () => request(`${own.url}/queues/api/queues`, { headers: { 'x-api-key': key } }), 503],
+      ['push', () => push(own), 503],
+    ];
+    for (const [what, ask, status] of others) {
+      let answer: Answer | undefined;
+      const took = await timed(async () => (answer = await ask()));
+      expect([what, answer?.status]).toEqual([what, status]);
+      // Nobody pays the 250 ms again.
+      expect([what, took < 200]).toEqual([what, true]);
+    }
+    expect((await me()).headers.get('x-ratelimit-remaining')).toMatch(/^5\d\d$/);
+    expect(await request(`${own.url}/health/ready`)).toMatchObject({ status: 503, json: { redis: { status: 'failed' } } });
+    // Longer than a silent connection is kept: the next one is silent, too.
+    const end = performance.now() + 8000;
+    while (performance.now() < end) {
+      expect(await timed(me)).toBeLessThan(400);
+      expect(await timed(() => push(own))).toBeLessThan(2000);
+      await sleep(100);
+    }
+  } finally {
+    redis.thaw();
+  }
+  expect(await whole(own, 10)).toBeLessThan(10);
+  await expectTwoLines(own);
+  expectNothingSentTwice();
+  await own.stop();
+  redis.client.disconnect();
+});
+
+test.each(['SIGSTOP', 'SIGKILL'] as const)('stopping web and worker while Redis is gone (%s) takes no grace', async (signal) => {
+  const redis = await serve([]);
+  const own = await start(`redis://127.0.0.1:${redis.port}`, { SHUTDOWN_GRACE_SECONDS: '25' });
+  await whole(own, 30);
+  try {
+    redis.signal(signal);
+    await eventually(
+      () => push(own),
+      ({ status }) => status === 503,
+    );
+    for (const process of [...own.webs, ...own.workers]) {
+      let code: number | null = null;
+      expect(await timed(async () => (code = await process.end()))).toBeLessThan(10_000);
+      expect([code, process.output().includes('work unfinished')]).toEqual([0, false]);
+    }
+  } finally {
+    redis.thaw();
+  }
+  await own.stop();
+  redis.client.disconnect();
+});
+
+test('a fail-over behind one address: connections that are with the old master are made anew', async () => {
+  const old = await serve([]);
+  const next = await serve([`replicaof 127.0.0.1 ${old.port}`]);
+  await replicates(next);
+  const relay = await startRelay(old.port);
+  const own = await start(`redis://127.0.0.1:${relay.port}`);
+  await whole(own, 30);
+  await next.client.replicaof('NO', 'ONE');
+  relay.lead(next.port);
+  await old.client.replicaof('127.0.0.1', String(next.port));
+  expect(await whole(own, 10)).toBeLessThan(10);
+  expect((await request(`${own.url}/health/ready`)).status).toBe(200);
+  await expectTwoLines(own);
+  // Nobody has stayed behind, those who only read neither: they would hear of results late, and of none once that replica is gone.
+  await eventually(
+    () => old.client.client('LIST', 'TYPE', 'NORMAL') as Promise<string>,
+    (list) => list.trim().split('\n').length === 1,
+    10,
+  );
+  expectNothingSentTwice();
+  await own.stop();
+  relay.close();
+  for (const { client } of [old, next]) client.disconnect();
+});
+
+test('a replica behind the address: readiness says so, whatever it answers to PING', async () => {
+  const master = await serve([]);
+  const replica = await serve([`replicaof 127.0.0.1 ${master.port}`]);
+  await replicates(replica);
+  const own = await startSystem({ workers: 0, environment: { REDIS_URL: `redis://127.0.0.1:${replica.port}` } });
+  expect(await request(`${own.url}/health/ready`)).toMatchObject({ status: 503, json: { redis: { status: 'failed' } } });
+  await replica.client.replicaof('NO', 'ONE');
+  await eventually(
+    () => request(`${own.url}/health/ready`),
+    ({ status }) => status === 200,
+    10,
+  );
+  await own.stop();
+  for (const { client } of [master, replica]) client.disconnect();
+});
+
+/** Freezes the master, waits for the replica's promotion, and expects everything to work within ten seconds of that. */
+async function expectTakenOver(own: System, master: Server, replica: Server): Promise<void> {
+  await whole(own, 30);
+  try {
+    master.freeze();
+    await eventually(
+      () => replica.client.role(),
+      ([role]) => role === 'master',
+      60,
+    );
+    expect(await whole(own, 10)).toBeLessThan(10);
+    await eventually(
+      () => request(`${own.url}/health/ready`),
+      ({ status }) => status === 200,
+      10,
+    );
+    // Listeners too: a result that is only looked up at the end of its time comes late.
+    await eventually(
+      () => timed(() => push(own)),
+      (took) => took < 1000,
+      10,
+    );
+  } finally {
+    master.thaw();
+  }
+  expectNothingSentTwice();
+}
+
+test('Sentinels promote another, since the master hangs', async () => {
+  const master = await serve([]);
+  const replica = await serve([`replicaof 127.0.0.1 ${master.port}`]);
+  await replicates(replica);
+  const sentinel = await serve(
+    [
+      `sentinel monitor accounts 127.0.0.1 ${master.port} 1`,
+      'sentinel down-after-milliseconds accounts 2000',
+      'sentinel failover-timeout accounts 10000',
+    ],
+    ['--sentinel'],
+  );
+  await eventually(
+    async () => (await sentinel.client.call('SENTINEL', 'replicas', 'accounts')) as unknown[],
+    (replicas) => replicas.length === 1,
+    30,
+  );
+  const own = await start(`redis+sentinel://127.0.0.1:${sentinel.port}/accounts`);
+  await expectTakenOver(own, master, replica);
+  await own.stop();
+  for (const { client } of [master, replica, sentinel]) client.disconnect();
+});
+
+test('a Cluster promotes another, since a master hangs', async () => {
+  const lines = ['cluster-enabled yes', 'cluster-node-timeout 2000', 'cluster-replica-validity-factor 0'];
+  const masters = [await serve(lines), await serve(lines), await serve(lines)] as const;
+  const replica = await serve(lines);
+  const [first] = masters;
+  for (const [index, { client }] of masters.entries()) {
+    await client.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
+    await client.call('CLUSTER', 'ADDSLOTSRANGE', Math.ceil((16384 / 3) * index), Math.ceil((16384 / 3) * (index + 1)) - 1);
+  }
+  for (const { port } of [...masters.slice(1), replica]) await first.client.call('CLUSTER', 'MEET', '127.0.0.1', port);
+  const nodes = [...masters, replica];
+  for (const { client } of nodes)
+    await eventually(
+      async () => String(await client.call('CLUSTER', 'INFO')),
+      (info) => /cluster_state:ok[\s\S]*cluster_known_nodes:4/.test(info),
+      60,
+    );
+  const own = await start(nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','));
+  // Of the three, the one that has the pushes.
+  const slot = Number(await first.client.call('CLUSTER', 'KEYSLOT', `{${own.environment['QUEUE_PREFIX']}:push}`));
+  const master = masters[Math.floor((slot / 16384) * 3)] ?? first;
+  await replica.client.call('CLUSTER', 'REPLICATE', String(await master.client.call('CLUSTER', 'MYID')));
+  await replicates(replica);
+  await expectTakenOver(own, master, replica);
+  await own.stop();
+  for (const { client } of nodes) client.disconnect();
+});
