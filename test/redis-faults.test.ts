@@ -5,11 +5,13 @@ import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { eventually, request, startSystem, type Answer, type System } from './helpers/system';
 
 let world: OutsideWorld;
+const systems: System[] = [];
 beforeAll(async () => {
   world = await startOutsideWorld();
 });
 afterAll(async () => {
   killServers();
+  await Promise.all(systems.flatMap(({ webs, workers }) => [...webs, ...workers].map((process) => process.end('SIGKILL'))));
   await world.close();
 });
 
@@ -31,8 +33,14 @@ async function whole(own: System, seconds: number): Promise<number> {
   return (performance.now() - started) / 1000;
 }
 
-const start = (redisUrl: string, environment: Record<string, string> = {}): Promise<System> =>
-  startSystem({ environment: { ...world.environment, REDIS_URL: redisUrl, RATE_LIMIT_PER_MINUTE: '600', ...environment } });
+async function start(redisUrl: string, { workers = 1, environment = {} } = {}): Promise<System> {
+  const own = await startSystem({
+    workers,
+    environment: { ...world.environment, REDIS_URL: redisUrl, RATE_LIMIT_PER_MINUTE: '600', ...environment },
+  });
+  systems.push(own);
+  return own;
+}
 
 function expectNothingSentTwice(): void {
   const devices = world.fcm.received.map(({ body }) => (body as { message: { token: string } }).message.token);
@@ -121,7 +129,7 @@ test('a frozen Redis: memory counts after 250 ms, once; jobs are refused within 
 
 test.each(['SIGSTOP', 'SIGKILL'] as const)('stopping web and worker while Redis is gone (%s) takes no grace', async (signal) => {
   const redis = await serve([]);
-  const own = await start(`redis://127.0.0.1:${redis.port}`, { SHUTDOWN_GRACE_SECONDS: '25' });
+  const own = await start(`redis://127.0.0.1:${redis.port}`, { environment: { SHUTDOWN_GRACE_SECONDS: '25' } });
   await whole(own, 30);
   try {
     redis.signal(signal);
@@ -170,7 +178,7 @@ test('a replica behind the address: readiness says so, whatever it answers to PI
   const master = await serve([]);
   const replica = await serve([`replicaof 127.0.0.1 ${master.port}`]);
   await replicates(replica);
-  const own = await startSystem({ workers: 0, environment: { REDIS_URL: `redis://127.0.0.1:${replica.port}` } });
+  const own = await start(`redis://127.0.0.1:${replica.port}`, { workers: 0 });
   expect(await request(`${own.url}/health/ready`)).toMatchObject({ status: 503, json: { redis: { status: 'failed' } } });
   await replica.client.replicaof('NO', 'ONE');
   await eventually(

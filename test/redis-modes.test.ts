@@ -38,7 +38,7 @@ test('a Redis Cluster', async () => {
 });
 
 test('a Sentinel, both with users of their own who may do no more than they must', async () => {
-  const rights = 'on >s%cret allkeys allchannels +@all -@dangerous +info';
+  const rights = 'on >s%cret allkeys allchannels +@all -@dangerous +info +client|list';
   const master = await serve([`user accounts ${rights}`, 'user default on nopass allkeys allchannels +@all']);
   const sentinel = await serve(
     [

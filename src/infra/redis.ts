@@ -174,6 +174,8 @@ function optionsOf(address: RedisAddress): RedisOptions {
 /** Every option is one of the nodes' connections; the Cluster's own are few. */
 const clusterOptions = ({ tls }: RedisAddress, options: RedisOptions): ClusterOptions => ({
   enableOfflineQueue: options.enableOfflineQueue ?? true,
+  // Where a node ends just then, connect() never settles, and BullMQ waits for it. Who asks a Cluster that is down is told so, and asks again.
+  enableReadyCheck: false,
   redisOptions: options,
   // Certificates are for names.
   ...(tls ? { dnsLookup: (host: string, done: (error: null, address: string) => void) => done(null, host) } : {}),
