@@ -91,9 +91,16 @@ export type Kind<Q extends QueueName> = KindIn<Payload<Q>>;
 /** What a job holds in Redis. No code, token value, password or message body: those are read from their row. */
 export interface Envelope<Q extends QueueName = QueueName> {
   payload: Payload<Q>;
-  /** Milliseconds since 1970, after which nothing may be started any more; absent where no request waits. */
+  /** Milliseconds since 1970 by Redis' clock, after which nothing may be started any more; absent where no request waits. */
   deadline?: number;
+  /**
+   * Whoever asks does not know yet that Redis has the job, and may give up: nothing is begun before this is taken away. The last release's worker
+   * does not know it.
+   */
+  unconfirmed?: true;
   request_id?: string;
+  /** Of a recurring job: `SCHEDULES_VERSION` of the release that wrote its schedule. */
+  schedules?: number;
 }
 
 interface Definition<Q extends QueueName> {
@@ -110,6 +117,12 @@ interface Definition<Q extends QueueName> {
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
+
+/**
+ * Raised whenever a schedule in the table below is changed or taken away: workers put right what one with a lower number, or none, has written, and
+ * leave alone what a higher one did.
+ */
+export const SCHEDULES_VERSION = 1;
 
 /** How each queue runs. */
 export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
