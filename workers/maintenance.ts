@@ -16,8 +16,9 @@ const MAX_STRANGERS_ROWS = 100_000;
 async function sweep(): Promise<Record<string, number>> {
   const due = await findDueCodes();
   for (const { kind, id, deadline } of due) {
-    if (kind === 'email_change') await enqueue('email', { kind, id }, rowJobId('email', kind, id), deadline.getTime());
-    else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), deadline.getTime());
+    const within = deadline.getTime() - Date.now();
+    if (kind === 'email_change') await enqueue('email', { kind, id }, rowJobId('email', kind, id), { within });
+    else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), { within });
   }
   const { request_tokens: requests, auth_tokens: auths } = await trimStrangers(MAX_STRANGERS_ROWS);
   if (requests + auths > 0)

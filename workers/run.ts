@@ -1,8 +1,11 @@
 // How any job is done: by its handler, or not at all where this release does not know what it is.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, UnrecoverableError, type Job as BullJob } from 'bullmq';
 import { context } from '../src/infra/context';
 import { log } from '../src/infra/log';
 import { failureText, unknownKind, type Envelope, type QueueName, type SendResult } from '../src/queues/contracts';
+import { queueClock, queueOf } from '../src/queues/producer';
+import { withTimeout } from '../src/infra/timeout';
 import { handlers } from './index';
 import type { Job } from './job';
 
@@ -12,8 +15,16 @@ const MINUTE_MS = 60 * SECOND_MS;
 const GOOD_OUTCOMES = new Set(['sent', 'already_sent', 'limit_reached']);
 /** How long a job that only a newer release can do waits for its worker, where no request does: a deploy is over by then. */
 const UNKNOWN_KIND_PATIENCE_MS = 60 * MINUTE_MS;
+/** Whoever asks gives up after 1.5 s without an answer of Redis; its word needs as long at most. */
+const CONFIRMATION_TIMEOUT_MS = 3000;
+const MAX_CONFIRMATION_PAUSE_MS = 50;
 /** Between two looks at such a job, while a request waits. */
 const UNKNOWN_KIND_PAUSE_MS = 200;
+
+/** Jobs whose handler runs. */
+let underWay = 0;
+/** How many jobs this process is doing. */
+export const jobsUnderWay = (): number => underWay;
 
 /** A job that has failed, for a reason that operators read. Where in our code it was thrown tells them nothing. */
 function failed(text: string): UnrecoverableError {
@@ -36,17 +47,35 @@ async function putBack(name: QueueName, job: BullJob<Envelope>, token: string | 
 }
 
 /**
+ * Waits until whoever asks knows that Redis has the job: else it was answered 503, and must not be done. A worker takes a job as soon as Redis has it,
+ * so that the word usually comes a millisecond later.
+ */
+async function isConfirmed(name: QueueName, job: BullJob<Envelope>): Promise<boolean> {
+  const end = performance.now() + CONFIRMATION_TIMEOUT_MS;
+  for (let pause = 1; performance.now() < end; pause = Math.min(pause * 2, MAX_CONFIRMATION_PAUSE_MS)) {
+    await sleep(pause);
+    const left = end - performance.now();
+    const found = await withTimeout(queueOf(name).getJob(job.id ?? ''), left, 'looking for the confirmation').catch(() => undefined);
+    if (found && found.data.unconfirmed !== true) return true;
+  }
+  return false;
+}
+
+/**
  * Does one job. What was not sent is a failed job, so that operators see it; the process that waits reads the outcome in its reason.
  *
  * @param token by which the worker owns the job
  */
 export async function run(name: QueueName, job: BullJob<Envelope>, token: string | undefined): Promise<unknown> {
   const { payload, deadline = Infinity, request_id } = job.data;
-  const timeLeft = (): number => deadline - Date.now();
+  if (deadline !== Infinity && !queueClock().isKnown) await queueClock().measure();
+  const timeLeft = (): number => deadline - queueClock().latest();
   const unknown = unknownKind(name, payload);
   if (unknown !== undefined) return putBack(name, job, token, unknown, timeLeft());
   const started = performance.now();
-  return context.run({ request_id: request_id ?? job.id ?? '' }, async () => {
+  if (job.data.unconfirmed === true && !(await isConfirmed(name, job))) throw failed('expired: nobody waits for it any more');
+  underWay += 1;
+  const doing = context.run({ request_id: request_id ?? job.id ?? '' }, async () => {
     const handler = handlers[name] as (job: Job<QueueName>) => Promise<unknown>;
     const result = await handler({ payload, timeLeft });
     const seconds = Math.round(performance.now() - started) / 1000;
@@ -59,4 +88,5 @@ export async function run(name: QueueName, job: BullJob<Envelope>, token: string
     if (GOOD_OUTCOMES.has(outcome)) return result;
     throw failed(failureText({ outcome, ...(reason === undefined ? {} : { reason }) }));
   });
+  return doing.finally(() => (underWay -= 1));
 }

@@ -1,12 +1,14 @@
 // The producers' side of the queues: connections opened once a process, and the only two ways to add a job, enqueue() and enqueueAndWait().
 import { randomUUID } from 'node:crypto';
-import { Queue, QueueEvents } from 'bullmq';
+import { Queue, QueueEvents, type Job } from 'bullmq';
+import { ReplyError } from 'ioredis';
 import { context } from '../infra/context';
 import { isInTransaction } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
 import { gateOf, RedisSilent } from '../infra/redis-gate';
 import { withTimeout } from '../infra/timeout';
+import { RedisClock } from './clock';
 import {
   jobOptions,
   parseFailure,
@@ -40,7 +42,8 @@ class Producers {
   readonly #waiters = new Map<string, (result: PushResult) => void>();
   readonly #producer = connectRedis('producer');
   readonly #queues = new Map<QueueName, Queue<Envelope>>();
-  readonly #events: QueueEvents[] = [];
+  readonly clock = new RedisClock(this.#producer, `${queuePrefix('push')}:clock`);
+  #events: QueueEvents[] = [];
   #subscriber: RedisConnection | undefined;
 
   get connection(): RedisConnection {
@@ -63,45 +66,89 @@ class Producers {
     return queue;
   }
 
-  /** Listens for results. Once a process, at its start: events from before a reader's first read are lost (taskforcesh/bullmq#2874). */
+  /** Listens for results. Once a process, at its start. */
   listen(): void {
     if (this.#subscriber) return;
     this.#subscriber = connectRedis('worker');
-    for (const name of REQUEST_REPLY_QUEUES) {
+    // Another server's clock may be behind, and then all its events have lower ids than the last one that was read.
+    this.#subscriber.on('ready', () => void this.#listenAnew());
+  }
+
+  async #listenAnew(): Promise<void> {
+    const subscriber = this.#subscriber;
+    if (!subscriber || subscriber.status !== 'ready') return;
+    await this.clock.measure();
+    if (!this.#subscriber) return;
+    const former = this.#events;
+    this.#events = REQUEST_REPLY_QUEUES.map((name) => {
       const events = new QueueEvents(name, {
-        connection: this.#subscriber,
+        connection: subscriber,
         prefix: queuePrefix(name),
-        lastEventId: `${Date.now() - EVENTS_LOOKBACK_MS}-0`,
+        // Events from before a reader's first read are lost otherwise (taskforcesh/bullmq#2874).
+        lastEventId: `${this.clock.earliest() - EVENTS_LOOKBACK_MS}-0`,
         blockingTimeout: EVENTS_BLOCK_MS,
         skipVersionCheck: true,
       });
       events.on('error', () => undefined);
       events.on('completed', ({ jobId, returnvalue }) => this.#waiters.get(jobId)?.(returnvalue as unknown as PushResult));
       events.on('failed', ({ jobId, failedReason }) => this.#waiters.get(jobId)?.(parseFailure(failedReason)));
-      this.#events.push(events);
-    }
+      return events;
+    });
+    await Promise.allSettled(former.map((events) => withTimeout(events.close(), CLOSE_TIMEOUT_MS, 'closing events')));
   }
 
-  async add<Q extends QueueName>(name: Q, payload: Payload<Q>, jobId: string, deadline?: number): Promise<void> {
+  /**
+   * @param deadline milliseconds from now, after which nothing may be begun
+   * @param unconfirmed nothing is begun before `#confirm()`
+   * @throws {Error} where Redis does not say within 1.5 s that it has the job
+   */
+  async add<Q extends QueueName>(
+    name: Q,
+    payload: Payload<Q>,
+    jobId: string,
+    deadline?: number,
+    unconfirmed?: true,
+  ): Promise<Job<Envelope> | undefined> {
     const request_id = context.getStore()?.request_id;
-    const envelope: Envelope = {
-      payload,
-      ...(deadline === undefined ? {} : { deadline }),
-      ...(request_id === undefined ? {} : { request_id }),
-    };
+    const begun = performance.now();
     const task = 'kind' in payload ? payload.kind : payload.task;
     const gate = gateOf(this.#producer);
     if (gate.isShut) throw new RedisSilent();
     let abandoned = false;
-    const adding = whenReady(this.#producer).then(() => (abandoned ? undefined : this.queue(name).add(task, envelope, { jobId })));
+    const adding = whenReady(this.#producer).then(async () => {
+      if (deadline !== undefined && !this.clock.isKnown) await this.clock.measure();
+      const envelope: Envelope = {
+        payload,
+        ...(deadline === undefined ? {} : { deadline: Math.floor(this.clock.earliest() + deadline - (performance.now() - begun)) }),
+        ...(unconfirmed === undefined ? {} : { unconfirmed }),
+        ...(request_id === undefined ? {} : { request_id }),
+      };
+      return abandoned ? undefined : this.queue(name).add(task, envelope, { jobId });
+    });
     try {
-      await withTimeout(adding, ADD_TIMEOUT_MS, `adding to ${name}`);
+      return await withTimeout(adding, ADD_TIMEOUT_MS, `adding to ${name}`);
     } catch (error) {
-      // The request is answered that nothing was sent. A rejected add may still be carried out: what Redis takes after all is removed.
+      // A rejected add may still be carried out: what Redis takes after all is removed.
       abandoned = true;
       if (this.#producer.status === 'ready' && !(error instanceof Error && error.name === 'ReplyError')) gate.shut(queuePrefix(name));
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
+    }
+  }
+
+  /**
+   * Redis has the job, so it may be begun.
+   *
+   * @throws {Error} where it certainly will not be. Where Redis does not say whether it took this, the job may be begun until its deadline
+   */
+  async #confirm(job: Job<Envelope>): Promise<void> {
+    if (this.#producer.status !== 'ready') throw new Error('the connection is gone');
+    const { unconfirmed: _, ...envelope } = job.data;
+    try {
+      await withTimeout(job.updateData(envelope), ADD_TIMEOUT_MS, 'confirming');
+    } catch (error) {
+      // Redis refused it, or came back without the job.
+      if (error instanceof ReplyError || (error as Error).message.startsWith('Missing key')) throw error;
     }
   }
 
@@ -112,14 +159,14 @@ class Producers {
     jobId: string,
   ): Promise<PushResult | NoAnswer> {
     this.listen();
-    const started = Date.now();
     let timer: NodeJS.Timeout | undefined;
     const result = new Promise<PushResult | undefined>((resolve) => {
       this.#waiters.set(jobId, resolve);
       timer = setTimeout(() => resolve(undefined), timeoutMs - FINAL_CHECK_TIMEOUT_MS);
     });
     try {
-      await this.add(name, payload, jobId, started + timeoutMs - RESULT_MARGIN_MS);
+      const job = await this.add(name, payload, jobId, timeoutMs - RESULT_MARGIN_MS, true);
+      if (job) await this.#confirm(job);
       return (await result) ?? (await this.#checkOnce(name, jobId));
     } catch (error) {
       log.warn({ queue: name, reason: reasonOf(error) }, 'a job could not be added');
@@ -146,9 +193,12 @@ class Producers {
   }
 
   async close(): Promise<void> {
+    this.clock.stop();
+    const subscriber = this.#subscriber;
+    this.#subscriber = undefined;
     await Promise.allSettled(this.#events.map((events) => withTimeout(events.close(), CLOSE_TIMEOUT_MS, 'closing events')));
     await Promise.allSettled([...this.#queues.values()].map((queue) => withTimeout(queue.close(), CLOSE_TIMEOUT_MS, 'closing a queue')));
-    if (this.#subscriber) await closeRedis(this.#subscriber);
+    if (subscriber) await closeRedis(subscriber);
     await closeRedis(this.#producer);
   }
 }
@@ -164,6 +214,9 @@ export function openQueues(): RedisConnection {
 
 /** The queue itself, for looking at it: dashboard, metrics, command line. Adding is for enqueueAndWait() and enqueue(). */
 export const queueOf = (name: QueueName): Queue<Envelope> => open().queue(name);
+
+/** Redis' clock, by which deadlines are. */
+export const queueClock = (): RedisClock => open().clock;
 
 /** The connection that fails at once, for health checks and rate limits. */
 export const producerConnection = (): RedisConnection => open().connection;
@@ -181,7 +234,7 @@ export const rowJobId = (queue: QueueName, kind: string, id: number): string => 
  * production (taskforcesh/bullmq#2341, #3298; docs/decisions.md).
  *
  * @param timeoutSeconds the longest wait. A worker starts nothing after it, so `no_answer` means: not sent and never will be, but for a send
- *   that was under way.
+ *   that was under way. `queue_away`: not sent and never will be, since a job is begun only after Redis said that it has it.
  * @throws {Error} inside a transaction: the worker could take the job before the commit
  */
 export async function enqueueAndWait<Q extends RequestReplyQueue>(
@@ -197,17 +250,17 @@ export async function enqueueAndWait<Q extends RequestReplyQueue>(
 /**
  * Adds a job that no request waits for.
  *
- * @param deadline milliseconds since 1970, after which the worker does not start it
+ * @param within milliseconds from now, after which the worker does not start it
  * @throws {Error} where Redis does not take it within 1.5 s, and inside a transaction
  */
 export async function enqueue<Q extends QueueName>(
   name: Q,
   payload: Payload<Q>,
   jobId = `${name}-${randomUUID()}`,
-  deadline?: number,
+  { within }: { within?: number } = {},
 ): Promise<void> {
   if (isInTransaction()) throw new Error(`enqueue('${name}') inside a transaction: the job could outrun the commit`);
-  await open().add(name, payload, jobId, deadline);
+  await open().add(name, payload, jobId, within);
 }
 
 /** Closes all that this process opened of the queues, whatever state Redis is in. */

@@ -1,0 +1,118 @@
+// A Redis that is slow, and machines whose clocks differ: a 503 means that nothing was sent, and nothing will be.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import path from 'node:path';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { freePort } from '../src/start/ports';
+import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
+import { eventually, startSystem, type Answer, type System } from './helpers/system';
+import { testServers } from './setup/servers';
+
+let world: OutsideWorld;
+beforeAll(async () => {
+  world = await startOutsideWorld();
+});
+afterAll(() => world.close());
+beforeEach(() => world.fcm.reset());
+
+let serial = 0;
+const ask = (system: System): Promise<Answer> =>
+  system.api('/account_creation_tokens/send-by-push', {
+    method: 'POST',
+    body: { pn_provider: 'fcm', pn_param: 'linphone-test', pn_prid: `slow-device-${(serial += 1)}` },
+  });
+/** The first loads the provider's library, for which a busy machine takes longer than a push may. */
+const warmUp = (system: System): Promise<unknown> =>
+  eventually(
+    () => ask(system),
+    ({ status }) => status === 200,
+    30,
+  );
+
+/** Stands between a process and Redis, whose answers it holds for `delay` milliseconds. */
+class Relay {
+  delay = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(
+    readonly port: number,
+    target: URL,
+  ) {
+    this.#server = createServer((socket) => {
+      const redis = connect(Number(target.port), target.hostname);
+      for (const each of [socket, redis]) {
+        this.#sockets.add(each);
+        each.on('error', () => undefined);
+        each.on('close', () => [socket, redis].forEach((other) => other.destroy()));
+      }
+      socket.on('data', (chunk) => redis.write(chunk));
+      redis.on('data', (chunk) => setTimeout(() => socket.write(chunk), this.delay));
+    }).listen(port, '127.0.0.1');
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+test('where Redis has the job and says so too late, the answer is 503 within 2 s and nothing is sent; slower than usual is no harm', async () => {
+  const { redisUrl } = testServers();
+  const relay = new Relay(await freePort(), new URL(redisUrl));
+  const slow = new URL(redisUrl);
+  slow.host = `127.0.0.1:${relay.port}`;
+  const system = await startSystem({ webs: 0, environment: world.environment });
+  await system.startWeb({ REDIS_URL: slow.href });
+  await warmUp(system);
+  const queue = new Queue('push', { connection: { url: redisUrl }, prefix: `{${system.environment['QUEUE_PREFIX']}:push}` });
+
+  relay.delay = 300;
+  expect((await ask(system)).status).toBe(200);
+  world.fcm.reset();
+  relay.delay = 1800;
+  const started = performance.now();
+  const { status, json } = await ask(system);
+  expect([status, json['message']]).toEqual([503, 'The queues do not answer. Try again in a moment.']);
+  expect(performance.now() - started).toBeLessThan(2000);
+  // A worker has had it all the time.
+  await eventually(
+    async () => (await queue.getJobs(['failed'])).map(({ failedReason }) => failedReason),
+    (reasons) => reasons.includes('expired: nobody waits for it any more'),
+  );
+  expect(world.fcm.received).toEqual([]);
+  relay.delay = 0;
+  await warmUp(system);
+  await queue.close();
+  await system.stop();
+  relay.close();
+}, 60_000);
+
+test.each([3600, -3600])(
+  'a worker whose clock is %i ms off sends what is in time, and nothing else',
+  async (shift) => {
+    const file = path.join(mkdtempSync(path.join(testServers().directory, 'clock-')), 'clock.cjs');
+    writeFileSync(file, `const now = Date.now; Date.now = () => now() + ${shift};`);
+    const system = await startSystem({ workers: 0, environment: world.environment });
+    await system.startWorker({ NODE_OPTIONS: `--require ${file}` });
+    await warmUp(system);
+    expect((await ask(system)).status).toBe(200);
+    world.fcm.reset();
+    const redis = new Redis(system.environment['REDIS_URL'] ?? '');
+    const [seconds] = await redis.time();
+    const queue = new Queue('push', { connection: redis, prefix: `{${system.environment['QUEUE_PREFIX']}:push}` });
+    const payload = { kind: 'notification', type: 'message', call_id: null, provider: 'fcm', param: 'linphone-test', prid: 'late' };
+    const { id = '' } = await queue.add('late', { payload, deadline: Number(seconds) * 1000 - 100 });
+    const done = await eventually(
+      () => queue.getJob(id),
+      (job) => job?.finishedOn !== undefined,
+    );
+    expect(done?.failedReason).toBe('expired: nobody waits for it any more');
+    expect(world.fcm.received).toEqual([]);
+    await queue.close();
+    redis.disconnect();
+    await system.stop();
+  },
+  60_000,
+);
