@@ -272,7 +272,7 @@ test('events that wait for their month move into it when it is made', async () =
   await send('PATCH', `/messages/${sent['id'] as string}/to/a@b/devices/d`, { last_status: 200, received_at: '2099-06-15' });
   const made = await Promise.all([1, 2].map(() => ensurePartitions(new Date('2099-06-01'))));
   await close();
-  expect(made.flat().filter((name) => name === 'statistics_messages_2099_06')).toHaveLength(1);
+  expect(made.flatMap((each) => each.made).filter((name) => name === 'statistics_messages_2099_06')).toHaveLength(1);
   expect(await system.rows('SELECT tableoid::regclass::text AS place FROM statistics_messages WHERE id = $1', [sent['id']])).toEqual([
     { place: 'statistics_messages_2099_06' },
   ]);

@@ -27,7 +27,12 @@ async function clean(): Promise<Record<string, number>> {
 
 /** Months ahead are made, and those over the retention are dropped. */
 async function partitions(): Promise<Record<string, number>> {
-  const made = await ensurePartitions();
+  const { made, left } = await ensurePartitions();
+  if (left.length > 0)
+    log.warn(
+      { left },
+      'months of statistics could not be made: somebody else holds a table, or bin/flexiapi statistics:make-months is needed',
+    );
   const months = settings.STATISTICS_RETENTION_MONTHS;
   const dropped = months === undefined ? [] : await dropPartitions(months);
   if (dropped.length > 0) log.info({ dropped }, 'old months of statistics were dropped; their figures stay');

@@ -1,7 +1,8 @@
 // The months of the raw statistics tables, as partitions. Sequelize knows nothing of partitions: all of this is SQL of our own.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DateTime } from 'luxon';
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { database, execute, select } from '../../infra/sequelize';
+import { execute, longDatabase, select } from '../../infra/sequelize';
 
 /** Parents before their devices: the order in which every statement locks them. */
 const PARTITIONED = [
@@ -11,10 +12,23 @@ const PARTITIONED = [
   { table: 'statistics_call_devices', column: 'initiated_at' },
 ] as const;
 
-/** Events come late, and no worker may run for weeks: one month back, three ahead. */
-const MONTH_OFFSETS = [-1, 0, 1, 2, 3];
-/** Dropping waits for whoever reads or writes, and holds up who comes after: not for longer than this; the next run tries again. */
-const DROP_LOCK_TIMEOUT_MS = 2000;
+/** Events come late, and no worker may run for a year: one month back, twelve ahead. */
+const MONTHS_BACK = 1;
+const MONTHS_AHEAD = 12;
+/** Rows of a month before those, such as an import brings, from which on it is made, too: fewer are no burden where they are. */
+const MIN_ROWS_OF_MONTH = 1000;
+/** Clocks that were never set send events from before: they make no months. */
+const FIRST_MONTH = '2000-01-01T00:00:00Z';
+
+/** Whoever waits for a lock holds up all who come after, and Flexisip sends nothing a second time: not for longer than this. */
+const LOCK_TIMEOUT_MS = 100;
+const TRIES = 5;
+const RETRY_INTERVAL_MS = 500;
+/** What PostgreSQL reads through of a default partition while nobody else may use it: of this much some tens of milliseconds. */
+const MAX_DEFAULT_BYTES = 16 * 1024 * 1024;
+/** Id of the transaction-level advisory lock: one process makes months. */
+const MONTHS_LOCK_ID = 7_060_503;
+const MAX_ROWS_PER_STATEMENT = 10_000;
 
 interface Partition {
   name: string;
@@ -25,47 +39,133 @@ interface Partition {
   until: string;
 }
 
-function partitionsAround(now: Date): Partition[] {
-  return MONTH_OFFSETS.flatMap((offset) => {
-    const month = DateTime.fromJSDate(now, { zone: 'utc' }).startOf('month').plus({ months: offset }) as DateTime<true>;
-    const bounds = { from: month.toISO(), until: month.plus({ months: 1 }).toISO() };
-    return PARTITIONED.map((parent) => ({ ...parent, ...bounds, name: `${parent.table}_${month.toFormat('yyyy_MM')}` }));
-  });
+const monthOf = (moment: Date): DateTime<true> => DateTime.fromJSDate(moment, { zone: 'utc' }).startOf('month') as DateTime<true>;
+
+function partitionsOf(month: DateTime<true>): Partition[] {
+  const bounds = { from: month.toISO(), until: month.plus({ months: 1 }).toISO() };
+  return PARTITIONED.map((parent) => ({ ...parent, ...bounds, name: `${parent.table}_${month.toFormat('yyyy_MM')}` }));
+}
+
+/** Months before `until` of which a default partition has many rows. */
+async function crowdedMonths(until: DateTime<true>): Promise<DateTime<true>[]> {
+  const found = await select<{ month: Date }>(
+    PARTITIONED.map(
+      ({ table, column }) =>
+        `SELECT date_trunc('month', ${column}, 'UTC') AS month FROM ${table}_default WHERE ${column} >= $1 AND ${column} < $2
+          GROUP BY 1 HAVING count(*) >= $3`,
+    ).join(' UNION '),
+    [FIRST_MONTH, until.toISO(), MIN_ROWS_OF_MONTH],
+  );
+  return found.map(({ month }) => monthOf(month));
 }
 
 /**
- * Makes the partitions around `now` that are missing. Rows that came before their month was made lie in the default
- * partition; they are moved in the same transaction. Several processes at once do it once.
+ * Does `work` in a transaction, again and again for some seconds while somebody else holds a lock that it needs. It waits for none of them longer than
+ * LOCK_TIMEOUT_MS at a time, so that nobody who comes after is held up for longer.
+ *
+ * @returns undefined where it was of no avail
+ */
+async function whenFree<T>(connection: Sequelize, work: () => Promise<T>): Promise<T | undefined> {
+  for (let tries = 1; tries <= TRIES; tries += 1) {
+    try {
+      return await connection.transaction(async () => {
+        await execute(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+        return work();
+      });
+    } catch (error) {
+      if (!isLockTimeout(error)) throw error;
+      if (tries < TRIES) await sleep(RETRY_INTERVAL_MS);
+    }
+  }
+  return undefined;
+}
+
+/** Default partitions that are too large to be read through under a lock. What was deleted of them counts until it is vacuumed: so they are first. */
+async function largeDefaults(connection: Sequelize): Promise<Set<string>> {
+  const isLarge = async (table: string): Promise<boolean> =>
+    (
+      await connection.query('SELECT 1 WHERE pg_relation_size($1::regclass) > $2', {
+        bind: [`${table}_default`, MAX_DEFAULT_BYTES],
+        type: QueryTypes.SELECT,
+      })
+    ).length > 0;
+  const large = new Set<string>();
+  for (const { table } of PARTITIONED) {
+    if (!(await isLarge(table))) continue;
+    await connection.query(`VACUUM ${table}_default`);
+    if (await isLarge(table)) large.add(table);
+  }
+  return large;
+}
+
+/** What ensurePartitions() did. */
+export interface MadePartitions {
+  /** Names of those that were made. */
+  made: string[];
+  /** Names of those that could not be made now: somebody else holds a table, or its default partition is too large. */
+  left: string[];
+}
+
+/**
+ * Makes the partitions around `now` that are missing, and those of earlier months of which the default partition has many rows: what came before its
+ * month was made lies there, and is moved. Nobody waits for it longer than a moment, whatever else goes on: it gives way, and the next run goes on.
+ * Several processes at once do it once.
  *
  * @param connection where: migrations have one of their own
- * @returns the names of the partitions that were made
+ * @param since make all months from this one on, however large the default partition is: nobody reads or writes raw events while it is read through
  */
-export async function ensurePartitions(now: Date = new Date(), connection: Sequelize = database): Promise<string[]> {
-  const wanted = partitionsAround(now);
+export async function ensurePartitions(
+  now: Date = new Date(),
+  connection: Sequelize = longDatabase(),
+  since?: Date,
+): Promise<MadePartitions> {
+  const first = monthOf(now).minus({ months: MONTHS_BACK });
+  const large = since === undefined ? await largeDefaults(connection) : new Set<string>();
+  const months = new Map<string, DateTime<true>>();
+  if (large.size === 0) for (const month of await connection.transaction(() => crowdedMonths(first))) months.set(month.toISO(), month);
+  const begin = since === undefined ? first : DateTime.min(first, monthOf(since));
+  for (let month = begin; month <= monthOf(now).plus({ months: MONTHS_AHEAD }); month = month.plus({ months: 1 }))
+    months.set(month.toISO(), month);
+  const wanted = [...months.values()].flatMap(partitionsOf);
   const missing = await connection.query<{ name: string }>('SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL', {
     bind: [wanted.map(({ name }) => name)],
     type: QueryTypes.SELECT,
   });
   const names = new Set(missing.map(({ name }) => name));
-  const made: string[] = [];
+  const result: MadePartitions = { made: [], left: [] };
   for (const partition of wanted) {
     if (!names.has(partition.name)) continue;
     // Statements inside join this transaction, whichever connection it has.
-    const isNew = await connection.transaction(() => create(partition));
-    if (isNew) made.push(partition.name);
+    const isNew = large.has(partition.table) ? undefined : await whenFree(connection, () => create(partition));
+    if (isNew === undefined) result.left.push(partition.name);
+    else if (isNew) result.made.push(partition.name);
   }
-  return made;
+  return result;
 }
 
+/**
+ * Makes a partition with what the default partition has of it. Those who write to other months are never held up: ATTACH takes a lock on the parent
+ * that suits theirs, and one on the default partition that suits nobody's, which is why it comes last, and is waited for so briefly.
+ */
 async function create({ name, table, column, from, until }: Partition): Promise<boolean> {
-  await execute(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-  const [found] = await select<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [name]);
-  if (found?.there === true) return false;
-  await execute(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`);
-  await execute(
-    `WITH moved AS (DELETE FROM ${table}_default WHERE ${column} >= '${from}' AND ${column} < '${until}' RETURNING *)
-     INSERT INTO ${name} SELECT * FROM moved`,
+  await execute(`SELECT pg_advisory_xact_lock(${MONTHS_LOCK_ID})`);
+  // Read from the table: to_regclass() may still know that there was none, from before the lock was there.
+  const found = await select(
+    'SELECT 1 FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = $1::regclass AND relname = $2',
+    [table, name],
   );
+  if (found.length > 0) return false;
+  // With its indexes: ATTACH would build them while it has the lock.
+  await execute(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)`);
+  const move = (): Promise<number> =>
+    execute(
+      `WITH moved AS (DELETE FROM ${table}_default WHERE ${column} >= '${from}' AND ${column} < '${until}' RETURNING *)
+       INSERT INTO ${name} SELECT * FROM moved`,
+    );
+  await move();
+  await execute(`LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE`);
+  // What came in the meantime.
+  await move();
   await execute(`ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM ('${from}') TO ('${until}')`);
   return true;
 }
@@ -94,24 +194,35 @@ export async function hasEventsOutsidePartitions(floor: Date): Promise<boolean> 
 }
 
 /**
- * Locks all raw tables until the transaction around it ends: nobody reads or writes them meanwhile.
+ * Does `work` in a transaction in which nobody else reads or writes raw events; it should take milliseconds. One who comes meanwhile waits.
  *
- * @throws an error that isLockTimeout() knows, where somebody else holds one for longer than DROP_LOCK_TIMEOUT_MS
+ * @returns undefined where somebody else held a table each time that it was tried
  */
-export async function lockRawTables(): Promise<void> {
-  await execute(`SET LOCAL lock_timeout = ${DROP_LOCK_TIMEOUT_MS}`);
-  for (const { table } of PARTITIONED) await execute(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+export function withRawTablesLocked<T>(work: () => Promise<T>): Promise<T | undefined> {
+  return whenFree(longDatabase(), async () => {
+    await execute(`LOCK TABLE ${PARTITIONED.map(({ table }) => table).join(', ')} IN ACCESS EXCLUSIVE MODE`);
+    return work();
+  });
 }
 
 /** Whether a statement gave up waiting for a lock. */
-export const isLockTimeout = (error: unknown): boolean => (error as { original?: { code?: string } }).original?.code === '55P03';
+const isLockTimeout = (error: unknown): boolean => (error as { original?: { code?: string } }).original?.code === '55P03';
 
-/**
- * Drops partitions, and events from before `floor` that came too late for theirs; for the transaction around it, under lockRawTables().
- *
- * @param names as partitionsBefore() gives them
- */
-export async function dropRawEvents(names: readonly string[], floor: Date): Promise<void> {
+/** Drops the monthly partitions that end before a moment; inside withRawTablesLocked(). @returns their names */
+export async function dropPartitionsBefore(floor: Date): Promise<string[]> {
+  // Asked for again: somebody else may have dropped them meanwhile.
+  const names = await partitionsBefore(floor);
   for (const name of names) await execute(`DROP TABLE ${name}`);
-  for (const { table, column } of PARTITIONED) await execute(`DELETE FROM ${table}_default WHERE ${column} < $1`, [floor]);
+  return names;
+}
+
+/** Deletes some of the events from before `floor` that lie in a default partition. @returns how many; 0 once there are none */
+export async function deleteSomeOutsidePartitions(floor: Date): Promise<number> {
+  let deleted = 0;
+  for (const { table, column } of PARTITIONED)
+    deleted += await execute(
+      `DELETE FROM ${table}_default WHERE ctid = ANY (ARRAY (SELECT ctid FROM ${table}_default WHERE ${column} < $1 LIMIT ${MAX_ROWS_PER_STATEMENT}))`,
+      [floor],
+    );
+  return deleted;
 }

@@ -3,11 +3,11 @@ import { DateTime } from 'luxon';
 import { inLongTransaction } from '../../infra/database';
 import { StatisticsCallKey, StatisticsDirtyBucket, StatisticsMessageKey, StatisticsRetention } from '../../models';
 import {
-  dropRawEvents,
+  deleteSomeOutsidePartitions,
+  dropPartitionsBefore,
   hasEventsOutsidePartitions,
-  isLockTimeout,
-  lockRawTables,
   partitionsBefore,
+  withRawTablesLocked,
 } from '../../models/statistics/partitions';
 import { tryLockRollups } from '../../models/statistics/rollup-statements';
 import { aggregate } from './rollups';
@@ -25,36 +25,40 @@ export async function dropPartitions(months: number, now: Date = new Date()): Pr
   const floor = DateTime.fromJSDate(now, { zone: 'utc' }).startOf('month').minus({ months }).toJSDate();
   const { names, isDue } = await inLongTransaction(async () => {
     const found = await partitionsBefore(floor);
-    return { names: found, isDue: found.length > 0 || (await hasEventsOutsidePartitions(floor)) };
+    const since = (await StatisticsRetention.findByPk(1))?.raw_since;
+    return {
+      names: found,
+      isDue: found.length > 0 || ((since === undefined || since < floor) && (await hasEventsOutsidePartitions(floor))),
+    };
   });
-  const dropped = isDue ? await drop(names, floor) : [];
-  await deleteKeys(floor);
+  const dropped = isDue ? await drop(floor) : [];
+  await deleteOutdated(floor);
   return dropped;
 }
 
-/** Drops partitions and late rows in one transaction; nothing where somebody else is at it, holds a table, or waits to be counted. */
-async function drop(names: string[], floor: Date): Promise<string[]> {
+/** Drops partitions; nothing where somebody else is at it, holds a table, or waits to be counted. */
+async function drop(floor: Date): Promise<string[]> {
   await aggregate();
-  const dropping = inLongTransaction(async () => {
+  const dropped = await withRawTablesLocked(async () => {
     if (!(await tryLockRollups())) return [];
-    await lockRawTables();
     // Nobody writes now: what has come since the aggregation above would be lost uncounted.
     if ((await StatisticsDirtyBucket.scope({ method: ['before', floor] }).findOne()) !== null) return [];
     await StatisticsRetention.raise(floor);
-    await dropRawEvents(names, floor);
-    return names;
+    return dropPartitionsBefore(floor);
   });
-  return dropping.catch((error: unknown) => {
-    if (isLockTimeout(error)) return [];
-    throw error;
-  });
+  return dropped ?? [];
 }
 
-/** Deletes the keys of events that are gone, some at a time; a key without its event would refuse a new event of that id for ever. */
-async function deleteKeys(floor: Date): Promise<void> {
+/**
+ * Deletes what came too late for its partition, and the keys of events that are gone, some at a time: no hour of them is counted again, so nobody has to
+ * be kept out. A key without its event would refuse a new event of that id for ever.
+ */
+async function deleteOutdated(floor: Date): Promise<void> {
   const retention = await inLongTransaction(() => StatisticsRetention.findByPk(1));
   if (retention === null) return;
-  const before = { method: ['before', retention.raw_since < floor ? retention.raw_since : floor] } as const;
+  const moment = retention.raw_since < floor ? retention.raw_since : floor;
+  while ((await inLongTransaction(() => deleteSomeOutsidePartitions(moment))) > 0);
+  const before = { method: ['before', moment] } as const;
   const limit = MAX_KEYS_PER_STATEMENT;
   while ((await inLongTransaction(() => StatisticsMessageKey.scope(before).destroy({ limit }))) > 0);
   while ((await inLongTransaction(() => StatisticsCallKey.scope(before).destroy({ limit }))) > 0);
