@@ -67,6 +67,13 @@ async function rowsFor(system: System, lives: 'for ever' | 'half an hour'): Prom
     [channel]: 'recipient',
     send_state: 'sent',
   });
+  const delivery = (token_hash: string): Record<string, unknown> => ({
+    account_id,
+    kind: 'provisioning',
+    token_hash,
+    network: '192.0.2.1',
+    retry_from: new Date(),
+  });
   const codes = (channel: 'email' | 'phone'): Made[] => [
     { age: 1, columns: code(channel, '1234'), stays: true },
     { age: 60, columns: code(channel, '1234'), stays: true },
@@ -108,6 +115,10 @@ async function rowsFor(system: System, lives: 'for ever' | 'half an hour'): Prom
       { age: 60, columns: { account_id, code: '1234' }, stays: true },
       { age: DAY + 1, columns: { account_id, code: '1234' }, stays: false },
       { age: DAY + 1, columns: { account_id, code: null }, stays: false },
+    ],
+    token_deliveries: [
+      { age: 1, columns: { ...delivery(fresh(20)), retry_until: new Date(Date.now() + 30_000) }, stays: true },
+      { age: 2, columns: { ...delivery(fresh(20)), retry_until: new Date(Date.now() - 1000) }, stays: false },
     ],
     nonces: [
       { age: 59, columns: { account_id, nonce: fresh(40) }, stays: true },
@@ -183,7 +194,7 @@ describe('what strangers make', () => {
     // An hour later, and for other addresses all the time.
     await system.rows(`UPDATE ${table} SET created_at = created_at - interval '61 minutes'`);
     expect((await system.api(path, { method: 'POST' })).status).toBe(201);
-    await system.rows(`UPDATE ${table} SET ip = '192.0.2.77', created_at = now()`);
+    await system.rows(`UPDATE ${table} SET network = '192.0.2.77', created_at = now()`);
     expect((await system.api(path, { method: 'POST' })).status).toBe(201);
   });
 
@@ -192,19 +203,22 @@ describe('what strangers make', () => {
     const { id } = await system.account('attacher');
     await system.rows('INSERT INTO auth_tokens (token, account_id, created_at) VALUES ($1, $2, now())', ['attached', id]);
     await system.rows("INSERT INTO auth_tokens (token, created_at) SELECT 'a' || n, now() FROM generate_series(1, 8) n ORDER BY n");
-    await system.rows("INSERT INTO account_creation_request_tokens (token, validated_at, created_at) VALUES ('valid', now(), now())");
+    await system.rows(
+      "INSERT INTO account_creation_request_tokens (token, validated_at, created_at) SELECT 'valid' || n, now(), now() FROM generate_series(1, 6) n ORDER BY n",
+    );
+    await system.rows("INSERT INTO account_creation_request_tokens (token, used, created_at) VALUES ('used', true, now())");
     await system.rows(
       "INSERT INTO account_creation_request_tokens (token, created_at) SELECT 'r' || n, now() FROM generate_series(1, 8) n ORDER BY n",
     );
     const { close } = await loadModels(system);
     const { trimStrangers } = await import('../src/models/ends-of-life.js');
-    expect(await trimStrangers(5)).toEqual({ request_tokens: 3, auth_tokens: 3 });
-    expect(await trimStrangers(5)).toEqual({ request_tokens: 0, auth_tokens: 0 });
+    expect(await trimStrangers(5)).toEqual({ request_tokens: 3, validated_request_tokens: 1, auth_tokens: 3 });
+    expect(await trimStrangers(5)).toEqual({ request_tokens: 0, validated_request_tokens: 0, auth_tokens: 0 });
     await close();
     const tokens = async (table: string): Promise<string[]> =>
       (await system.rows<{ token: string }>(`SELECT token FROM ${table} ORDER BY id`)).map(({ token }) => token);
     expect(await tokens('auth_tokens')).toEqual(['attached', 'a4', 'a5', 'a6', 'a7', 'a8']);
-    expect(await tokens('account_creation_request_tokens')).toEqual(['valid', 'r4', 'r5', 'r6', 'r7', 'r8']);
+    expect(await tokens('account_creation_request_tokens')).toEqual('valid2 valid3 valid4 valid5 valid6 used r4 r5 r6 r7 r8'.split(' '));
   });
 
   test('an account that makes provisioning tokens in a loop keeps the ten newest, and its last one works', async () => {

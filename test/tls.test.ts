@@ -144,8 +144,8 @@ describe('the same over HTTP/2 and HTTP/1.1', () => {
   test('a one-time token is spent once its answer is out, which both protocols tell in their own way', async () => {
     const { id, key } = await system.account('provisioned-once');
     for (const ask of [
-      (path: string, headers: Record<string, string>) => client.request('GET', path, headers),
-      (path: string, headers: Record<string, string>) => overHttp1('GET', path, headers),
+      (route: string, headers: Record<string, string>) => client.request('GET', route, headers),
+      (route: string, headers: Record<string, string>) => overHttp1('GET', route, headers),
     ]) {
       const token = (JSON.parse((await ask('/api/accounts/me/provision', { 'x-api-key': key })).text) as Record<string, string>)[
         'provisioning_token'

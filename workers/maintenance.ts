@@ -1,7 +1,7 @@
 // The queue `maintenance`: the sweep, every few seconds. Work that may take longer is a chore, so that the sweep never waits for it.
 import { log } from '../src/infra/log';
-import { AccountCount, AccountCreationToken, SipMessage } from '../src/models';
-import { trimStrangers } from '../src/models/ends-of-life';
+import { AccountCount } from '../src/models';
+import { deleteUnsent, trimStrangers } from '../src/models/ends-of-life';
 import { rowJobId, enqueue } from '../src/queues/producer';
 import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
 import type { Job } from './job';
@@ -20,16 +20,17 @@ async function sweep(): Promise<Record<string, number>> {
     if (kind === 'email_change') await enqueue('email', { kind, id }, rowJobId('email', kind, id), { within });
     else await enqueue('sms', { kind, id }, rowJobId('sms', kind, id), { within });
   }
-  const { request_tokens: requests, auth_tokens: auths } = await trimStrangers(MAX_STRANGERS_ROWS);
-  if (requests + auths > 0)
-    log.warn({ request_tokens: requests, auth_tokens: auths }, 'more tokens than are kept: the oldest were deleted');
+  const trimmed = await trimStrangers(MAX_STRANGERS_ROWS);
+  const trimmedRows = Object.values(trimmed).reduce((sum, rows) => sum + rows, 0);
+  if (trimmedRows > 0) log.warn(trimmed, 'more tokens than are kept: the oldest were deleted');
+  const { messages, creation_tokens } = await deleteUnsent();
   return {
     folded: await AccountCount.fold(),
     enqueued: due.length,
-    creation_tokens: await AccountCreationToken.scope('overdue').destroy(),
+    creation_tokens,
     overdue: await closeOverdueCodes(),
-    messages: await SipMessage.scope('overdue').destroy(),
-    trimmed: requests + auths,
+    messages,
+    trimmed: trimmedRows,
   };
 }
 

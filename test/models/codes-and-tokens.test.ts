@@ -116,7 +116,8 @@ test('a message is taken once, and not after its deadline', async () => {
   const taken = await Promise.all(Array.from({ length: 5 }, () => SipMessage.take(inTime?.id ?? 0)));
   expect(taken.filter((message) => message !== null)).toEqual([{ recipient: 'bob@x', body: 'hello' }]);
   expect(await SipMessage.take(late?.id ?? 0)).toBeNull();
-  expect(await SipMessage.scope('overdue').destroy()).toBe(1);
+  const { deleteUnsent } = await import('../../src/models/ends-of-life.js');
+  expect((await deleteUnsent()).messages).toBe(1);
 });
 
 test('a device’s tokens count where they were sent, or are being sent in time', async () => {
@@ -139,7 +140,8 @@ test('a device’s tokens count where they were sent, or are being sent in time'
   expect(await count()).toEqual({ recent: 1, today: 3 });
   expect(await AccountCreationToken.countForDevice({ ...device, pn_param: 'other' }, 60, 0)).toEqual({ recent: 0, today: 0 });
   await system.rows("UPDATE account_creation_tokens SET send_deadline = now() - interval '61 seconds' WHERE send_state = 'sending'");
-  expect(await AccountCreationToken.scope('overdue').destroy()).toBe(2);
+  const { deleteUnsent } = await import('../../src/models/ends-of-life.js');
+  expect((await deleteUnsent()).creation_tokens).toBe(2);
 });
 
 test('what a client calls itself is cut to what its column holds, in characters', async () => {

@@ -1,10 +1,13 @@
 // Accounts by domain and block of a thousand ids, for pages; triggers append the changes (migrations/0003-account-counts.ts).
-import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
+import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { inTransaction } from '../../infra/database';
 import { database, select } from '../../infra/sequelize';
 import { BIGINT, INTEGER, required, varchar } from '../columns';
 import { confinedTo, type Viewer } from '../visibility';
 import type { Account } from './account';
+
+/** Changes that one statement folds. */
+const MAX_FOLDED_AT_ONCE = 10_000;
 
 /** Where a page of accounts begins. */
 export interface PageStart {
@@ -47,24 +50,38 @@ export class AccountCount extends Model<InferAttributes<AccountCount>, InferCrea
   }
 
   /**
-   * Folds what the triggers appended into the counts, in one statement, so that no reader ever sees a change twice or not at all. Safe in
-   * any number of workers at once.
+   * Folds what the triggers appended into the counts, oldest first, so many in one statement, so that no reader ever sees a change twice or not at
+   * all. Safe in any number of workers at once.
    *
    * @returns how many changes
    */
   static async fold(): Promise<number> {
+    for (let folded = 0; ;) {
+      const some = await this.#foldSome();
+      folded += some;
+      if (some < MAX_FOLDED_AT_ONCE) return folded;
+    }
+  }
+
+  static #foldSome(): Promise<number> {
     return inTransaction(async () => {
-      const [folded] = await select<{ changes: number }>(
-        `WITH taken AS (DELETE FROM account_count_changes RETURNING domain, block, accounts), sums AS (
-           SELECT domain, block, sum(accounts)::integer AS accounts FROM taken GROUP BY domain, block ORDER BY domain, block
+      const blocks = await select<{ domain: string; block: number; accounts: number; changes: number }>(
+        `WITH oldest AS (SELECT id FROM account_count_changes ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED),
+              taken AS (DELETE FROM account_count_changes WHERE id = ANY (ARRAY(SELECT id FROM oldest)) RETURNING domain, block, accounts),
+              sums AS (
+           SELECT domain, block, sum(accounts)::integer AS accounts, count(*)::integer AS changes FROM taken GROUP BY domain, block
+            ORDER BY domain, block
          ), folded AS (
            INSERT INTO account_counts AS c (domain, block, accounts) SELECT domain, block, accounts FROM sums
            ON CONFLICT (domain, block) DO UPDATE SET accounts = c.accounts + excluded.accounts
+           RETURNING c.domain, c.block, c.accounts
          )
-         SELECT count(*)::integer AS changes FROM taken`,
+         SELECT f.domain, f.block, f.accounts, s.changes FROM folded f JOIN sums s USING (domain, block)`,
+        [MAX_FOLDED_AT_ONCE],
       );
-      await AccountCount.destroy({ where: { accounts: 0 } });
-      return folded?.changes ?? 0;
+      const empty = blocks.filter(({ accounts }) => accounts === 0).map(({ domain, block }) => ({ domain, block }));
+      if (empty.length > 0) await AccountCount.destroy({ where: { accounts: 0, [Op.or]: empty } });
+      return blocks.reduce((sum, { changes }) => sum + changes, 0);
     });
   }
 }

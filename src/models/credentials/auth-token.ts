@@ -12,6 +12,8 @@ export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAt
   declare token: string;
   declare account_id: CreationOptional<number | null>;
   declare ip: CreationOptional<string | null>;
+  /** Of the address, as limits count it (`networkOf()` of infra/ip-address.ts). */
+  declare network: CreationOptional<string | null>;
   declare user_agent: CreationOptional<string | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
@@ -42,6 +44,7 @@ AuthToken.init(
     token: required(varchar(32)),
     account_id: optional(INTEGER),
     ...client,
+    network: optional(varchar(255)),
     ...dates,
   },
   { sequelize: database, tableName: 'auth_tokens', ...dated },

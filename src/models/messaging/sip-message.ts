@@ -2,7 +2,6 @@
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
 import { DATE, dated, dates, id, required, TEXT, varchar } from '../columns';
-import { overdue } from '../moments';
 
 export class SipMessage extends Model<InferAttributes<SipMessage>, InferCreationAttributes<SipMessage>> {
   declare id: CreationOptional<number>;
@@ -39,9 +38,5 @@ SipMessage.init(
     sequelize: database,
     tableName: 'messages',
     ...dated,
-    scopes: {
-      /** Left behind by a web process that died while it waited. */
-      overdue: { where: overdue() },
-    },
   },
 );

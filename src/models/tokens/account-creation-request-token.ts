@@ -15,6 +15,8 @@ export class AccountCreationRequestToken extends Model<
   declare validated_at: CreationOptional<Date | null>;
   declare acc_creation_token_id: CreationOptional<number | null>;
   declare ip: CreationOptional<string | null>;
+  /** Of the address, as limits count it (`networkOf()` of infra/ip-address.ts). */
+  declare network: CreationOptional<string | null>;
   declare user_agent: CreationOptional<string | null>;
   declare created_at: CreationOptional<Date>;
   declare updated_at: CreationOptional<Date | null>;
@@ -33,6 +35,7 @@ AccountCreationRequestToken.init(
     validated_at: optional(DATE),
     acc_creation_token_id: optional(INTEGER),
     ...client,
+    network: optional(varchar(255)),
     ...dates,
   },
   {

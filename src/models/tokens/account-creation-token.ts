@@ -3,7 +3,7 @@ import { type Attributes, type CreationOptional, type InferAttributes, type Infe
 import { settings } from '../../../config';
 import { database, execute, select } from '../../infra/sequelize';
 import { BOOLEAN, client, dated, dates, id, INTEGER, optional, required, sending, type SendState, varchar } from '../columns';
-import { NOW, overdue } from '../moments';
+import { NOW } from '../moments';
 
 /** Condition: may be used for an account, since it was sent, or made without sending, and is not too old. */
 const usableSql = (): string => {
@@ -116,8 +116,6 @@ AccountCreationToken.init(
       sending: { where: { send_state: 'sending' } },
       /** On its way, and the request that asked for it still waits. */
       in_time: { where: { send_deadline: { [Op.gt]: NOW } } },
-      /** Left behind by a worker that died in the send. */
-      overdue: { where: { send_state: 'sending', ...overdue() } },
     },
   },
 );

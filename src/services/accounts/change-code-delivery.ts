@@ -40,6 +40,9 @@ export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode,
   }
 }
 
+/** Of each channel; the sweep comes again, and finds those first whose time is over first. */
+const MAX_DUE_AT_ONCE = 1000;
+
 /** A code that needs a job. */
 export interface DueCode {
   kind: (typeof JOB_KINDS)[Channel];
@@ -51,7 +54,12 @@ export interface DueCode {
 export async function findDueCodes(): Promise<DueCode[]> {
   const found: DueCode[] = [];
   for (const channel of CHANNELS) {
-    const codes = await CHANGE_CODES[channel].scope(['due', 'stale']).findAll({ attributes: ['id', 'send_deadline'], raw: true });
+    const codes = await CHANGE_CODES[channel].scope(['due', 'stale']).findAll({
+      attributes: ['id', 'send_deadline'],
+      order: [['send_deadline', 'ASC']],
+      limit: MAX_DUE_AT_ONCE,
+      raw: true,
+    });
     for (const { id, send_deadline: deadline } of codes) if (deadline) found.push({ kind: JOB_KINDS[channel], id, deadline });
   }
   return found;

@@ -1,4 +1,5 @@
 // Auth tokens: a device without an account shows one, a person with an account attaches it, the device gets a key.
+import { networkOf } from '../../infra/ip-address';
 import { AuthToken } from '../../models';
 import { lockAccount } from '../../models/accounts/account';
 import { issueApiKey } from './api-keys';
@@ -10,7 +11,7 @@ import { requireTokenAllowance } from './token-allowance';
 /** Makes a token of 32 characters for the device that asks. @throws {ApiError} 429 where its address has asked for too many */
 export async function createAuthToken(ip: string, userAgent: string | undefined): Promise<AuthToken> {
   await requireTokenAllowance(AuthToken, ip);
-  return AuthToken.create({ token: randomText(32), ip, user_agent: userAgent ?? null });
+  return AuthToken.create({ token: randomText(32), ip, network: networkOf(ip), user_agent: userAgent ?? null });
 }
 
 /** Attaches a token to an account; of two callers one wins. @returns false where it is unknown, too old or attached */
