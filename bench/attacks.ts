@@ -5,6 +5,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { authorized, USER } from './http-rows';
+import { assetUrl } from '../src/pages/assets';
 
 /** One request over HTTP/1.1; a body that is no text is sent as JSON. */
 export interface Shot {
@@ -152,8 +153,8 @@ export const attacks: readonly Attack[] = [
       ...header('cookie', ['a=b;', 'a="', 'x-api-key=a;', '%', ' ']),
       ...header('x-forwarded-for', ['1.1.1.1,', '::1,', '127.0.0.1,', ',', ' ']),
       ...header('content-type', ['a/b;a=b', ';a="\\', '/'], '/api/ping', { 'content-length': '0' }),
-      ...header('if-none-match', ['W/"a",', ','], '/assets/swagger-ui/swagger-ui.css'),
-      ...header('range', ['0-1,', '-1,', ','], '/assets/swagger-ui/swagger-ui.css'),
+      ...header('if-none-match', ['W/"a",', ','], assetUrl('swagger-ui.css')),
+      ...header('range', ['0-1,', '-1,', ','], assetUrl('swagger-ui.css')),
       ...header('x-request-id', ['a', '.']),
       ...header('user-agent', ['a'], '/api/ping'),
       { path: `/api/${fill('a/', 12_000)}` },

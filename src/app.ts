@@ -1,6 +1,5 @@
 // The order of middlewares on one page, and the routes that are not endpoints of the API: health, metrics, documentation, pages.
 import { randomUUID } from 'node:crypto';
-import path from 'node:path';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../config';
@@ -21,11 +20,11 @@ import { log } from './infra/log';
 import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './infra/metrics';
 import { sharedFor } from './infra/shared';
-import { documentationPage, documentationScript } from './pages/documentation';
-import { STYLESHEET_PATH, stylesheet } from './pages/layout';
+import { assets } from './pages/assets';
+import { documentationPage } from './pages/documentation';
 import { provisioning } from './pages/provisioning';
 import { reportQueues } from './queues/report';
-import { statisticsAssets, statisticsPage } from './pages/statistics';
+import { statisticsPage } from './pages/statistics';
 import { validationPage } from './pages/validation';
 import { vcardTexts } from './pages/vcard-texts';
 
@@ -131,28 +130,20 @@ export function createApp(): Express {
     writeBytes(response, 200, 'application/json', document);
   });
   app.get('/api', pagesPolicy, (_request, response) => {
+    // It names files of this version.
+    response.setHeader('cache-control', 'no-store');
     response.type('html').send(documentationPage());
-  });
-  app.get('/assets/documentation.js', (_request, response) => {
-    response.type('js').send(documentationScript);
   });
   app.get('/favicon.ico', (_request, response) => {
     response.status(204).end();
   });
-  app.get(STYLESHEET_PATH, (_request, response) => {
-    response.type('css').send(stylesheet);
-  });
-  app.use(
-    '/assets/swagger-ui',
-    express.static(path.dirname(require.resolve('swagger-ui-dist/package.json')), { index: false, maxAge: '1d' }),
-  );
+  app.use(assets());
   app.use('/api', apiRouter(endpoints));
 
   app.use('/creation_token', validationPage());
   app.use('/provisioning', provisioning());
   app.use(vcardTexts());
   app.use('/queues', pagesPolicy, dashboard());
-  app.use('/assets', statisticsAssets());
   app.use('/statistics', pagesPolicy, statisticsPage());
   app.use((request, response) => refuseStranger(request, response, notFound('route.not_found')));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => refuseStranger(request, response, error));

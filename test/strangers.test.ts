@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Redis } from 'ioredis';
+import { assetUrl } from '../src/pages/assets';
 import { startRedis } from '../src/start/redis';
 import { send, type RawAnswer } from './helpers/raw';
 import { StatementCounter } from './helpers/statements';
@@ -192,8 +193,8 @@ describe('strangers are counted', () => {
       '/metrics',
       '/api',
       '/api/openapi.json',
-      '/assets/page.css',
-      '/assets/swagger-ui/swagger-ui.css',
+      assetUrl('page.css'),
+      assetUrl('swagger-ui.css'),
     ])
       expect([route, ...new Set(await statusesOf('GET', route, {}, 2 * LIMIT))]).toEqual([route, 200]);
   });

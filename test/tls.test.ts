@@ -6,6 +6,7 @@ import { request as httpsRequest } from 'node:https';
 import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { promisify } from 'node:util';
+import { assetUrl } from '../src/pages/assets';
 import { Http2Client, type Http2Answer } from './helpers/http2';
 import { makeCertificate, type Certificate } from './helpers/pki';
 import { testServers } from './setup/servers';
@@ -89,7 +90,7 @@ describe('the same over HTTP/2 and HTTP/1.1', () => {
     ['too large', 'POST', '/api/accounts/auth_token', {}, json({ x: 'x'.repeat(1_100_000) })],
     ['a page', 'GET', '/creation_token/check/none', {}, undefined],
     ['the documentation', 'GET', '/api', {}, undefined],
-    ['a file', 'GET', '/assets/swagger-ui/swagger-ui.css', {}, undefined],
+    ['a file', 'GET', assetUrl('swagger-ui.css'), {}, undefined],
     ['the dashboard, signed out', 'GET', '/queues', { accept: 'text/html' }, undefined],
     ['the dashboard', 'GET', '/queues/', { 'x-api-key': 'KEY', accept: 'text/html' }, undefined],
     ['what the dashboard shows', 'GET', '/queues/api/queues', { 'x-api-key': 'KEY', accept: '*/*' }, undefined],

@@ -4,22 +4,7 @@ import { languageOf } from '../http/client';
 import { reportError, writeError } from '../http/reply';
 import { render, type Language } from '../i18n';
 import { escapeHtml } from '../infra/html';
-
-const STYLE = `
-:root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; }
-main { width: min(26rem, 100% - 2rem); }
-h1 { font-size: 1.4rem; }
-label { display: block; font-weight: 600; }
-input, button { font: inherit; box-sizing: border-box; width: 100%; padding: .6rem; margin: .3rem 0 1rem; border: 1px solid #888; border-radius: .4rem; }
-button { background: #c2410c; border-color: #c2410c; color: #fff; font-weight: 600; cursor: pointer; }
-.error { border-left: .25rem solid #dc2626; padding-left: .7rem; }
-small { opacity: .8; }`;
-
-/** Where `stylesheet` is served. */
-export const STYLESHEET_PATH = '/assets/page.css';
-/** CSS of the short pages. */
-export const stylesheet = STYLE.trimStart();
+import { type AssetName, assetUrl } from './assets';
 
 interface Page {
   status: number;
@@ -27,14 +12,14 @@ interface Page {
   /** HTML, as `body` is: escaped by the caller. */
   title: string;
   body: string;
-  /** Stylesheets instead of the one for short pages, and scripts: addresses of our own. */
-  styles?: string[];
-  /** Addresses of ES modules, in the order in which they load. */
-  scripts?: string[];
+  /** Stylesheets instead of the one for short pages. */
+  styles?: AssetName[];
+  /** ES modules, in the order in which they load. */
+  scripts?: AssetName[];
 }
 
 /** Writes a page, not to be cached. What goes into it is HTML already: text in it was escaped by the caller. */
-export function writePage(response: Response, { status, language, title, body, styles = [STYLESHEET_PATH], scripts = [] }: Page): void {
+export function writePage(response: Response, { status, language, title, body, styles = ['page.css'], scripts = [] }: Page): void {
   response.status(status);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('content-language', language);
@@ -44,8 +29,8 @@ export function writePage(response: Response, { status, language, title, body, s
 <meta name="viewport" content="width=device-width">
 <meta name="robots" content="noindex">
 <title>${title}</title>
-${styles.map((style) => `<link rel="stylesheet" href="${style}">`).join('\n')}
-${scripts.map((script) => `<script type="module" src="${script}"></script>`).join('\n')}
+${styles.map((style) => `<link rel="stylesheet" href="${assetUrl(style)}">`).join('\n')}
+${scripts.map((script) => `<script type="module" src="${assetUrl(script)}"></script>`).join('\n')}
 <main>
 ${body}
 </main>

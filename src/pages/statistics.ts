@@ -1,6 +1,4 @@
 // /statistics: charts for admins over the endpoints of the same name. The page is made here, its figures by src/browser/statistics.ts.
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { Router, type Request, type Response } from 'express';
 import { settings } from '../../config';
 import { escapeHtml } from '../infra/html';
@@ -10,7 +8,6 @@ import { catalogues, render, type Language, type MessageKey } from '../i18n';
 import { writePage } from './layout';
 import { listSpaces } from '../services/spaces/spaces';
 import { protect } from './sign-in';
-import { statisticsStyle } from './statistics-style';
 
 const BASE = '/statistics';
 const TEXTS = 'page.statistics.';
@@ -68,24 +65,10 @@ async function show(request: Request, response: Response): Promise<void> {
     status: 200,
     language,
     title: say(`${TEXTS}title`),
-    styles: ['/assets/statistics.css'],
-    scripts: ['/assets/chart.js', '/assets/statistics.js'],
+    styles: ['statistics.css'],
+    scripts: ['chart.js', 'statistics.js'],
     body: body(say, language, caller, domains),
   });
-}
-
-/** The page's own files, and the library that draws: served from here, asked of nobody else. */
-export function statisticsAssets(): Router {
-  const router = Router();
-  const send = (type: string, text: string) => (_request: Request, response: Response) => {
-    response.setHeader('cache-control', 'public, max-age=3600');
-    response.type(type).send(text);
-  };
-  // Compiled beside this file's own folder.
-  router.get('/statistics.js', send('js', readFileSync(path.join(__dirname, '..', '..', 'browser', 'statistics.js'), 'utf8')));
-  router.get('/chart.js', send('js', readFileSync(path.join(path.dirname(require.resolve('chart.js')), 'chart.umd.min.js'), 'utf8')));
-  router.get('/statistics.css', send('css', statisticsStyle));
-  return router;
 }
 
 /** To be mounted at /statistics. */
