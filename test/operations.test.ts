@@ -153,9 +153,22 @@ describe('command line', () => {
       old.id,
       kept.id,
     ]);
-    expect(await json('accounts:clear-unconfirmed', '30')).toEqual({ found: 1, deleted: 0 });
-    expect(await json('accounts:clear-unconfirmed', '30', '--apply')).toEqual({ found: 1, deleted: 1 });
-    expect(await json('accounts:clear-unconfirmed', '30', '--and-confirmed', '--apply')).toEqual({ found: 1, deleted: 1 });
+    expect(await json('accounts:clear-unconfirmed', '30')).toEqual({ found: 1, deleted: 0, failed: 0 });
+    expect(await json('accounts:clear-unconfirmed', '30', '--apply')).toEqual({ found: 1, deleted: 1, failed: 0 });
+    expect(await json('accounts:clear-unconfirmed', '30', '--and-confirmed', '--apply')).toEqual({ found: 1, deleted: 1, failed: 0 });
+    // One that cannot be deleted stops nothing.
+    for (const name of ['clear-1', 'clear-2', 'clear-3']) await system.account(name);
+    await system.rows(
+      "UPDATE accounts SET created_at = now() - interval '40 days', activated = false WHERE starts_with(username, 'clear-')",
+    );
+    await system.rows(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it stays'; END $$`);
+    await system.rows("CREATE TRIGGER keep BEFORE DELETE ON accounts FOR EACH ROW WHEN (OLD.username = 'clear-2') EXECUTE FUNCTION keep()");
+    const cleared = await flexiapi(['accounts:clear-unconfirmed', '30', '--apply', '--json']);
+    expect([cleared.code, JSON.parse(cleared.stdout)]).toEqual([1, { found: 3, deleted: 2, failed: 1 }]);
+    expect(cleared.stderr).toMatch(/^account \d+: it stays$/m);
+    await system.rows('DROP TRIGGER keep ON accounts');
+    await system.rows("DELETE FROM accounts WHERE username = 'clear-2'");
+    await system.rows("DELETE FROM accounts_tombstones WHERE starts_with(username, 'clear-')");
     expect(await json('accounts:clear-tombstones', '0')).toEqual({ found: 2, deleted: 0 });
     expect(await json('accounts:clear-tombstones', '1', '--apply')).toEqual({ found: 0, deleted: 0 });
     await system.rows("UPDATE accounts_tombstones SET created_at = now() - interval '2 days'");

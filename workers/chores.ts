@@ -5,6 +5,7 @@ import { AUTH_TOKEN_LIFETIME_MINUTES } from '../src/models/credentials/auth-toke
 import { deleteEnded } from '../src/models/ends-of-life';
 import { ensurePartitions } from '../src/models/statistics/partitions';
 import type { Kind, Payload } from '../src/queues/contracts';
+import { removeLeftovers } from '../src/services/accounts/leftovers';
 import { NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
 import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
@@ -39,10 +40,17 @@ async function partitions(): Promise<Record<string, number>> {
   return { made: made.length, dropped: dropped.length };
 }
 
+/** What accounts and Spaces that were deleted have left behind. */
+async function leftovers(): Promise<Record<string, number>> {
+  const done = await removeLeftovers();
+  if (done.deletions > 0) log.info(done, 'what deleted accounts and spaces left behind is gone');
+  return { ...done };
+}
+
 type Chore<K extends Kind<'chores'>> = (payload: Extract<Payload<'chores'>, { task: K }>) => Promise<Record<string, number>>;
 
 /** Each must bear being killed and begun anew, and being done by two workers at once. */
-const chores: { readonly [K in Kind<'chores'>]: Chore<K> } = { clean, partitions };
+const chores: { readonly [K in Kind<'chores'>]: Chore<K> } = { clean, partitions, leftovers };
 
 const underWay = new Set<string>();
 

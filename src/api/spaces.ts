@@ -101,7 +101,7 @@ export const spaces = [
     method: 'delete',
     path: '/spaces/:domain',
     summary: 'Deletes a space with all its accounts',
-    description: 'And everything that hangs on them, its contacts lists, and the statistics sent from it.',
+    description: 'And everything that hangs on them, its contacts lists, its figures, and the statistics sent from it.',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such space' },
     handler: async ({ params }) => {
       if (!(await deleteSpace(params.domain))) throw notFound('space.not_found');

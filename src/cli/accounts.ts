@@ -1,13 +1,27 @@
 // Commands for accounts.
 import type { Command } from 'commander';
 import { settings } from '../../config';
-import type { Clearing } from '../services/accounts/deletion';
+import type { Clearing, ClearingProgress } from '../services/accounts/deletion';
 import { hasInvisible } from '../infra/characters';
 import { ApiError } from '../infra/errors';
 import { action, MAX_AGE_DAYS, MAX_ID, Refusal, requireDatabase, wholeNumber } from './command';
 
 const clearingText = (what: string, { found, deleted }: Clearing, apply: boolean): string =>
   apply ? `${deleted} ${what} deleted.` : `${found} ${what} would be deleted; --apply deletes them.`;
+
+const PROGRESS_INTERVAL_MS = 1000;
+
+/** Says how far a clearing of accounts is, at most once a second, and what failed: beside what the command prints. */
+function sayProgress(): ClearingProgress {
+  let said = Date.now();
+  return ({ found, deleted, failed }, failure) => {
+    if (failure) process.stderr.write(`account ${failure.id}: ${failure.reason.replaceAll('\n', ' ')}\n`);
+    else if (Date.now() - said >= PROGRESS_INTERVAL_MS) {
+      said = Date.now();
+      process.stderr.write(`${deleted} of ${found} accounts deleted${failed === 0 ? '' : `, ${failed} failed`}\n`);
+    }
+  };
+}
 
 interface AdminOptions {
   username: string;
@@ -95,8 +109,10 @@ export function addAccountCommands(program: Command): void {
       action(async (days: number, { apply, andConfirmed }: { apply: boolean; andConfirmed: boolean }) => {
         requireDatabase();
         const { clearUnconfirmed } = await import('../services/accounts/deletion.js');
-        const done = await clearUnconfirmed(days, { apply, confirmed: andConfirmed });
-        return { json: done, text: clearingText('accounts', done, apply) };
+        const done = await clearUnconfirmed(days, { apply, confirmed: andConfirmed }, sayProgress());
+        if (done.failed > 0) process.exitCode = 1;
+        const failed = done.failed === 0 ? '' : ` ${done.failed} could not be deleted.`;
+        return { json: done, text: clearingText('accounts', done, apply) + failed };
       }),
     );
 

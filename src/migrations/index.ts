@@ -13,6 +13,7 @@ import * as statisticsReading from './0005-statistics-reading';
 import * as endsOfLife from './0006-ends-of-life';
 import * as confirmedEmails from './0007-confirmed-emails';
 import * as countingDefaults from './0008-counting-defaults';
+import * as deletions from './0010-deletions';
 import * as aYearOfLife from './0013-a-year-of-life';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
@@ -26,6 +27,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0006-ends-of-life': { up: endsOfLife.up },
   '0007-confirmed-emails': { up: confirmedEmails.up },
   '0008-counting-defaults': { up: countingDefaults.up },
+  '0010-deletions': { up: deletions.up },
   '0013-a-year-of-life': { up: aYearOfLife.up },
 };
 

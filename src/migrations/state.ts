@@ -11,6 +11,7 @@ export const MIGRATION_NAMES = [
   '0006-ends-of-life',
   '0007-confirmed-emails',
   '0008-counting-defaults',
+  '0010-deletions',
   '0013-a-year-of-life',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];

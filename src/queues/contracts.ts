@@ -76,7 +76,7 @@ export interface Contracts {
   /** What must happen every few seconds, and takes no longer. `clean` and `partitions`: of the last release's schedules; `chores` does them. */
   maintenance: { payload: { task: 'sweep' | 'clean' | 'partitions' }; result: Record<string, number> };
   /** Work that may take minutes. A new task is a member of this union, a line in `queues.chores.kinds` and a function in `workers/chores.ts`. */
-  chores: { payload: { task: 'clean' } | { task: 'partitions' }; result: Record<string, number> };
+  chores: { payload: { task: 'clean' } | { task: 'partitions' } | { task: 'leftovers' }; result: Record<string, number> };
 }
 export type QueueName = keyof Contracts;
 
@@ -150,8 +150,9 @@ export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
   chores: {
     sends: false,
     concurrency: 4,
-    kinds: { clean: true, partitions: true },
+    kinds: { clean: true, partitions: true, leftovers: true },
     schedules: [
+      { id: 'leftovers', every: 10 * SECOND_MS, payload: { task: 'leftovers' } },
       { id: 'clean', every: HOUR_MS, payload: { task: 'clean' } },
       { id: 'partitions', every: 6 * HOUR_MS, payload: { task: 'partitions' } },
     ],

@@ -82,8 +82,10 @@ Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
   order: [[literal(`"Account"."${first}" = ${database.escape(name)}`), 'DESC NULLS LAST'] as OrderItem],
 }));
 
-/** `clearable(days)`: made over so many days ago by the database's clock, admins never. */
-Account.addScope('clearable', (days: number) => ({ where: { created_at: { [Op.lt]: daysAgo(days) }, admin: false } }));
+/** `clearable(days, after)`: made over so many days ago by the database's clock, with an id above `after`; admins never. */
+Account.addScope('clearable', (days: number, after: number) => ({
+  where: { created_at: { [Op.lt]: daysAgo(days) }, admin: false, id: { [Op.gt]: after } },
+}));
 
 /**
  * Waits for an account's row and keeps it until the transaction around it ends. Whoever writes an account, or several rows that hang on it, takes it

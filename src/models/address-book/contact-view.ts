@@ -18,9 +18,13 @@ const ALL_CONTACTS = `
   UNION SELECT c.contact_id FROM account_contacts_list l JOIN contacts_list_contact c ON c.contacts_list_id = l.contacts_list_id
          WHERE l.account_id = $1`;
 
-/** The contacts among those ids that come next; bound are the account, the id before them and how many. */
+/**
+ * The contacts among those ids that come next; bound are the account, the id before them and how many. A contact that was deleted is none, though its
+ * row may be there for a while.
+ */
 const nextOf = (ids: string): string =>
-  `${CONTACT_VIEW} WHERE a.id IN (SELECT contact_id FROM (${ids}) c WHERE contact_id > $2 ORDER BY contact_id LIMIT $3) ORDER BY a.id`;
+  `${CONTACT_VIEW} WHERE a.id IN (
+     SELECT c.contact_id FROM (${ids}) c JOIN accounts o ON o.id = c.contact_id WHERE c.contact_id > $2 ORDER BY c.contact_id LIMIT $3) ORDER BY a.id`;
 
 /** All contacts of an account, by id: its own and those of its lists. */
 export const contactPages = (accountId: number): Pages<ContactView> =>

@@ -1,30 +1,24 @@
-// The end of a Space: everything in it, set by set. Statements of our own that join what hangs on accounts with the accounts: left to the
-// foreign keys it would be a look-up per account and table.
+// The end of a Space: its accounts and what hangs on them, set by set. Statements of our own that join what hangs on accounts with the accounts: left
+// to the foreign keys it would be a look-up per account and table. What has any number of rows is removed in pieces afterwards (pending-deletion.ts).
 import { execute, select } from '../../infra/sequelize';
 import { ActivationExpiration } from '../accounts/activation-expiration';
 import { EmailChangeCode, PhoneChangeCode } from '../accounts/change-code';
 import { Password } from '../accounts/password';
 import { RecoveryCode } from '../accounts/recovery-code';
-import { AccountAction } from '../address-book/account-action';
-import { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
 import { AccountAccountType } from '../address-book/account-type';
-import { Contact } from '../address-book/contact';
 import { AccountContactsList, ContactsListContact } from '../address-book/contacts-list';
-import { VcardStorage } from '../address-book/vcard-storage';
 import { VcardUsage } from '../address-book/vcard-usage';
 import { ApiKey } from '../credentials/api-key';
 import { AuthToken } from '../credentials/auth-token';
-import { Nonce } from '../credentials/nonce';
 import { TokenDelivery } from '../credentials/token-delivery';
 import { ProvisioningToken } from '../provisioning/provisioning-token';
-import { deleteSentStatistics } from '../statistics/deletion';
+import { endFigures } from '../statistics/deletion';
 import { AccountCreationToken } from '../tokens/account-creation-token';
 
-/** Tables whose rows name an account, and the columns that do. */
+/** Tables whose rows go with their account, and the columns that name it. */
 const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id'][] = [
   [Password, 'account_id'],
   [ApiKey, 'account_id'],
-  [Nonce, 'account_id'],
   [ActivationExpiration, 'account_id'],
   [AccountCreationToken, 'account_id'],
   [AuthToken, 'account_id'],
@@ -33,21 +27,15 @@ const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id
   [EmailChangeCode, 'account_id'],
   [PhoneChangeCode, 'account_id'],
   [RecoveryCode, 'account_id'],
-  [AccountDictionaryEntry, 'account_id'],
-  [AccountAction, 'account_id'],
   [AccountAccountType, 'account_id'],
   [AccountContactsList, 'account_id'],
-  // Before the cards, whose triggers would count them down one account after another.
   [VcardUsage, 'account_id'],
-  [VcardStorage, 'account_id'],
-  [Contact, 'account_id'],
-  [Contact, 'contact_id'],
   [ContactsListContact, 'contact_id'],
 ];
 
 /**
- * Deletes a Space with its accounts, contacts lists and the statistics sent from it; leaves no tombstones. Inside a transaction whose
- * statements may take long: while it runs, nothing is made in the Space.
+ * Deletes a Space with its accounts, contacts lists and figures; leaves no tombstones. What its accounts had many rows of, and the statistics sent from
+ * it, are pending deletions then. Inside a transaction whose statements may take long: while it runs, nothing is made in the Space.
  *
  * @param domain in lower case
  * @returns whether there was one
@@ -60,8 +48,13 @@ export async function deleteSpaceWithAll(domain: string): Promise<boolean> {
   await select('SELECT count(*) AS accounts FROM (SELECT id FROM accounts WHERE domain = $1 ORDER BY id FOR UPDATE) a', [domain]);
   for (const [{ tableName }, column] of RELATED)
     await execute(`DELETE FROM ${tableName} t USING accounts a WHERE a.domain = $1 AND t.${column} = a.id`, [domain]);
-  await deleteSentStatistics({ domain });
   await execute('DELETE FROM accounts WHERE domain = $1', [domain]);
   await execute('DELETE FROM spaces WHERE domain = $1', [domain]);
+  const [deletion] = await select<{ moment: string }>(
+    'INSERT INTO pending_deletions (domain) VALUES ($1) RETURNING deleted_at::text AS moment',
+    [domain],
+  );
+  // Last, since aggregations wait from here to the end of the transaction.
+  await endFigures(domain, deletion?.moment ?? 'now');
   return true;
 }

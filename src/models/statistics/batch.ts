@@ -12,5 +12,8 @@ export const columnsOf = <Row, Name extends keyof Row>(rows: readonly Row[], nam
 /** SQL: the beginning of the hour of UTC that the column lies in. */
 export const hourOf = (column: string): string => `date_trunc('hour', ${column}, 'UTC')`;
 
+/** The domain under which all domains together are counted: no address has it. */
+export const ALL_DOMAINS = '';
+
 /** SQL: begins the part of a statement that marks hours to be counted again; a SELECT of (kind, hour, domain) follows. */
 export const INSERT_MARKS = 'INSERT INTO statistics_dirty_buckets (kind, hour, domain)';

@@ -2,11 +2,12 @@
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
 import { BIGINT, DATE, required, TEXT, varchar } from '../columns';
+import { ALL_DOMAINS } from './batch';
 
 export type StatisticsKind = 'messages' | 'calls';
 /** A domain's hour, as it is counted. */
 export type Bucket = Pick<Attributes<StatisticsDirtyBucket>, 'hour' | 'domain'>;
-/** `has_raw`: whether the raw events of the hour are still there. */
+/** `has_raw`: whether the raw events of the hour are still there; of all domains together they are not asked for. */
 export type TakenMark = Pick<Attributes<StatisticsDirtyBucket>, 'kind' | 'hour' | 'domain'> & { has_raw: boolean };
 
 export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirtyBucket>, InferCreationAttributes<StatisticsDirtyBucket>> {
@@ -25,7 +26,8 @@ export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirty
     return select<TakenMark>(
       `WITH taken AS (
          DELETE FROM statistics_dirty_buckets WHERE id IN (SELECT id FROM statistics_dirty_buckets ORDER BY id LIMIT $1) RETURNING kind, hour, domain)
-       SELECT kind, hour, domain, hour >= coalesce((SELECT raw_since FROM statistics_retention), '-infinity') AS has_raw FROM taken`,
+       SELECT kind, hour, domain,
+              domain = '${ALL_DOMAINS}' OR hour >= coalesce((SELECT raw_since FROM statistics_retention), '-infinity') AS has_raw FROM taken`,
       [max],
     );
   }

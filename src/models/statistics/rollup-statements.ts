@@ -1,13 +1,11 @@
 // What the statements that write and read hourly rollups have in common, and the lock under which they are written.
 import { execute, select, selectFromReplica } from '../../infra/sequelize';
+import { ALL_DOMAINS } from './batch';
 import { sumBins } from './bins';
 import type { Bucket } from './dirty-bucket';
 
 /** `from`: what accounts of the domain sent or whom they called; `to`: what they were sent, or who called them. */
 export type RollupDirection = 'from' | 'to';
-
-/** The domain under which all domains together are counted: no address has it. */
-export const ALL_DOMAINS = '';
 
 /** Id of the transaction-level advisory lock: one aggregation, or one drop of old months, at a time, in whatever worker. */
 export const ROLLUP_LOCK_ID = 7_060_502;
@@ -27,10 +25,12 @@ export async function disableJit(): Promise<void> {
   await execute('SET LOCAL jit = off');
 }
 
-/** SQL: the relation `buckets` (hour, domain), of the arrays $1 and $2. */
-export const BUCKETS = 'buckets AS (SELECT * FROM unnest($1::timestamptz[], $2::text[]) AS b (hour, domain))';
+/** SQL: the relation `buckets` (hour, domain, since), of the arrays $1 and $2; an hour in which a Space was deleted begins at that moment. */
+export const BUCKETS = `buckets AS (
+  SELECT b.hour, b.domain, greatest(b.hour, f.since) AS since
+    FROM unnest($1::timestamptz[], $2::text[]) AS b (hour, domain) LEFT JOIN statistics_floors f ON f.domain = b.domain)`;
 /** SQL: whether the moment in `column` lies in the hour of the bucket `b`. */
-export const inBucket = (column: string): string => `${column} >= b.hour AND ${column} < b.hour + interval '1 hour'`;
+export const inBucket = (column: string): string => `${column} >= b.since AND ${column} < b.hour + interval '1 hour'`;
 
 /** Columns of a rollup that are added up: plain numbers, and arrays with a number for each bin. */
 export interface SummedColumns<Sums> {

@@ -1,10 +1,11 @@
-// The end of an account: a tombstone, so that nobody else gets its name, then the account with all that hangs on it, and its statistics.
+// The end of an account: a tombstone, so that nobody else gets its name, and the account's row, through which everybody reaches what hangs on it. What
+// there may be any number of is removed afterwards (leftovers.ts).
 import { inTransaction } from '../../infra/database';
+import { reasonOf } from '../../infra/log';
 import { Account, AccountTombstone } from '../../models';
-import { deleteSentStatistics } from '../../models/statistics/deletion';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 
-/** Deletes an account that the viewer sees, by number. @returns whether there was one */
+/** Deletes an account that the viewer sees, by number, in the same time whatever hangs on it. @returns whether there was one */
 export async function deleteAccount(id: number, viewer: Viewer): Promise<boolean> {
   return inTransaction(async () => {
     const account = await Account.scope(visibleTo(viewer)).findOne({
@@ -15,8 +16,7 @@ export async function deleteAccount(id: number, viewer: Viewer): Promise<boolean
     if (!account) return false;
     const { username, domain } = account;
     await AccountTombstone.record({ username, domain });
-    await deleteSentStatistics({ username, domain });
-    // The tables that hang on accounts have ON DELETE CASCADE.
+    // Tables with a row or a few for each account have ON DELETE CASCADE; of the others, and of statistics, a trigger makes a pending deletion.
     await account.destroy();
     return true;
   });
@@ -27,25 +27,52 @@ export interface Clearing {
   found: number;
   deleted: number;
 }
+/** The same of accounts, each of which may fail by itself. */
+export interface AccountClearing extends Clearing {
+  failed: number;
+}
+/** Is told how far a clearing is after each account, and which one failed. */
+export type ClearingProgress = (so_far: AccountClearing, failure?: { id: number; reason: string }) => void;
+
 /** Accounts are found so many at a time: each is deleted in its own transaction. */
 const CHUNK_SIZE = 500;
+/** It is not one account where so many fail one after the other. */
+const MAX_FAILURES_IN_A_ROW = 10;
 
 /**
- * Counts accounts made over `days` ago that were never activated, admins apart, and deletes them where `apply`.
+ * Counts accounts made over `days` ago that were never activated, admins apart, and deletes them where `apply`. One that cannot be deleted is passed
+ * over.
  *
  * @param confirmed activated ones, too
+ * @throws what the last of several accounts failed with that failed one after the other
  */
-export async function clearUnconfirmed(days: number, { apply, confirmed }: { apply: boolean; confirmed: boolean }): Promise<Clearing> {
-  const accounts = Account.scope([visibleTo(SYSTEM), { method: ['clearable', days] }]);
+export async function clearUnconfirmed(
+  days: number,
+  { apply, confirmed }: { apply: boolean; confirmed: boolean },
+  onProgress: ClearingProgress = () => undefined,
+): Promise<AccountClearing> {
+  const clearable = (after: number): typeof Account => Account.scope([visibleTo(SYSTEM), { method: ['clearable', days, after] }]);
   const where = confirmed ? {} : { activated: false };
-  const found = await accounts.count({ where });
-  let deleted = 0;
-  while (apply) {
-    const chunk = await accounts.findAll({ attributes: ['id'], where, order: ['id'], limit: CHUNK_SIZE, raw: true });
+  const done: AccountClearing = { found: await clearable(0).count({ where }), deleted: 0, failed: 0 };
+  let failedInARow = 0;
+  for (let after = 0; apply;) {
+    const chunk = await clearable(after).findAll({ attributes: ['id'], where, order: ['id'], limit: CHUNK_SIZE, raw: true });
     if (chunk.length === 0) break;
-    for (const { id } of chunk) if (await deleteAccount(id, SYSTEM)) deleted += 1;
+    for (const { id } of chunk) {
+      after = id;
+      try {
+        if (await deleteAccount(id, SYSTEM)) done.deleted += 1;
+        failedInARow = 0;
+        onProgress(done);
+      } catch (error) {
+        done.failed += 1;
+        failedInARow += 1;
+        onProgress(done, { id, reason: reasonOf(error) });
+        if (failedInARow === MAX_FAILURES_IN_A_ROW) throw error;
+      }
+    }
   }
-  return { found, deleted };
+  return done;
 }
 
 /** Counts tombstones older than `days`, and deletes them where `apply`: their names are free again. */

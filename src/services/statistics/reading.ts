@@ -4,7 +4,8 @@ import { DateTime } from 'luxon';
 import { StatisticsCallRollup, StatisticsMessageRollup } from '../../models';
 import { CALL_SUMS, type CallSums } from '../../models/statistics/call-rollup';
 import { MESSAGE_SUMS, type MessageSums } from '../../models/statistics/message-rollup';
-import { ALL_DOMAINS, type PeriodQuery, type PeriodSums, type SummedColumns } from '../../models/statistics/rollup-statements';
+import { ALL_DOMAINS } from '../../models/statistics/batch';
+import type { PeriodQuery, PeriodSums, SummedColumns } from '../../models/statistics/rollup-statements';
 import { addBins, percentile } from './histogram';
 
 export const GROUPINGS = ['hour', 'day', 'week', 'month', 'year'] as const;
