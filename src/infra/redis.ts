@@ -17,11 +17,12 @@ export type RedisConnection = Redis | Cluster;
 export type Role = 'producer' | 'worker' | 'guest';
 
 const MASTER_LOOKUP_MS = 1000;
+const MAX_RECONNECT_DELAY_MS = 500;
 const SHARED: RedisOptions = {
   connectTimeout: 2000,
   disconnectTimeout: 500,
   sentinelCommandTimeout: MASTER_LOOKUP_MS,
-  retryStrategy: (attempt) => Math.min(attempt * 100, MASTER_LOOKUP_MS),
+  retryStrategy: (attempt) => Math.min(attempt * 100, MAX_RECONNECT_DELAY_MS),
 };
 const FAILING: RedisOptions = { ...SHARED, enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: 4000 };
 const OPTIONS: Record<Role, RedisOptions> = {
@@ -37,7 +38,7 @@ const NO_MASTER = /(?:^|-)(READONLY|MASTERDOWN|LOADING) |^(UNBLOCKED) force/;
 /** How often a connection is tried, since one that only waits meets no error. */
 const WATCH_INTERVAL_MS = 1000;
 /** A connection that has not answered for so long is made anew. Nothing that is asked of it takes a tenth of that. */
-const SILENT_MS = 2500;
+const SILENT_MS = 2000;
 
 /** Lives for a minute: nobody reads it. */
 const write = (connection: RedisConnection, key: string): Promise<unknown> => connection.set(key, '1', 'EX', 60);
