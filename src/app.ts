@@ -18,7 +18,9 @@ import { apiRouter } from './http/router';
 import { refuseStranger } from './http/stranger';
 import { log } from './infra/log';
 import { VERSION } from './infra/version';
-import { queueJobs, queueOldest, queueWorkers, registry, serverUp } from './infra/metrics';
+import { queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
+import { taskAges } from './services/operations/recurring';
+import { withTimeout } from './infra/timeout';
 import { sharedFor } from './infra/shared';
 import { assets } from './pages/assets';
 import { documentationPage } from './pages/documentation';
@@ -79,16 +81,24 @@ const HEALTH_SHARED_MS = 1000;
 
 const readinessNow = sharedFor(HEALTH_SHARED_MS, checkReadiness);
 
+const TASK_AGES_TIMEOUT_MS = 2000;
+
 const metricsNow = sharedFor(HEALTH_SHARED_MS, async (): Promise<string> => {
-  const [readiness, reports] = await Promise.all([readinessNow(), reportQueues().catch(() => [])]);
+  const [readiness, reports, ages] = await Promise.all([
+    readinessNow(),
+    reportQueues().catch(() => []),
+    withTimeout(taskAges(), TASK_AGES_TIMEOUT_MS, 'PostgreSQL').catch(() => []),
+  ]);
   serverUp.set({ server: 'postgresql' }, readiness.postgresql.status === 'ok' ? 1 : 0);
   serverUp.set({ server: 'redis' }, readiness.redis.status === 'ok' ? 1 : 0);
   // Without an answer from Redis there are no figures, and those of the last answer would be wrong by now.
-  for (const gauge of [queueJobs, queueOldest, queueWorkers]) gauge.reset();
+  for (const gauge of [queueJobs, queueOldest, queueWorkers, taskAge, workerCountKnown]) gauge.reset();
+  for (const { task, seconds } of ages) taskAge.set({ task }, seconds);
+  if (reports.length > 0) workerCountKnown.set(reports.every(({ workers }) => workers !== null) ? 1 : 0);
   for (const { queue, workers, oldest_waiting_seconds: oldest, ...states } of reports) {
     for (const [state, count] of Object.entries(states)) queueJobs.set({ queue, state }, count);
     queueOldest.set({ queue }, oldest ?? 0);
-    queueWorkers.set({ queue }, workers);
+    if (workers !== null) queueWorkers.set({ queue }, workers);
   }
   return registry.metrics();
 });

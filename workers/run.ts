@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, UnrecoverableError, type Job as BullJob } from 'bullmq';
 import { context } from '../src/infra/context';
-import { log } from '../src/infra/log';
+import { log, reasonOf } from '../src/infra/log';
 import { failureText, unknownKind, type Envelope, type QueueName, type SendResult } from '../src/queues/contracts';
 import { queueClock, queueOf } from '../src/queues/producer';
 import { withTimeout } from '../src/infra/timeout';
+import { recordTask } from '../src/services/operations/recurring';
 import { handlers } from './index';
 import type { Job } from './job';
 
@@ -36,7 +37,9 @@ function failed(text: string): UnrecoverableError {
 /** Puts a job back that this release does not know, so that a newer worker takes it; until its time is over. @throws always: that is how a job ends */
 async function putBack(name: QueueName, job: BullJob<Envelope>, token: string | undefined, kind: string, left: number): Promise<never> {
   const age = Math.max(0, Date.now() - job.timestamp);
-  const pause = left === Infinity ? Math.min(Math.max(age, SECOND_MS), MINUTE_MS) : UNKNOWN_KIND_PAUSE_MS;
+  const longest = left !== Infinity ? UNKNOWN_KIND_PAUSE_MS : age < MINUTE_MS ? SECOND_MS : MINUTE_MS / 4;
+  // At random: in step with a schedule, it could be the same worker that is free each time.
+  const pause = longest * (0.5 + Math.random() / 2);
   if (pause >= left || age > UNKNOWN_KIND_PATIENCE_MS) {
     log.warn({ queue: name, job: job.id, kind }, 'a job failed: no worker knows its kind');
     throw failed(failureText({ outcome: 'failed', reason: `unknown_kind ${kind.slice(0, 60)}` }));
@@ -81,6 +84,10 @@ export async function run(name: QueueName, job: BullJob<Envelope>, token: string
     const seconds = Math.round(performance.now() - started) / 1000;
     const { outcome, reason } = result as Partial<SendResult<string>>;
     if (outcome === undefined) {
+      // The work is done, whether or not it can be told.
+      await recordTask(payload).catch((error: unknown) =>
+        log.warn({ reason: reasonOf(error), queue: name }, 'a done task could not be recorded'),
+      );
       log.debug({ queue: name, job: job.id, result, seconds }, 'job');
       return result;
     }

@@ -24,9 +24,13 @@ export function addQueueCommands(program: Command): void {
           style: { head: [], border: [] },
         });
         for (const { queue, waiting, active, delayed, failed, completed, oldest_waiting_seconds: oldest, workers } of report) {
-          table.push([queue, waiting, active, delayed, failed, completed, oldest === null ? '—' : `${oldest} s`, workers]);
+          table.push([queue, waiting, active, delayed, failed, completed, oldest === null ? '—' : `${oldest} s`, workers ?? '?']);
         }
-        return { json: report, text: table.toString() };
+        const unknown = report.some(({ workers }) => workers === null);
+        const text = unknown
+          ? `${table.toString()}\nWorkers are not counted: the user of REDIS_URL may not run CLIENT LIST.`
+          : table.toString();
+        return { json: report, text };
       }),
     );
 

@@ -42,6 +42,17 @@ export const queueWorkers = new Gauge({
   labelNames: ['queue'],
   registers: [registry],
 });
+export const taskAge = new Gauge({
+  name: 'flexiapi_task_age_seconds',
+  help: 'How long ago a recurring task was last done',
+  labelNames: ['task'],
+  registers: [registry],
+});
+export const workerCountKnown = new Gauge({
+  name: 'flexiapi_queue_workers_known',
+  help: '0 where the user of Redis may not list clients, so that flexiapi_queue_workers is missing',
+  registers: [registry],
+});
 export const serverUp = new Gauge({
   name: 'flexiapi_server_up',
   help: '1 where PostgreSQL or Redis answers this process',

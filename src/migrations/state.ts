@@ -13,6 +13,7 @@ export const MIGRATION_NAMES = [
   '0008-counting-defaults',
   '0010-deletions',
   '0013-a-year-of-life',
+  '0014-task-runs',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

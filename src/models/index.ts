@@ -29,6 +29,7 @@ export { ApiKey } from './credentials/api-key';
 export { AuthToken } from './credentials/auth-token';
 export { Nonce, NonceClearing } from './credentials/nonce';
 export { TokenDelivery } from './credentials/token-delivery';
+export { TaskRun } from './operations/task-run';
 export { SipMessage } from './messaging/sip-message';
 export { ProvisioningToken } from './provisioning/provisioning-token';
 export { Space } from './spaces/space';

@@ -1,4 +1,6 @@
 // The state of the queues, for operators: /metrics and the command line.
+import type { Queue } from 'bullmq';
+import { ReplyError } from 'ioredis';
 import { withTimeout } from '../infra/timeout';
 import { QUEUE_NAMES, type QueueName } from './contracts';
 import { queueOf } from './producer';
@@ -15,7 +17,18 @@ export interface QueueReport {
   completed: number;
   /** Seconds that the longest waiting job has waited; null where none waits. */
   oldest_waiting_seconds: number | null;
-  workers: number;
+  /** null where the user of Redis may not list clients. */
+  workers: number | null;
+}
+
+/** @returns null where the user of Redis may not run `CLIENT LIST`, as with managed servers, or its server does not know it */
+async function countWorkers(queue: Queue): Promise<number | null> {
+  try {
+    return await queue.getWorkersCount();
+  } catch (error) {
+    if (error instanceof ReplyError) return null;
+    throw error;
+  }
 }
 
 /** The state of every queue, in the order of `QUEUE_NAMES`. @throws {Error} where Redis does not answer within 2 s */
@@ -25,7 +38,7 @@ export async function reportQueues(): Promise<QueueReport[]> {
     const [counts, [oldest], workers] = await Promise.all([
       queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed', 'completed'),
       queue.getJobs(['waiting'], 0, 0, true),
-      queue.getWorkersCount(),
+      countWorkers(queue),
     ]);
     return {
       queue: name,

@@ -7,6 +7,7 @@ import { VERSION } from '../../infra/version';
 import { isMigrated } from '../../migrations/state';
 import { QUEUE_NAMES, queuePrefix } from '../../queues/contracts';
 import { producerConnection } from '../../queues/producer';
+import { overdueTasks } from './recurring';
 
 /** Whether one server answers; `reason` where it does not. */
 export interface Check {
@@ -71,5 +72,9 @@ async function evictionWarning(): Promise<string[]> {
 export async function checkReadiness(): Promise<Readiness> {
   const [postgresql, redis] = await Promise.all([check('PostgreSQL', checkSchema), check('Redis', checkRedis)]);
   const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
-  return { status, version: VERSION, postgresql, redis, warnings: redis.status === 'ok' ? await evictionWarning() : [] };
+  const warnings = await Promise.all([
+    redis.status === 'ok' ? evictionWarning() : [],
+    postgresql.status === 'ok' ? withTimeout(overdueTasks(), CHECK_TIMEOUT_MS, 'PostgreSQL').catch(() => []) : [],
+  ]);
+  return { status, version: VERSION, postgresql, redis, warnings: warnings.flat() };
 }

@@ -23,13 +23,10 @@ const MAX_KEYS_PER_STATEMENT = 10_000;
  */
 export async function dropPartitions(months: number, now: Date = new Date()): Promise<string[]> {
   const floor = DateTime.fromJSDate(now, { zone: 'utc' }).startOf('month').minus({ months }).toJSDate();
-  const { names, isDue } = await inLongTransaction(async () => {
-    const found = await partitionsBefore(floor);
+  const isDue = await inLongTransaction(async () => {
+    if ((await partitionsBefore(floor)).length > 0) return true;
     const since = (await StatisticsRetention.findByPk(1))?.raw_since;
-    return {
-      names: found,
-      isDue: found.length > 0 || ((since === undefined || since < floor) && (await hasEventsOutsidePartitions(floor))),
-    };
+    return (since === undefined || since < floor) && hasEventsOutsidePartitions(floor);
   });
   const dropped = isDue ? await drop(floor) : [];
   await deleteOutdated(floor);

@@ -1,0 +1,36 @@
+// When each recurring task was last done. In PostgreSQL, since a Redis that comes back empty is what it is to tell of.
+import { type InferAttributes, type InferCreationAttributes, Model, TEXT } from 'sequelize';
+import { database, execute, select } from '../../infra/sequelize';
+import { DATE, required } from '../columns';
+
+/** How long ago a task was done. */
+export interface TaskAge {
+  task: string;
+  seconds: number;
+}
+
+export class TaskRun extends Model<InferAttributes<TaskRun>, InferCreationAttributes<TaskRun>> {
+  /** What its job's payload calls it. */
+  declare task: string;
+  declare done_at: Date;
+
+  /** Records that a task was done. A statement of our own: the time is the database's, and Sequelize's `upsert` knows no condition. */
+  static async record(task: string): Promise<void> {
+    await execute(
+      `INSERT INTO task_runs (task, done_at) VALUES ($1, now())
+       ON CONFLICT (task) DO UPDATE SET done_at = EXCLUDED.done_at WHERE task_runs.done_at < EXCLUDED.done_at`,
+      [task],
+    );
+  }
+
+  /** How long ago every task was done, by the database's clock, which Sequelize's finders do not subtract from. */
+  static ages(): Promise<TaskAge[]> {
+    return select<TaskAge>(
+      'SELECT task, greatest(0, round(extract(epoch FROM now() - done_at)))::int AS seconds FROM task_runs ORDER BY task',
+    );
+  }
+}
+TaskRun.init(
+  { task: { type: TEXT, primaryKey: true }, done_at: required(DATE) },
+  { sequelize: database, tableName: 'task_runs', timestamps: false },
+);
