@@ -81,7 +81,25 @@ async function rowsFor(system: System, lives: 'for ever' | 'half an hour'): Prom
     { age: 60, columns: code(channel, null), stays: true },
     { age: DAY + 1, columns: code(channel, null), stays: false },
   ];
+  const send = (state: string): Record<string, unknown> => ({
+    account_id,
+    channel: 'email',
+    kind: 'account_ready',
+    recipient: 'recipient',
+    // Of nobody's turn.
+    next_at: new Date(Date.now() + DAY * 60_000),
+    lease_until: new Date(Date.now() + DAY * 60_000),
+    expires_at: new Date(Date.now() + 2 * DAY * 60_000),
+    state,
+  });
   return {
+    sends: [
+      ...['sent', 'failed', 'unknown'].flatMap((state) => [
+        { age: 6 * DAY, columns: send(state), stays: true },
+        { age: 7 * DAY + 1, columns: send(state), stays: false },
+      ]),
+      ...['due', 'sending'].map((state) => ({ age: 30 * DAY, columns: send(state), stays: true })),
+    ],
     account_creation_request_tokens: [
       { age: 1, columns: request({}), stays: true },
       { age: 60, columns: request({}), stays: forEver },

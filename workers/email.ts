@@ -8,14 +8,15 @@ import { isActiveAccount } from '../src/services/credentials/standing';
 import { recipientKey } from '../src/services/limits/recipients';
 import { type Job, NOTHING_TO_SEND } from './job';
 import { accountCreationMail, accountReadyMail, emailChangeMail } from './texts';
+import { doSend } from './sends';
 import { load } from './providers';
-import { deliver } from './providers/delivery';
+import { deliver, type Delivery } from './providers/delivery';
 import type { Mail } from './providers/smtp';
 
 /** For the whole of a mail that no request waits for. */
 const SEND_TIMEOUT_MS = 60_000;
 
-async function send(mail: Mail, timeLeft: () => number): Promise<SendResult> {
+async function send(mail: Mail, timeLeft: () => number): Promise<Delivery> {
   const { sendSmtp } = await load(
     'smtp',
     () => import('./providers/smtp.js'),
@@ -40,6 +41,15 @@ export async function handleEmail({ payload, timeLeft }: Job<'email'>): Promise<
     await recordDeliveryOutcome('email', code, result.outcome);
     return result;
   }
+  if (payload.kind === 'send') {
+    return doSend('email', payload.id, configured ? null : missing, ({ kind, recipient, person, key, language }) =>
+      send(
+        kind === 'account_ready' ? accountReadyMail(recipient, person, language) : accountCreationMail(recipient, person, key, language),
+        timeLeft,
+      ),
+    );
+  }
+  // Of the last release's web.
   if (!configured) return missing;
   if (!(await isActiveAccount(payload.account_id))) return NOTHING_TO_SEND;
   const account = await Account.scope(visibleTo(SYSTEM)).findByPk(payload.account_id, {

@@ -4,6 +4,7 @@ import { AccountCount } from '../src/models';
 import { deleteUnsent, trimStrangers } from '../src/models/ends-of-life';
 import { rowJobId, enqueue } from '../src/queues/producer';
 import { closeOverdueCodes, findDueCodes } from '../src/services/accounts/change-code-delivery';
+import { sweepSends } from '../src/services/accounts/sends';
 import type { Job } from './job';
 
 /** Rows that strangers may have in a table before anybody has done something with them; more drive out the oldest. */
@@ -29,6 +30,7 @@ async function sweep(): Promise<Record<string, number>> {
     enqueued: due.length,
     creation_tokens,
     overdue: await closeOverdueCodes(),
+    sends: (await sweepSends()).enqueued,
     messages,
     trimmed: trimmedRows,
   };

@@ -7,13 +7,14 @@ import { claimChangeCode, recordDeliveryOutcome } from '../src/services/accounts
 import { isActiveAccount } from '../src/services/credentials/standing';
 import { type Job, NOTHING_TO_SEND } from './job';
 import { accountSms, phoneChangeSms } from './texts';
+import { doSend } from './sends';
 import { load } from './providers';
-import { deliver } from './providers/delivery';
+import { deliver, type Delivery } from './providers/delivery';
 
 /** For the whole of an SMS that no request waits for. */
 const SEND_TIMEOUT_MS = 30_000;
 
-async function send(to: string, body: string, timeLeft: () => number): Promise<SendResult> {
+async function send(to: string, body: string, timeLeft: () => number): Promise<Delivery> {
   const { sendTwilio } = await load('twilio', () => import('./providers/twilio.js'));
   return deliver({ provider: 'twilio', recipient: to }, timeLeft, SEND_TIMEOUT_MS, (signal) => sendTwilio(to, body, signal));
 }
@@ -29,6 +30,12 @@ export async function handleSms({ payload, timeLeft }: Job<'sms'>): Promise<Send
     await recordDeliveryOutcome('phone', code, result.outcome);
     return result;
   }
+  if (payload.kind === 'send') {
+    return doSend('sms', payload.id, configured ? null : missing, ({ kind, recipient, key, language }) =>
+      send(recipient, accountSms(kind === 'account_recovery' ? kind : 'account_creation', key, language), timeLeft),
+    );
+  }
+  // Of the last release's web.
   if (!configured) return missing;
   if (!(await isActiveAccount(payload.account_id))) return NOTHING_TO_SEND;
   const account = await Account.scope(visibleTo(SYSTEM)).findByPk(payload.account_id, {

@@ -9,7 +9,7 @@ import { SYSTEM, type Viewer, visibleTo } from '../models/visibility';
 import { createAccountWithToken, createProvisioningToken } from '../services/accounts/accounts';
 import { deleteAccount } from '../services/accounts/deletion';
 import { redeemConfirmationKey } from '../services/accounts/activation';
-import { changePassword, sendAccountReady } from '../services/accounts/passwords';
+import { changePassword } from '../services/accounts/passwords';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestSpace } from '../services/spaces/spaces';
@@ -56,8 +56,7 @@ interface PasswordBody {
 
 async function setPassword({ body, caller, client, language }: Call<string, PasswordBody, 'user'>): Promise<Reply> {
   const { account_id } = caller;
-  const { first, email } = await changePassword({ account_id, ip: client.ip }, body.algorithm, body.password, body.old_password);
-  if (first && email !== null) await sendAccountReady({ account_id, email, language, ip: client.ip });
+  await changePassword({ account_id, ip: client.ip }, body.algorithm, body.password, body.old_password, language);
   return ok();
 }
 

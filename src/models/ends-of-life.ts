@@ -3,6 +3,8 @@
 import { execute, select } from '../infra/sequelize';
 
 const DAY_MINUTES = 24 * 60;
+/** As long as a failed job. */
+const SENDS_DAYS = 7;
 const BATCH_ROWS = 1000;
 /** A run ends after so many statements for a table; the next one goes on. */
 const MAX_BATCHES = 500;
@@ -51,6 +53,7 @@ function byAge(lives: Lifetimes): Record<string, Ended[]> {
     nonces: [{ table: 'nonces', where: olderThan(lives.nonce), order }],
     email_change_codes: codes('email_change_codes', lives.emailCode),
     phone_change_codes: codes('phone_change_codes', lives.phoneCode),
+    sends: [{ table: 'sends', of: "t.state NOT IN ('due', 'sending')", where: olderThan(SENDS_DAYS * DAY_MINUTES), order }],
     // Imported ones; none can be redeemed here.
     recovery_codes: [{ table: 'recovery_codes', where: olderThan(counted), order }],
     auth_tokens: [{ table: 'auth_tokens', where: olderThan(lives.authToken), order }],

@@ -30,6 +30,7 @@ export { AuthToken } from './credentials/auth-token';
 export { Nonce, NonceClearing } from './credentials/nonce';
 export { TokenDelivery } from './credentials/token-delivery';
 export { TaskRun } from './operations/task-run';
+export { Send } from './messaging/send';
 export { SipMessage } from './messaging/sip-message';
 export { ProvisioningToken } from './provisioning/provisioning-token';
 export { Space } from './spaces/space';

@@ -56,12 +56,23 @@ export interface MessageJob {
 /** `id`: what the daemon calls a message that it took. */
 export type MessageResult = SendResult & { id?: string };
 
-/** `phone_change`: the row of a code. The others: an account, whose confirmation key is the code. `language`: of the request. */
+/** A row of the table `sends`, which says all. */
+export interface SendJob {
+  kind: 'send';
+  id: number;
+}
+
+/**
+ * `phone_change`: the row of a code. `account_…`: of the last release's `web`; an account, whose confirmation key is the code. `language`: of the
+ * request.
+ */
 export type SmsJob =
+  | SendJob
   | { kind: 'phone_change'; id: number }
   | { kind: 'account_creation' | 'account_recovery'; account_id: number; language: string };
 /** As `SmsJob`; `account_ready` has no code: the news that an account can be used. */
 export type EmailJob =
+  | SendJob
   | { kind: 'email_change'; id: number }
   | { kind: 'account_creation' | 'account_ready'; account_id: number; language: string };
 
@@ -127,8 +138,8 @@ export const SCHEDULES_VERSION = 1;
 /** How each queue runs. */
 export const queues: { readonly [Q in QueueName]: Definition<Q> } = {
   push: { sends: true, kinds: { creation_token: true, notification: true }, schedules: [] },
-  sms: { sends: true, kinds: { phone_change: true, account_creation: true, account_recovery: true }, schedules: [] },
-  email: { sends: true, kinds: { email_change: true, account_creation: true, account_ready: true }, schedules: [] },
+  sms: { sends: true, kinds: { phone_change: true, account_creation: true, account_recovery: true, send: true }, schedules: [] },
+  email: { sends: true, kinds: { email_change: true, account_creation: true, account_ready: true, send: true }, schedules: [] },
   // linphone-daemon serves one client at a time: a second connection is accepted and closed at once, without a word.
   messages: { sends: true, kinds: { message: true }, concurrency: 1, schedules: [] },
   'api-keys': {
@@ -189,6 +200,9 @@ const RETENTION: JobsOptions = {
   removeOnComplete: { age: HOUR_SECONDS, count: 1000 },
   removeOnFail: { age: 7 * 24 * HOUR_SECONDS, count: 5000 },
 };
+
+/** Of jobs whose row says what came of them: nothing stays behind under their id, so that a row that is still due can have its job again. */
+export const FORGOTTEN: JobsOptions = { removeOnComplete: true, removeOnFail: true };
 
 /** Options of every send and of every scheduled run: a send is tried again only by its handler, within its deadline. */
 export function jobOptions(name: QueueName): JobsOptions {

@@ -1,6 +1,6 @@
 // The producers' side of the queues: connections opened once a process, and the only two ways to add a job, enqueue() and enqueueAndWait().
 import { randomUUID } from 'node:crypto';
-import { Queue, QueueEvents, type Job } from 'bullmq';
+import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
 import { ReplyError } from 'ioredis';
 import { context } from '../infra/context';
 import { isInTransaction } from '../infra/database';
@@ -98,7 +98,7 @@ class Producers {
   }
 
   /**
-   * @param deadline milliseconds from now, after which nothing may be begun
+   * @param within milliseconds from now, after which nothing may be begun
    * @param unconfirmed nothing is begun before `#confirm()`
    * @throws {Error} where Redis does not say within 1.5 s that it has the job
    */
@@ -106,8 +106,7 @@ class Producers {
     name: Q,
     payload: Payload<Q>,
     jobId: string,
-    deadline?: number,
-    unconfirmed?: true,
+    { within: deadline, unconfirmed, options = {} }: { within?: number; unconfirmed?: true; options?: JobsOptions } = {},
   ): Promise<Job<Envelope> | undefined> {
     const request_id = context.getStore()?.request_id;
     const begun = performance.now();
@@ -123,7 +122,7 @@ class Producers {
         ...(unconfirmed === undefined ? {} : { unconfirmed }),
         ...(request_id === undefined ? {} : { request_id }),
       };
-      return abandoned ? undefined : this.queue(name).add(task, envelope, { jobId });
+      return abandoned ? undefined : this.queue(name).add(task, envelope, { ...options, jobId });
     });
     try {
       return await withTimeout(adding, ADD_TIMEOUT_MS, `adding to ${name}`);
@@ -165,7 +164,7 @@ class Producers {
       timer = setTimeout(() => resolve(undefined), timeoutMs - FINAL_CHECK_TIMEOUT_MS);
     });
     try {
-      const job = await this.add(name, payload, jobId, timeoutMs - RESULT_MARGIN_MS, true);
+      const job = await this.add(name, payload, jobId, { within: timeoutMs - RESULT_MARGIN_MS, unconfirmed: true });
       if (job) await this.#confirm(job);
       return (await result) ?? (await this.#checkOnce(name, jobId));
     } catch (error) {
@@ -251,16 +250,17 @@ export async function enqueueAndWait<Q extends RequestReplyQueue>(
  * Adds a job that no request waits for.
  *
  * @param within milliseconds from now, after which the worker does not start it
+ * @param options of BullMQ, beside those of the queue
  * @throws {Error} where Redis does not take it within 1.5 s, and inside a transaction
  */
 export async function enqueue<Q extends QueueName>(
   name: Q,
   payload: Payload<Q>,
   jobId = `${name}-${randomUUID()}`,
-  { within }: { within?: number } = {},
+  { within, options }: { within?: number; options?: JobsOptions } = {},
 ): Promise<void> {
   if (isInTransaction()) throw new Error(`enqueue('${name}') inside a transaction: the job could outrun the commit`);
-  await open().add(name, payload, jobId, within);
+  await open().add(name, payload, jobId, { ...(within === undefined ? {} : { within }), ...(options === undefined ? {} : { options }) });
 }
 
 /** Closes all that this process opened of the queues, whatever state Redis is in. */

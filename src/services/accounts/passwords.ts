@@ -6,10 +6,10 @@ import { Account, Password } from '../../models';
 import { ACCOUNT_FOR_UPDATE, type AccountName } from '../../models/accounts/account';
 import type { StoredPassword } from '../../models/accounts/password';
 import { SYSTEM, visibleTo } from '../../models/visibility';
-import { enqueue } from '../../queues/producer';
 import { ha1sOf, hashPassword, isSameSecret, type PasswordAlgorithm, realmOf } from '../credentials/secrets';
 import { countSend } from '../limits/codes';
 import { countPasswordAttempt, type PasswordAttempt } from '../limits/wrong-secrets';
+import { enqueueSend, insertSend, type MadeSend } from './sends';
 
 /** An account that a password is computed for: HA1 has the name in it. */
 export type PasswordOwner = AccountName & { id: number };
@@ -39,13 +39,36 @@ function hasPassword(account: Account, given: string): boolean {
   return right.includes(true);
 }
 
+/** A mail that there is room for. */
+interface CountedMail {
+  email: string;
+  takeBack: () => Promise<void>;
+}
+
+/** Counts the mail about a first password, where that is what an account is about to get. @returns null where there is none to send */
+async function countReadyMail({ account_id, ip }: PasswordAttempt): Promise<CountedMail | null> {
+  const account = await Account.scope(visibleTo(SYSTEM)).findByPk(account_id, {
+    attributes: ['email'],
+    include: { association: 'passwords', attributes: ['id'] },
+  });
+  if (!account || account.email === null || account.passwords?.length !== 0) return null;
+  const { email } = account;
+  try {
+    return { email, takeBack: await countSend({ channel: 'email', recipient: email, ip }) };
+  } catch (error) {
+    // Nothing depends on the mail.
+    log.warn({ reason: reasonOf(error) }, 'a mail about a first password is not sent');
+    return null;
+  }
+}
+
 /**
- * Changes the own password, or sets the first one; the account is activated.
+ * Changes the own password, or sets the first one, of which its owner is told by mail; the account is activated.
  *
  * @param caller.account_id the account
  * @param caller.ip the client's address
  * @param old the password until now; needed where there is one
- * @returns whether it is the first one, and where a mail about it goes
+ * @param language of the mail
  * @throws {ApiError} 422 under old_password where there is a password and the old one is missing or wrong; 429 after too many wrong ones, DIGEST's
  *   among them; 404 where the account was deleted meanwhile; nothing has changed then
  */
@@ -54,24 +77,32 @@ export async function changePassword(
   algorithm: PasswordAlgorithm,
   password: string,
   old: string | undefined,
-): Promise<{ first: boolean; email: string | null }> {
+  language: string,
+): Promise<void> {
   const giveBack = old === undefined ? undefined : await countPasswordAttempt(caller);
+  // Counted before the transaction: no row is locked while Redis is asked.
+  const mail = old === undefined ? await countReadyMail(caller) : null;
+  let send: MadeSend | null = null;
   try {
-    const changed = await replaceOwnPassword(caller.account_id, algorithm, password, old);
+    send = await replaceOwnPassword(caller.account_id, algorithm, password, old, { email: mail?.email ?? null, language });
     await giveBack?.();
-    return changed;
   } catch (error) {
     if (!(error instanceof ApiError && error.text.key === 'password.wrong')) await giveBack?.();
     throw error;
+  } finally {
+    if (!send) await mail?.takeBack();
   }
+  if (send) await enqueueSend(send);
 }
 
+/** @returns the mail that is due about it, where `to.email` is the account's and this is its first password */
 async function replaceOwnPassword(
   id: number,
   algorithm: PasswordAlgorithm,
   password: string,
   old: string | undefined,
-): Promise<{ first: boolean; email: string | null }> {
+  to: { email: string | null; language: string },
+): Promise<MadeSend | null> {
   return inTransaction(async () => {
     const account = await Account.scope(visibleTo(SYSTEM)).findByPk(id, {
       attributes: ['id', 'username', 'domain', 'email'],
@@ -86,20 +117,7 @@ async function replaceOwnPassword(
     }
     await replacePassword(account, algorithm, password);
     await Account.scope(visibleTo(SYSTEM)).update({ activated: true }, { where: { id } });
-    return { first, email: account.email };
+    if (!first || to.email === null || account.email !== to.email) return null;
+    return insertSend({ channel: 'email', kind: 'account_ready', account_id: id, recipient: to.email, language: to.language });
   });
-}
-
-/** Tells the owner of an account by mail that it can be used. Nobody waits for it, and nothing depends on it: it never throws. */
-export async function sendAccountReady(mail: { account_id: number; email: string; language: string; ip: string }): Promise<void> {
-  const { account_id, email, language, ip } = mail;
-  try {
-    const takeBack = await countSend({ channel: 'email', recipient: email, ip });
-    await enqueue('email', { kind: 'account_ready', account_id, language }).catch(async (error: unknown) => {
-      await takeBack();
-      throw error;
-    });
-  } catch (error) {
-    log.warn({ reason: reasonOf(error) }, 'the mail about a first password could not be queued');
-  }
 }

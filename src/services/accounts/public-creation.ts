@@ -1,12 +1,12 @@
 // Accounts that anybody makes against a creation token; their key is sent to them. Behind the unsecure endpoints alone.
-import { log, reasonOf } from '../../infra/log';
-import { enqueue } from '../../queues/producer';
+import { inTransaction } from '../../infra/database';
 import { newShortCode, newToken } from '../credentials/secrets';
 import { countSend } from '../limits/codes';
 import { createAccountWithToken, type NewAccount } from './accounts';
+import { enqueueSend, insertSend, type MadeSend } from './sends';
 
 /**
- * Makes an account against a creation token, and sends its key by mail, or by SMS where it has no email. A message that
+ * Makes an account against a creation token, and sends its key by mail, or by SMS where it has no email: for hours, if need be. A message that
  * cannot be sent does not undo the account.
  *
  * @param language of the message, as `Language` of i18n has it
@@ -22,19 +22,22 @@ export async function createPublicAccount(
   const { email = null, phone = null, ip_address: ip } = account;
   const to = email === null ? ({ channel: 'phone', recipient: phone ?? '' } as const) : ({ channel: 'email', recipient: email } as const);
   const takeBack = await countSend({ ...to, ip });
-  let id: number;
+  const key = to.channel === 'email' ? newToken() : newShortCode();
+  const mailed = to.channel === 'email' ? { key_mailed_to: to.recipient } : {};
+  let made: MadeSend & { account_id: number };
   try {
-    const key =
-      to.channel === 'email' ? { confirmation_key: newToken(), key_mailed_to: to.recipient } : { confirmation_key: newShortCode() };
-    id = await createAccountWithToken({ ...account, ...key }, token);
+    made = await inTransaction(async () => {
+      const account_id = await createAccountWithToken({ ...account, ...mailed, confirmation_key: key }, token);
+      const channel = to.channel === 'email' ? 'email' : 'sms';
+      return {
+        account_id,
+        ...(await insertSend({ channel, kind: 'account_creation', account_id, recipient: to.recipient, language, key })),
+      };
+    });
   } catch (error) {
     await takeBack();
     throw error;
   }
-  const job = { kind: 'account_creation', account_id: id, language } as const;
-  await (to.channel === 'email' ? enqueue('email', job) : enqueue('sms', job)).catch(async (error: unknown) => {
-    await takeBack();
-    log.warn({ reason: reasonOf(error) }, 'the key of a new account could not be queued');
-  });
-  return id;
+  await enqueueSend(made);
+  return made.account_id;
 }

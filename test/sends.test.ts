@@ -1,0 +1,235 @@
+// What nobody waits for is sent at last, once, whatever is down meanwhile: its row stands with what it is about.
+import { randomUUID } from 'node:crypto';
+import { Queue } from 'bullmq';
+import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
+import { eventually, SPACE, startSystem, type Answer, type System } from './helpers/system';
+
+let world: OutsideWorld;
+let system: System;
+const environment = { MAIL_ALLOW_SELF_SIGNED: 'true', APP_DANGEROUS_ENDPOINTS: 'true', SMS_TIMEOUT_SECONDS: '3' };
+beforeAll(async () => {
+  world = await startOutsideWorld();
+  system = await startSystem({ webs: 1, workers: 1, environment: { ...world.environment, ...environment } });
+  await system.rows("UPDATE phone_countries SET activated = true WHERE code = 'FR'");
+});
+afterAll(async () => {
+  await system.stop();
+  await world.close();
+});
+beforeEach(() => {
+  world.twilio.reset();
+  world.smtp.mode = 'accept';
+  world.mails.length = 0;
+});
+
+let serial = 0;
+const unique = (): string => `s${Date.now().toString(36)}${(serial += 1)}`;
+async function token(): Promise<string> {
+  const text = randomUUID().slice(0, 13);
+  await system.rows('INSERT INTO account_creation_tokens (token, created_at) VALUES ($1, now())', [text]);
+  return text;
+}
+const create = async (body: object, url = system.url): Promise<Answer> => {
+  const response = await fetch(`${url}/api/accounts/public`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ password: 'password', algorithm: 'MD5', account_creation_token: await token(), ...body }),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, json: JSON.parse(text) as Record<string, unknown> };
+};
+interface Row {
+  id: number;
+  state: string;
+  attempts: number;
+  last_reason: string | null;
+  wait: number;
+}
+const rowOf = async (account: unknown): Promise<Row> => {
+  const [row] = await system.rows<Row>(
+    `SELECT id::int, state, attempts, last_reason, extract(epoch FROM next_at - now())::float AS wait FROM sends WHERE account_id = $1 ORDER BY id DESC LIMIT 1`,
+    [account],
+  );
+  return row as Row;
+};
+const until = (account: unknown, state: string, attempts?: number): Promise<Row> =>
+  eventually(
+    () => rowOf(account),
+    (row) => row?.state === state && (attempts === undefined || row.attempts === attempts),
+    30,
+  );
+const hurry = (account: unknown): Promise<unknown> =>
+  system.rows("UPDATE sends SET next_at = now() - interval '3 seconds' WHERE account_id = $1 AND state = 'due'", [account]);
+const mailsTo = (email: string): number => world.mails.filter(({ to }) => to.includes(email)).length;
+
+test('a mail that the server cannot take now is sent later, once; with back-off', async () => {
+  const email = `${unique()}@example.org`;
+  world.smtp.mode = 'busy';
+  const { json } = await create({ username: unique(), email });
+  const first = await until(json['id'], 'due', 1);
+  expect(first.last_reason).toBe('SMTP 451');
+  expect(first.wait).toBeGreaterThan(40);
+  expect(first.wait).toBeLessThan(61);
+  await hurry(json['id']);
+  const second = await until(json['id'], 'due', 2);
+  expect(second.wait).toBeGreaterThan(90);
+  world.smtp.mode = 'accept';
+  await hurry(json['id']);
+  await until(json['id'], 'sent', 3);
+  expect(mailsTo(email)).toBe(1);
+});
+
+test('a refusal is final', async () => {
+  world.smtp.mode = 'reject';
+  const { json } = await create({ username: unique(), email: `${unique()}@example.org` });
+  expect((await until(json['id'], 'failed')).last_reason).toBe('SMTP 550');
+});
+
+test('what may have arrived is never sent again', async () => {
+  world.twilio.mode = 'drop';
+  const { json } = await create({ username: unique(), phone: '+33612990001' });
+  await until(json['id'], 'unknown');
+  expect(world.twilio.received).toHaveLength(1);
+});
+
+test('the pause that a provider asks for sets the next attempt, and is no attempt before', async () => {
+  world.twilio.mode = { status: 429, body: '{}', headers: { 'retry-after': '7200' } };
+  const { json } = await create({ username: unique(), phone: '+33612990002' });
+  expect((await until(json['id'], 'due', 1)).wait).toBeGreaterThan(7100);
+  expect(world.twilio.received).toHaveLength(1);
+});
+
+test('while the breaker is open it waits, and is no attempt', async () => {
+  const other = await system.startWorker();
+  try {
+    world.twilio.mode = { status: 503, body: '{}', headers: { 'retry-after': '7200' } };
+    // Five people each for two workers.
+    const made = await Promise.all(Array.from({ length: 16 }, (_, n) => create({ username: unique(), phone: `+336129901${10 + n}` })));
+    await Promise.all(
+      made.map(({ json }) =>
+        eventually(
+          () => rowOf(json['id']),
+          (row) => row.state === 'due' && row.last_reason !== null,
+        ),
+      ),
+    );
+    const { json } = await create({ username: unique(), phone: '+33612990003' });
+    const held = await eventually(
+      () => rowOf(json['id']),
+      (row) => row.last_reason !== null,
+    );
+    expect([held.state, held.attempts, held.last_reason]).toEqual(['due', 0, 'the provider keeps failing']);
+    expect(held.wait).toBeLessThan(16);
+    world.twilio.mode = 'accept';
+    await until(json['id'], 'sent');
+  } finally {
+    system.workers.splice(system.workers.indexOf(other), 1);
+    await other.end();
+  }
+}, 60_000);
+
+describe('nothing is sent any more once', () => {
+  const due = async (): Promise<{ id: unknown; email: string }> => {
+    const email = `${unique()}@example.org`;
+    world.smtp.mode = 'busy';
+    const { json } = await create({ username: unique(), email });
+    await until(json['id'], 'due', 1);
+    world.smtp.mode = 'accept';
+    return { id: json['id'], email };
+  };
+  test.each([
+    ['the key was used', 'UPDATE accounts SET confirmation_key = NULL, activated = true WHERE id = $1', 'the key was used or changed'],
+    ['the key is another one', "UPDATE accounts SET confirmation_key = '1234' WHERE id = $1", 'the key was used or changed'],
+    ['the address is another one', "UPDATE accounts SET email = 'other@example.org' WHERE id = $1", 'the account has another address'],
+    ['the account is blocked', 'UPDATE accounts SET blocked = true WHERE id = $1', 'the account may not act'],
+  ])('%s', async (_what, sql, reason) => {
+    const { id, email } = await due();
+    await system.rows(sql, [id]);
+    await hurry(id);
+    expect((await until(id, 'failed')).last_reason).toBe(reason);
+    expect(mailsTo(email)).toBe(0);
+  });
+
+  test('the account was deleted', async () => {
+    const { id } = await due();
+    await system.rows('DELETE FROM accounts WHERE id = $1', [id]);
+    expect(await rowOf(id)).toBeUndefined();
+  });
+
+  test('a day has passed', async () => {
+    const { id, email } = await due();
+    await system.rows(
+      "UPDATE sends SET expires_at = now() - interval '1 second', next_at = now() - interval '5 seconds' WHERE account_id = $1",
+      [id],
+    );
+    await until(id, 'failed');
+    expect(mailsTo(email)).toBe(0);
+  });
+});
+
+test('a row without a job gets one; one whose worker said nothing is unknown, and nobody sends it', async () => {
+  const { id } = await system.account(unique());
+  const insert = (state: string, lease: string): Promise<unknown> =>
+    system.rows(
+      `INSERT INTO sends (channel, kind, account_id, recipient, state, next_at, expires_at, lease_until, created_at)
+       VALUES ('email', 'account_ready', $1, $2, $3, now() - interval '1 minute', now() + interval '1 hour', ${lease}, now())`,
+      [id, `${id}@example.org`, state],
+    );
+  await system.rows('UPDATE accounts SET email = $2 WHERE id = $1', [id, `${id}@example.org`]);
+  await insert('sending', "now() - interval '1 second'");
+  await until(id, 'unknown');
+  expect(mailsTo(`${id}@example.org`)).toBe(0);
+  await insert('due', 'NULL');
+  await until(id, 'sent');
+  expect(mailsTo(`${id}@example.org`)).toBe(1);
+});
+
+test('two jobs for one row at once: sent once', async () => {
+  const { id } = await system.account(unique());
+  await system.rows('UPDATE accounts SET email = $2 WHERE id = $1', [id, `${id}@example.org`]);
+  const [row] = await system.rows<{ id: number }>(
+    `INSERT INTO sends (channel, kind, account_id, recipient, expires_at, created_at)
+     VALUES ('email', 'account_ready', $1, $2, now() + interval '1 hour', now()) RETURNING id::int`,
+    [id, `${id}@example.org`],
+  );
+  const queue = new Queue('email', {
+    connection: { url: system.environment['REDIS_URL'] ?? '' },
+    prefix: `{${system.environment['QUEUE_PREFIX']}:email}`,
+  });
+  await queue.addBulk(Array.from({ length: 20 }, () => ({ name: 'send', data: { payload: { kind: 'send', id: row?.id } } })));
+  await until(id, 'sent', 1);
+  await eventually(
+    () => queue.getJobCounts('waiting', 'active'),
+    ({ waiting, active }) => waiting === 0 && active === 0,
+  );
+  expect(mailsTo(`${id}@example.org`)).toBe(1);
+  await queue.close();
+});
+
+test('the first password: its mail is due with it', async () => {
+  const { id, key } = await system.account(unique());
+  const email = `${unique()}@example.org`;
+  await system.rows('UPDATE accounts SET email = $2 WHERE id = $1', [id, email]);
+  world.smtp.mode = 'busy';
+  const body = { algorithm: 'MD5', password: 'password' };
+  expect((await system.api('/accounts/me/password', { method: 'POST', key, body })).status).toBe(200);
+  await until(id, 'due', 1);
+  world.smtp.mode = 'accept';
+  await hurry(id);
+  await until(id, 'sent', 2);
+  expect(mailsTo(email)).toBe(1);
+  // Not of a second one.
+  await system.api('/accounts/me/password', { method: 'POST', key, body: { ...body, old_password: 'password' } });
+  expect(await system.rows('SELECT 1 FROM sends WHERE account_id = $1', [id])).toHaveLength(1);
+});
+
+test('a web that cannot reach Redis makes the account all the same, and its mail is sent once a worker finds it', async () => {
+  const web = await system.startWeb({ REDIS_URL: 'redis://127.0.0.1:1' });
+  const email = `${unique()}@example.org`;
+  const { status, json } = await create({ username: unique(), email }, system.urls.pop());
+  system.webs.pop();
+  expect(status).toBe(200);
+  await until(json['id'], 'sent');
+  expect(mailsTo(email)).toBe(1);
+  await web.end('SIGKILL');
+});
