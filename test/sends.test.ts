@@ -233,3 +233,99 @@ test('a web that cannot reach Redis makes the account all the same, and its mail
   expect(mailsTo(email)).toBe(1);
   await web.end('SIGKILL');
 });
+
+describe('recovery by phone: what was good before stays good until the new code was sent', () => {
+  const phoneOf = (): string => `+3361288${String((serial += 1)).padStart(4, '0')}`;
+  const owner = async (key: string): Promise<{ id: number; name: string; phone: string }> => {
+    const name = unique();
+    const { id } = await system.account(name);
+    const phone = phoneOf();
+    await system.rows(
+      'UPDATE accounts SET phone = $2, confirmation_key = $3, confirmation_key_attempts = 0, activated = false WHERE id = $1',
+      [id, phone, key],
+    );
+    return { id, name, phone };
+  };
+  const recover = async (phone: string): Promise<number> =>
+    (await system.api('/accounts/recover-by-phone', { method: 'POST', body: { phone, account_creation_token: await token() } })).status;
+  const redeem = async (name: string, key: string): Promise<number> =>
+    (await system.api(`/accounts/${name}@${SPACE}/recover/${key}`)).status;
+  const code = (phone: string): string =>
+    world.twilio.received
+      .map(({ body }) => body as { To: string; Body: string })
+      .findLast(({ To }) => To === phone)
+      ?.Body.slice(0, 4) ?? '';
+
+  test('refused by the provider: the activation key is good', async () => {
+    const { name, phone } = await owner('activationkey');
+    world.twilio.mode = 400;
+    expect(await recover(phone)).toBe(503);
+    const refused = code(phone);
+    expect(await redeem(name, refused)).toBe(404);
+    expect(await redeem(name, 'activationkey')).toBe(200);
+  });
+
+  test('nobody knows: the code that may have arrived is good, as a change code is', async () => {
+    const { name, phone } = await owner('activationkey');
+    world.twilio.mode = 'drop';
+    expect(await recover(phone)).toBe(503);
+    expect(await redeem(name, code(phone))).toBe(200);
+  });
+
+  test('sent: the new code alone, with the account as it was', async () => {
+    const { name, phone } = await owner('activationkey');
+    expect(await recover(phone)).toBe(200);
+    expect(await redeem(name, 'activationkey')).toBe(404);
+    expect(await redeem(name, code(phone))).toBe(200);
+    expect(await redeem(name, code(phone))).toBe(404);
+  });
+
+  test('no worker, again and again: the key is good', async () => {
+    const worker = system.workers.pop();
+    await worker?.end('SIGKILL');
+    const { name, phone } = await owner('activationkey');
+    expect([await recover(phone), await recover(phone)]).toEqual([503, 503]);
+    expect(await redeem(name, 'activationkey')).toBe(200);
+    await system.startWorker();
+    expect(code(phone)).toBe('');
+  });
+
+  test('its worker dies with the answer lost: both are good, each for five wrong ones, and one ends the other', async () => {
+    const worker = system.workers.pop();
+    const both = async (): Promise<{ id: number; name: string; sent: string }> => {
+      const { id, name, phone } = await owner('1111');
+      await system.rows(
+        `INSERT INTO sends (channel, kind, account_id, recipient, code, state, expires_at, created_at)
+         VALUES ('sms', 'account_recovery', $1, $2, '2222', 'unknown', now(), now())`,
+        [id, phone],
+      );
+      return { id, name, sent: '2222' };
+    };
+    for (const right of ['1111', '2222']) {
+      const { name } = await both();
+      expect(await redeem(name, right)).toBe(200);
+      expect([await redeem(name, '1111'), await redeem(name, '2222')]).toEqual([404, 404]);
+    }
+    const { id, name } = await both();
+    await system.rows('UPDATE accounts SET confirmation_key_attempts = 3 WHERE id = $1', [id]);
+    for (let n = 0; n < 2; n += 1) expect(await redeem(name, '3333')).toBe(404);
+    // The older is void after its fifth.
+    expect(await redeem(name, '1111')).toBe(404);
+    expect(await redeem(name, '2222')).toBe(200);
+    const again = await both();
+    for (let n = 0; n < 5; n += 1) expect(await redeem(again.name, '3333')).toBe(404);
+    expect([await redeem(again.name, '1111'), await redeem(again.name, '2222')]).toEqual([404, 404]);
+    if (worker) system.workers.push(worker);
+  });
+
+  test('one that no worker has taken yet cannot be redeemed', async () => {
+    const { id, name, phone } = await owner('activationkey');
+    await system.rows(
+      `INSERT INTO sends (channel, kind, account_id, recipient, code, state, expires_at, created_at)
+       VALUES ('sms', 'account_recovery', $1, $2, '2222', 'due', now() + interval '1 minute', now())`,
+      [id, phone],
+    );
+    expect(await redeem(name, '2222')).toBe(404);
+    expect(await redeem(name, 'activationkey')).toBe(200);
+  });
+});

@@ -1,7 +1,7 @@
 // Activation by key, as older apps do it.
 import { inTransaction } from '../../infra/database';
 import { forbidden, notFound } from '../../infra/errors';
-import { Account, ActivationExpiration } from '../../models';
+import { Account, ActivationExpiration, Send } from '../../models';
 import { ACCOUNT_FOR_UPDATE } from '../../models/accounts/account';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { isSameSecret } from '../credentials/secrets';
@@ -16,12 +16,21 @@ const MAX_ATTEMPTS_COUNTED = 32_767;
 
 const isShort = (key: string): boolean => key.length === SHORT_KEY_LENGTH;
 
-/** Counts a wrong key; silent, since nothing that the account's owner did has changed it. */
-async function recordWrongKey(account: Account, key: string): Promise<void> {
-  const attempts = Math.min(account.confirmation_key_attempts + 1, MAX_ATTEMPTS_COUNTED);
-  const isVoid = isShort(key) && attempts >= MAX_SHORT_KEY_ATTEMPTS;
-  await account.update({ confirmation_key_attempts: attempts, ...(isVoid ? { confirmation_key: null } : {}) }, { silent: true });
+/** Counts a wrong key for each that it could have been; silent, since nothing that the account's owner did has changed it. */
+async function recordWrongKey(account: Account, codes: readonly Send[]): Promise<void> {
+  const { confirmation_key: key } = account;
+  if (key !== null) {
+    const attempts = Math.min(account.confirmation_key_attempts + 1, MAX_ATTEMPTS_COUNTED);
+    const isVoid = isShort(key) && attempts >= MAX_SHORT_KEY_ATTEMPTS;
+    await account.update({ confirmation_key_attempts: attempts, ...(isVoid ? { confirmation_key: null } : {}) }, { silent: true });
+  }
+  const ids = codes.map(({ id }) => id);
+  if (ids.length > 0) await Send.countWrongGuess(ids, MAX_SHORT_KEY_ATTEMPTS);
 }
+
+/** What an account may redeem: its key, and recovery codes that may have arrived while a newer key had not yet taken the older one's place. */
+const keysOf = (account: Pick<Account, 'confirmation_key'>, codes: readonly Send[]): string[] =>
+  [account.confirmation_key, ...codes.map(({ code }) => code)].filter((key): key is string => key !== null && key !== '');
 
 /** Whose key is redeemed. */
 export interface KeyHolder {
@@ -40,7 +49,7 @@ const whereOf = ({ name, domain, byPhone }: KeyHolder): { domain: string; userna
 async function countShortGuess(holder: KeyHolder, given: string, ip: string): Promise<(() => Promise<void>) | undefined> {
   if (!isShort(given)) return undefined;
   const account = await scopeOf(holder).findOne({ attributes: ['id', 'phone', 'confirmation_key'], where: whereOf(holder), raw: true });
-  if (!account?.confirmation_key || !isShort(account.confirmation_key)) return undefined;
+  if (!account || !keysOf(account, await Send.findPendingCodes(account.id)).some(isShort)) return undefined;
   return countGuess([{ channel: 'phone', recipient: account.phone ?? `account ${account.id}` }], ip);
 }
 
@@ -87,23 +96,29 @@ async function compareConfirmationKey(
       include: { model: ActivationExpiration.scope('passed'), as: 'activation_expiration', attributes: ['id'], required: false },
       lock: ACCOUNT_FOR_UPDATE,
     });
-    if (!account?.confirmation_key) return null;
-    // The key became a short one in this moment.
-    if (isShort(key) && isShort(account.confirmation_key) && !counted) return null;
-    if (!isSameSecret(account.confirmation_key, key)) {
-      await recordWrongKey(account, account.confirmation_key);
+    if (!account) return null;
+    const codes = await Send.findPendingCodes(account.id);
+    const keys = keysOf(account, codes);
+    if (keys.length === 0) return null;
+    // One became a short one in this moment.
+    if (isShort(key) && keys.some(isShort) && !counted) return null;
+    if (!keys.map((right) => isSameSecret(right, key)).includes(true)) {
+      await recordWrongKey(account, codes);
       return null;
     }
     // Only whoever has the key hears that the account is blocked.
     await requireActiveAccount(account.id, host);
     if (account.activation_expiration) return 'expired';
+    await Send.voidCodes(account.id);
+    const isMailed = account.key_mailed_to !== null && account.confirmation_key !== null && isSameSecret(account.confirmation_key, key);
     await Account.scope(visibleTo(SYSTEM)).update(
       {
         activated: true,
         confirmation_key: null,
         confirmation_key_attempts: 0,
         // Whoever has the key reads the mailbox that it was sent to, and no other way leads to it.
-        ...(account.key_mailed_to === null ? {} : { confirmed_email: account.key_mailed_to, key_mailed_to: null }),
+        ...(isMailed ? { confirmed_email: account.key_mailed_to } : {}),
+        key_mailed_to: null,
       },
       { where: { id: account.id } },
     );

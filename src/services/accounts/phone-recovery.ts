@@ -6,14 +6,16 @@ import { Account, AccountCreationToken } from '../../models';
 import { lockAccount } from '../../models/accounts/account';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { isCertainlyNotSent } from '../../queues/contracts';
-import { enqueueAndWait } from '../../queues/producer';
+import { enqueueAndWait, rowJobId } from '../../queues/producer';
 import { newShortCode } from '../credentials/secrets';
 import { requireActiveAccount } from '../credentials/standing';
 import { countSend } from '../limits/codes';
 import { CREATION_TOKEN_INVALID, releaseCreationToken } from '../tokens/creation-tokens';
+import { insertSend, type MadeSend, withdrawSend } from './sends';
 
 /**
- * Sends a recovery code to the phone of an account, and uses a creation token up for it. The code is the account's confirmation key.
+ * Sends a recovery code to the phone of an account, and uses a creation token up for it. Once it was sent it is the account's confirmation key; until
+ * then the key, or code, of before stays good.
  *
  * @param phone E.164
  * @param request.domain of the Space that the request is for
@@ -35,26 +37,35 @@ export async function recoverByPhone(
   if (!account) throw notFound('account.not_found');
   const { id } = account;
   await requireActiveAccount(id, host);
-  const code = newShortCode();
   const takeBack = await countSend({ channel: 'phone', recipient: phone, ip });
+  let send: MadeSend;
   try {
-    await inTransaction(async () => {
+    send = await inTransaction(async () => {
       await lockAccount(id);
       if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
-      await accounts.update({ confirmation_key: code, confirmation_key_attempts: 0, key_mailed_to: null }, { where: { id } });
+      return insertSend({
+        channel: 'sms',
+        kind: 'account_recovery',
+        account_id: id,
+        recipient: phone,
+        language,
+        code: newShortCode(),
+        milliseconds: settings.SMS_TIMEOUT_SECONDS * 1000,
+      });
     });
   } catch (error) {
     await takeBack();
     throw error;
   }
-  const { outcome } = await enqueueAndWait('sms', { kind: 'account_recovery', account_id: id, language }, settings.SMS_TIMEOUT_SECONDS);
+  const job = { kind: 'send', id: send.id } as const;
+  const { outcome } = await enqueueAndWait('sms', job, settings.SMS_TIMEOUT_SECONDS, rowJobId('sms', 'send', send.id));
   if (outcome === 'sent') return;
   if (isCertainlyNotSent(outcome)) await takeBack();
   await inTransaction(async () => {
     await lockAccount(id);
     await releaseCreationToken(token, id);
-    // A code that may have arrived stays good. Silent: for the account's owner nothing has changed.
-    if (outcome !== 'unknown') await accounts.update({ confirmation_key: null }, { where: { id, confirmation_key: code }, silent: true });
+    // One that a worker has may arrive: what came of it is the worker's to say.
+    await withdrawSend(send);
   });
   throw unavailable(outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent');
 }
