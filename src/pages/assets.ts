@@ -59,8 +59,9 @@ export function assets(): Router {
   const router = Router({ caseSensitive: true });
   router.get(`${BASE}/:file`, (request: Request<{ file: string }>, response: Response, next) => {
     const { file } = request.params;
-    const name = file.replace(/\.[0-9a-f]{16}(?=\.[a-z]+$)/, '');
-    if (name === file || !isAsset(name) || load(name).file !== file) {
+    const pieces = file.split('.');
+    const name = [...pieces.slice(0, -2), ...pieces.slice(-1)].join('.');
+    if (!isAsset(name) || load(name).file !== file) {
       next();
       return;
     }
