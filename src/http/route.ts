@@ -137,7 +137,10 @@ async function* joined<Row>(pages: AsyncIterable<Row[]>, [open, close]: [string,
   let separator = open;
   for await (const rows of pages) {
     if (rows.length === 0) continue;
-    yield separator + rows.map(write).join(',');
+    const text = separator + rows.map(write).join(',');
+    // A suspended generator keeps what it had in hand: without this, a list that nobody reads held each page twice.
+    rows.length = 0;
+    yield text;
     separator = ',';
   }
   yield separator === open ? open + close : close;

@@ -15,17 +15,24 @@ const CONTENT_TYPE = 'text/vcard; charset=utf-8';
 /** Gives the text for a caller, or its parts where it may be long; `name` is the path's last part, where there is one. */
 type Work = (caller: Caller, name: string) => Promise<string> | Parts;
 
+// As everywhere, a page is emptied once its text is made: a suspended generator keeps what it had in hand.
 async function* contactCards(accountId: number): Parts {
   let separator = '';
   for await (const contacts of contactPages(accountId)) {
     if (contacts.length === 0) continue;
-    yield separator + contacts.map(contactCard).join('\n');
+    const text = separator + contacts.map(contactCard).join('\n');
+    contacts.length = 0;
+    yield text;
     separator = '\n';
   }
 }
 
 async function* storedCards(caller: Caller): Parts {
-  for await (const stored of VcardStorage.pagesOf(caller, caller.account_id)) yield stored.map(({ vcard }) => `${vcard}\n`).join('');
+  for await (const stored of VcardStorage.pagesOf(caller, caller.account_id)) {
+    const text = stored.map(({ vcard }) => `${vcard}\n`).join('');
+    stored.length = 0;
+    yield text;
+  }
 }
 
 const ROUTES: Record<string, Work> = {
