@@ -178,6 +178,24 @@ test('codes count towards blocking for as long as the setting says', async () =>
   await system.stop();
 });
 
+test('a creation token stays for as long as it counts for its device', async () => {
+  const system = await startSystem({
+    webs: 0,
+    environment: {
+      APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES: '30',
+      APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES: String(3 * DAY),
+    },
+  });
+  const rows: Rows = {
+    account_creation_tokens: [
+      { age: 2 * DAY, columns: { token: fresh(13) }, stays: true },
+      { age: 4 * DAY, columns: { token: fresh(13) }, stays: false },
+    ],
+  };
+  expect(await survivors(system, rows)).toEqual(expected(rows));
+  await system.stop();
+});
+
 test('thousands of rows go in one run, and a row that somebody has locked does not hold it up', async () => {
   const system = await startSystem({ webs: 0 });
   await system.rows(

@@ -46,8 +46,6 @@ function byAge(lives: Lifetimes): Record<string, Ended[]> {
     { table, of: 't.code IS NULL', where: olderThan(counted), order },
     { table, where: expired(lifeMinutes, counted), order },
   ];
-  // What nobody validated goes after a day; where tokens live shorter, it is of no use before that.
-  const pendingMinutes = lives.creationToken === 0 ? DAY_MINUTES : Math.min(lives.creationToken, DAY_MINUTES);
   const requests = 'account_creation_request_tokens';
   return {
     nonces: [{ table: 'nonces', where: olderThan(lives.nonce), order }],
@@ -67,8 +65,8 @@ function byAge(lives: Lifetimes): Record<string, Ended[]> {
     ],
     request_tokens: [
       { table: requests, of: 't.used', where: olderThan(DAY_MINUTES), order },
-      { table: requests, of: 'NOT t.used AND t.validated_at IS NULL', where: olderThan(pendingMinutes), order },
-      // Whatever is so old and not among the two above.
+      { table: requests, of: 'NOT t.used AND t.validated_at IS NULL', where: olderThan(DAY_MINUTES), order },
+      // Validated or not.
       { table: requests, where: `NOT t.used AND ${expired(lives.creationToken, 0)}`, order },
     ],
     provisioning_tokens: [
