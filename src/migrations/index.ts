@@ -14,6 +14,7 @@ import * as endsOfLife from './0006-ends-of-life';
 import * as confirmedEmails from './0007-confirmed-emails';
 import * as countingDefaults from './0008-counting-defaults';
 import * as deletions from './0010-deletions';
+import * as counters from './0011-counters';
 import * as sends from './0012-sends';
 import * as aYearOfLife from './0013-a-year-of-life';
 import * as taskRuns from './0014-task-runs';
@@ -30,6 +31,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0007-confirmed-emails': { up: confirmedEmails.up },
   '0008-counting-defaults': { up: countingDefaults.up },
   '0010-deletions': { up: deletions.up },
+  '0011-counters': { up: counters.up, transaction: false },
   '0012-sends': { up: sends.up },
   '0013-a-year-of-life': { up: aYearOfLife.up },
   '0014-task-runs': { up: taskRuns.up },

@@ -12,6 +12,7 @@ export const MIGRATION_NAMES = [
   '0007-confirmed-emails',
   '0008-counting-defaults',
   '0010-deletions',
+  '0011-counters',
   '0012-sends',
   '0013-a-year-of-life',
   '0014-task-runs',

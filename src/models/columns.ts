@@ -2,6 +2,8 @@
 import { DataTypes, literal, type ModelAttributeColumnOptions } from 'sequelize';
 
 export const id: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, primaryKey: true, autoIncrement: true };
+/** Of rows that come and go: 2³¹ of them are made within months. */
+export const bigId: ModelAttributeColumnOptions = { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true };
 export const accountId: ModelAttributeColumnOptions = { type: DataTypes.INTEGER, allowNull: false };
 /** A column that always has a value. @param defaultValue what Sequelize writes where none is given */
 export const required = (type: ModelAttributeColumnOptions['type'], defaultValue?: unknown): ModelAttributeColumnOptions => ({

@@ -10,7 +10,7 @@ Account.hasOne(ActivationExpiration, { as: 'activation_expiration', ...owned });
 Account.hasMany(AccountDictionaryEntry, { as: 'dictionary_entries', ...owned });
 
 export { Account } from './accounts/account';
-export { AccountCount, AccountCountChange } from './accounts/account-count';
+export { AccountCount, AccountCountChange, AccountTotal } from './accounts/account-count';
 export { AccountTombstone } from './accounts/account-tombstone';
 export { ActivationExpiration } from './accounts/activation-expiration';
 export { EmailChangeCode, PhoneChangeCode } from './accounts/change-code';
@@ -37,6 +37,7 @@ export { Space } from './spaces/space';
 export { StatisticsCallKey, StatisticsCall, StatisticsCallDevice } from './statistics/call';
 export { StatisticsCallRollup } from './statistics/call-rollup';
 export { StatisticsDirtyBucket } from './statistics/dirty-bucket';
+export { StatisticsFailedBucket } from './statistics/failed-bucket';
 export { StatisticsFloor } from './statistics/floor';
 export { StatisticsMessageKey, StatisticsMessage, StatisticsMessageDevice } from './statistics/message';
 export { StatisticsMessageRollup } from './statistics/message-rollup';

@@ -6,9 +6,6 @@ import { BIGINT, INTEGER, required, varchar } from '../columns';
 import { confinedTo, type Viewer } from '../visibility';
 import type { Account } from './account';
 
-/** Changes that one statement folds. */
-const MAX_FOLDED_AT_ONCE = 10_000;
-
 /** Where a page of accounts begins. */
 export interface PageStart {
   /** Accounts that the viewer sees. */
@@ -18,6 +15,11 @@ export interface PageStart {
   /** Accounts of that block that stand before the page. */
   skipped: number;
 }
+
+/** Changes that are folded in one statement at most. */
+const MAX_FOLDED = 10_000;
+/** Changes of a Space that may wait for being folded while it is counted. */
+const MAX_UNFOLDED = 1000;
 
 export class AccountCount extends Model<InferAttributes<AccountCount>, InferCreationAttributes<AccountCount>> {
   declare domain: string;
@@ -50,25 +52,41 @@ export class AccountCount extends Model<InferAttributes<AccountCount>, InferCrea
   }
 
   /**
-   * Folds what the triggers appended into the counts, oldest first, so many in one statement, so that no reader ever sees a change twice or not at
-   * all. Safe in any number of workers at once.
-   *
-   * @returns how many changes
+   * How many accounts a Space has: the same effort for any number. A statement of our own, which takes the total and the changes that are not in
+   * it yet from one snapshot. For whoever holds the Space's lock it is exact: nobody adds an account meanwhile.
    */
-  static async fold(): Promise<number> {
-    for (let folded = 0; ;) {
-      const some = await this.#foldSome();
-      folded += some;
-      if (some < MAX_FOLDED_AT_ONCE) return folded;
-    }
+  static async ofDomain(domain: Attributes<AccountTotal>['domain']): Promise<number> {
+    const [counted] = await select<{ accounts: number; unfolded: number }>(
+      `SELECT coalesce((SELECT accounts FROM account_totals WHERE domain = $1), 0) + coalesce(sum(accounts), 0)::bigint AS accounts,
+              count(*)::integer AS unfolded FROM account_count_changes WHERE domain = $1`,
+      [domain],
+    );
+    // Where no worker folds, who counts does.
+    if (counted && counted.unfolded > MAX_UNFOLDED) await AccountCount.fold(domain);
+    return counted?.accounts ?? 0;
   }
 
-  static #foldSome(): Promise<number> {
+  /**
+   * Folds what the triggers appended into the counts, oldest first, some thousand changes a statement, so that no reader ever sees a change twice or not
+   * at all. Safe in several processes at once: each folds what nobody else does.
+   *
+   * @param domain only what changed there
+   * @returns how many changes it took
+   */
+  static async fold(domain: string | null = null): Promise<number> {
+    let changes = 0;
+    for (let some = MAX_FOLDED; some === MAX_FOLDED; changes += some) some = await AccountCount.#foldSome(domain);
+    return changes;
+  }
+
+  static async #foldSome(domain: string | null): Promise<number> {
     return inTransaction(async () => {
       const blocks = await select<{ domain: string; block: number; accounts: number; changes: number }>(
-        `WITH oldest AS (SELECT id FROM account_count_changes ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED),
-              taken AS (DELETE FROM account_count_changes WHERE id = ANY (ARRAY(SELECT id FROM oldest)) RETURNING domain, block, accounts),
-              sums AS (
+        `WITH oldest AS (
+           SELECT id FROM account_count_changes WHERE $2::text IS NULL OR domain = $2 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+         ), taken AS (
+           DELETE FROM account_count_changes WHERE id = ANY (ARRAY(SELECT id FROM oldest)) RETURNING domain, block, accounts
+         ), sums AS (
            SELECT domain, block, sum(accounts)::integer AS accounts, count(*)::integer AS changes FROM taken GROUP BY domain, block
             ORDER BY domain, block
          ), folded AS (
@@ -77,9 +95,9 @@ export class AccountCount extends Model<InferAttributes<AccountCount>, InferCrea
            RETURNING c.domain, c.block, c.accounts
          )
          SELECT f.domain, f.block, f.accounts, s.changes FROM folded f JOIN sums s USING (domain, block)`,
-        [MAX_FOLDED_AT_ONCE],
+        [MAX_FOLDED, domain],
       );
-      const empty = blocks.filter(({ accounts }) => accounts === 0).map(({ domain, block }) => ({ domain, block }));
+      const empty = blocks.filter(({ accounts }) => accounts === 0).map((counted) => ({ domain: counted.domain, block: counted.block }));
       if (empty.length > 0) await AccountCount.destroy({ where: { accounts: 0, [Op.or]: empty } });
       return blocks.reduce((sum, { changes }) => sum + changes, 0);
     });
@@ -108,4 +126,17 @@ AccountCountChange.init(
     accounts: required(INTEGER),
   },
   { sequelize: database, tableName: 'account_count_changes' },
+);
+
+/** Accounts of a domain in all, as the counts of its blocks add up to; triggers keep it (migrations/0011-counters.ts). */
+export class AccountTotal extends Model<InferAttributes<AccountTotal>, InferCreationAttributes<AccountTotal>> {
+  declare domain: string;
+  declare accounts: number;
+}
+AccountTotal.init(
+  {
+    domain: { ...required(varchar(64)), primaryKey: true },
+    accounts: required(BIGINT),
+  },
+  { sequelize: database, tableName: 'account_totals' },
 );

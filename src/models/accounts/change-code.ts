@@ -13,7 +13,20 @@ import {
 } from 'sequelize';
 import { inTransaction } from '../../infra/database';
 import { database, select } from '../../infra/sequelize';
-import { accountId, BOOLEAN, client, dated, dates, id, optional, required, sending, type SendState, SMALLINT, varchar } from '../columns';
+import {
+  accountId,
+  BOOLEAN,
+  client,
+  dated,
+  dates,
+  bigId,
+  optional,
+  required,
+  sending,
+  type SendState,
+  SMALLINT,
+  varchar,
+} from '../columns';
 import { NOW, overdue, secondsAgo } from '../moments';
 
 /** Overdue rows that one transaction closes; the sweep comes again. */
@@ -21,6 +34,9 @@ const MAX_CLOSED_AT_ONCE = 1000;
 
 /** What a code is sent by. Also the attribute that holds where it is sent to. */
 export type Channel = 'email' | 'phone';
+
+/** What the column holds. */
+const MAX_ATTEMPTS_COUNTED = 32_767;
 
 /** `code` is null once it was redeemed, is void, or a newer one has taken its place. */
 export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreationAttributes<ChangeCode>> {
@@ -89,8 +105,8 @@ export class ChangeCode extends Model<InferAttributes<ChangeCode>, InferCreation
   static async countWrongAttempt(ids: number[], maxAttempts: number): Promise<void> {
     await this.update(
       {
-        attempts: literal('attempts + 1'),
-        code: literal(`CASE WHEN attempts + 1 >= ${Math.trunc(maxAttempts)} THEN NULL ELSE code END`),
+        attempts: literal(`least(attempts, ${MAX_ATTEMPTS_COUNTED - 1}) + 1`),
+        code: literal(`CASE WHEN attempts >= ${Math.trunc(maxAttempts) - 1} THEN NULL ELSE code END`),
       },
       { where: { id: ids } },
     );
@@ -135,7 +151,7 @@ const scopes: ModelScopeOptions<Attributes<ChangeCode>> = {
 function initialize(model: typeof ChangeCode, channel: Channel): void {
   model.init(
     {
-      id,
+      id: bigId,
       account_id: accountId,
       code: optional(varchar(255)),
       [channel]: required(varchar(255)),

@@ -1,7 +1,7 @@
 // The API key of an account: its hash, and when it was last used.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, execute } from '../../infra/sequelize';
-import { accountId, DATE, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
+import { accountId, DATE, dated, dates, bigId, BIGINT, optional, required, varchar } from '../columns';
 import { NOW, secondsAgo } from '../moments';
 
 /** Uses of a key that are not written yet. */
@@ -27,21 +27,21 @@ export class ApiKey extends Model<InferAttributes<ApiKey>, InferCreationAttribut
   }
 
   /** Adds uses to many keys at once. One statement, since a busy process writes hundreds of keys a second. */
-  static async addUses(batch: KeyUses[]): Promise<void> {
+  static async addUses(batch: readonly KeyUses[]): Promise<void> {
     await execute(
       `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.last), requests = k.requests + u.uses
-         FROM unnest($1::integer[], $2::integer[], $3::timestamptz[]) AS u (id, uses, last) WHERE k.id = u.id`,
+         FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, uses, last) WHERE k.id = u.id`,
       [batch.map((key) => key.id), batch.map((key) => key.uses), batch.map((key) => key.last_used_at)],
     );
   }
 }
 ApiKey.init(
   {
-    id,
+    id: bigId,
     account_id: accountId,
     key: required(varchar(160)),
     ip: optional(varchar(255)),
-    requests: required(INTEGER, 0),
+    requests: required(BIGINT, 0),
     last_used_at: required(DATE),
     ...dates,
   },

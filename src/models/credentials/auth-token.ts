@@ -1,7 +1,7 @@
 // Tokens that a device shows and a signed-in person attaches, to be exchanged for an API key.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { client, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
+import { client, dated, dates, bigId, INTEGER, optional, required, varchar } from '../columns';
 import { createdWithin } from '../moments';
 
 /** From its making, attached or not. */
@@ -40,7 +40,7 @@ export class AuthToken extends Model<InferAttributes<AuthToken>, InferCreationAt
 }
 AuthToken.init(
   {
-    id,
+    id: bigId,
     token: required(varchar(32)),
     account_id: optional(INTEGER),
     ...client,

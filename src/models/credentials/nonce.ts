@@ -1,7 +1,7 @@
 // DIGEST nonces that were used with success, and the moment before which none count any more.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { accountId, DATE, dated, dates, id, INTEGER, required, varchar } from '../columns';
+import { accountId, DATE, dated, dates, bigId, INTEGER, required, varchar } from '../columns';
 import { createdBefore, minutesAgo } from '../moments';
 
 /** Above any count that a client may send: a nonce with it accepts none any more. */
@@ -35,7 +35,7 @@ export class Nonce extends Model<InferAttributes<Nonce>, InferCreationAttributes
 }
 Nonce.init(
   {
-    id,
+    id: bigId,
     account_id: accountId,
     nonce: required(varchar(255)),
     nc: required(INTEGER, 0),

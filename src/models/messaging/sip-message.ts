@@ -1,7 +1,7 @@
 // A SIP message that an admin sends through linphone-daemon, until a worker takes it.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { DATE, dated, dates, id, required, TEXT, varchar } from '../columns';
+import { DATE, dated, dates, bigId, required, TEXT, varchar } from '../columns';
 
 export class SipMessage extends Model<InferAttributes<SipMessage>, InferCreationAttributes<SipMessage>> {
   declare id: CreationOptional<number>;
@@ -28,7 +28,7 @@ export class SipMessage extends Model<InferAttributes<SipMessage>, InferCreation
 }
 SipMessage.init(
   {
-    id,
+    id: bigId,
     recipient: required(varchar(255)),
     body: required(TEXT),
     send_deadline: required(DATE),

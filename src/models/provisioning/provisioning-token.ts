@@ -1,7 +1,7 @@
 // Tokens that open the remote provisioning of an account, once.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, execute, select } from '../../infra/sequelize';
-import { accountId, BOOLEAN, client, dated, dates, id, optional, required, varchar } from '../columns';
+import { accountId, BOOLEAN, client, dated, dates, bigId, optional, required, varchar } from '../columns';
 
 /** Tokens of an account that are kept: the newest ones. */
 const MAX_KEPT = 10;
@@ -55,7 +55,7 @@ export class ProvisioningToken extends Model<InferAttributes<ProvisioningToken>,
 }
 ProvisioningToken.init(
   {
-    id,
+    id: bigId,
     account_id: accountId,
     token: optional(varchar(255)),
     used: required(BOOLEAN, false),

@@ -143,7 +143,7 @@ WITH input AS (
     invite_terminated_at = coalesce(excluded.invite_terminated_at, d.invite_terminated_at),
     invite_terminated_state = coalesce(excluded.invite_terminated_state, d.invite_terminated_state),
     updated_at = excluded.updated_at,
-    reports = d.reports + 1
+    reports = least(d.reports, 2147483646) + 1
   RETURNING id, call_id, device_id, rang_at, invite_terminated_at, invite_terminated_state, created_at, updated_at, (reports = 1) AS created
 ), marks AS (
   ${INSERT_MARKS} SELECT DISTINCT 'calls', ${hourOf('p.initiated_at')}, d.domain

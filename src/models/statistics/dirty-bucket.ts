@@ -7,8 +7,8 @@ import { ALL_DOMAINS } from './batch';
 export type StatisticsKind = 'messages' | 'calls';
 /** A domain's hour, as it is counted. */
 export type Bucket = Pick<Attributes<StatisticsDirtyBucket>, 'hour' | 'domain'>;
-/** `has_raw`: whether the raw events of the hour are still there; of all domains together they are not asked for. */
-export type TakenMark = Pick<Attributes<StatisticsDirtyBucket>, 'kind' | 'hour' | 'domain'> & { has_raw: boolean };
+/** `has_raw`: whether the raw events of the hour are still there; of all domains together they are not asked for. `set_aside`: it could not be counted. */
+export type TakenMark = Pick<Attributes<StatisticsDirtyBucket>, 'kind' | 'hour' | 'domain'> & { has_raw: boolean; set_aside: boolean };
 
 export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirtyBucket>, InferCreationAttributes<StatisticsDirtyBucket>> {
   declare id: CreationOptional<number>;
@@ -27,7 +27,9 @@ export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirty
       `WITH taken AS (
          DELETE FROM statistics_dirty_buckets WHERE id IN (SELECT id FROM statistics_dirty_buckets ORDER BY id LIMIT $1) RETURNING kind, hour, domain)
        SELECT kind, hour, domain,
-              domain = '${ALL_DOMAINS}' OR hour >= coalesce((SELECT raw_since FROM statistics_retention), '-infinity') AS has_raw FROM taken`,
+              domain = '${ALL_DOMAINS}' OR hour >= coalesce((SELECT raw_since FROM statistics_retention), '-infinity') AS has_raw,
+              EXISTS (SELECT 1 FROM statistics_failed_buckets f WHERE f.kind = t.kind AND f.hour = t.hour AND f.domain = t.domain) AS set_aside
+         FROM taken t`,
       [max],
     );
   }

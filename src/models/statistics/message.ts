@@ -93,7 +93,7 @@ WITH input AS (
   SELECT message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, now(), now()
     FROM input JOIN parents ON parents.id = input.message_id ORDER BY message_id, to_username, to_domain, device_id
   ON CONFLICT (message_id, to_username, to_domain, device_id, sent_at)
-  DO UPDATE SET last_status = excluded.last_status, received_at = excluded.received_at, updated_at = excluded.updated_at, reports = d.reports + 1
+  DO UPDATE SET last_status = excluded.last_status, received_at = excluded.received_at, updated_at = excluded.updated_at, reports = least(d.reports, 2147483646) + 1
   RETURNING id, message_id, to_username, to_domain, device_id, last_status, received_at, sent_at, created_at, updated_at, (reports = 1) AS created
 ), marks AS (
   ${INSERT_MARKS} SELECT DISTINCT 'messages', ${hourOf('s.sent_at')}, d.domain

@@ -2,7 +2,7 @@
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, literal, Model, Op } from 'sequelize';
 import { settings } from '../../../config';
 import { database } from '../../infra/sequelize';
-import { BOOLEAN, client, DATE, dated, dates, id, INTEGER, optional, required, varchar } from '../columns';
+import { BOOLEAN, client, DATE, dated, dates, bigId, BIGINT, optional, required, varchar } from '../columns';
 import { createdWithin } from '../moments';
 
 export class AccountCreationRequestToken extends Model<
@@ -29,11 +29,11 @@ export class AccountCreationRequestToken extends Model<
 }
 AccountCreationRequestToken.init(
   {
-    id,
+    id: bigId,
     token: required(varchar(16)),
     used: required(BOOLEAN, false),
     validated_at: optional(DATE),
-    acc_creation_token_id: optional(INTEGER),
+    acc_creation_token_id: optional(BIGINT),
     ...client,
     network: optional(varchar(255)),
     ...dates,

@@ -2,7 +2,7 @@
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, literal, Model, Op } from 'sequelize';
 import { settings } from '../../../config';
 import { database, execute, select } from '../../infra/sequelize';
-import { BOOLEAN, client, dated, dates, id, INTEGER, optional, required, sending, type SendState, varchar } from '../columns';
+import { BOOLEAN, client, dated, dates, bigId, INTEGER, optional, required, sending, type SendState, varchar } from '../columns';
 import { NOW } from '../moments';
 
 /** Condition: may be used for an account, since it was sent, or made without sending, and is not too old. */
@@ -95,7 +95,7 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
 }
 AccountCreationToken.init(
   {
-    id,
+    id: bigId,
     token: required(varchar(255)),
     pn_provider: optional(varchar(255)),
     pn_param: optional(varchar(255)),

@@ -3,6 +3,7 @@ import { settings } from '../../../config';
 import { forbidden, unprocessable } from '../../infra/errors';
 import {
   Account,
+  AccountCount,
   AccountCreationToken,
   AccountDictionaryEntry,
   AccountTombstone,
@@ -58,14 +59,7 @@ async function requireRoom(domain: string, maker: Maker): Promise<void> {
   const space = await Space.findOne({ attributes: ['max_accounts'], where: { domain }, lock: NO_KEY_UPDATE, raw: true });
   const maxAccounts = space?.max_accounts ?? 0;
   if (maxAccounts === 0) return;
-  // The account that fills the Space: looking for it counts no further than the limit.
-  const last = await Account.scope(visibleTo(SYSTEM)).findOne({
-    attributes: ['id'],
-    where: { domain },
-    offset: maxAccounts - 1,
-    raw: true,
-  });
-  if (last) throw forbidden('space.full');
+  if ((await AccountCount.ofDomain(domain)) >= maxAccounts) throw forbidden('space.full');
 }
 
 /** Makes a fresh provisioning token for an account; the newest unused one is the one that counts, and only a few older ones are kept. */

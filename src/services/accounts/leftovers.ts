@@ -1,7 +1,7 @@
 // What is left of accounts and Spaces that were deleted, removed in pieces of a transaction each: a run that is killed leaves what it has not come to,
 // and several workers at once do different deletions.
 import { inLongTransaction, isDatabaseUnavailable } from '../../infra/database';
-import { log } from '../../infra/log';
+import { log, reasonOf } from '../../infra/log';
 import { PendingDeletion } from '../../models';
 import type { TakenDeletion } from '../../models/accounts/pending-deletion';
 import { deleteFiguresBelowFloor, deleteSentStatistics, preferIndexes } from '../../models/statistics/deletion';
@@ -66,7 +66,7 @@ export async function removeLeftovers(): Promise<Leftovers> {
         continue;
       }
       log.error(
-        { err: error, domain: first.domain, account_id: first.account_id },
+        { reason: reasonOf(error), domain: first.domain, account_id: first.account_id },
         'what a deleted account or space left cannot be removed',
       );
       done.failed += 1;

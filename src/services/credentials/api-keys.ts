@@ -1,7 +1,9 @@
 // API keys: made, found with one query, their use counted in memory and written in batches.
 import { settings } from '../../../config';
+import { isDatabaseUnavailable } from '../../infra/database';
 import { log, reasonOf } from '../../infra/log';
 import { ApiKey } from '../../models';
+import type { KeyUses } from '../../models/credentials/api-key';
 import { findIdentityByApiKey, type Identity, type KeyIdentity } from '../../models/credentials/identity';
 import { hashApiKey, newApiKey } from './secrets';
 
@@ -35,24 +37,39 @@ function isExpired({ key_id, last_used_at }: KeyIdentity): boolean {
   return last + lifetimeMs + UNUSED_MARGIN_MS < Date.now();
 }
 
-/** Writes the uses that this process saw, in one statement. What cannot be written now is kept for the next time; nothing is thrown. */
-export async function flushUses(): Promise<void> {
-  clearTimeout(timer);
-  timer = undefined;
-  if (unwritten.size === 0) return;
-  // By id, so that two processes lock the rows in one order.
-  const batch = [...unwritten.entries()].sort(([a], [b]) => a - b);
-  unwritten.clear();
+/**
+ * Writes uses in one statement; where it fails because of a row, in halves, so that one key stops no other.
+ *
+ * @param batch by id, so that two processes lock the rows in one order
+ */
+async function writeUses(batch: readonly KeyUses[]): Promise<void> {
   try {
-    await ApiKey.addUses(batch.map(([id, { uses, last }]) => ({ id, uses, last_used_at: last })));
+    await ApiKey.addUses(batch);
   } catch (error) {
-    log.warn({ reason: reasonOf(error) }, 'uses of API keys are not written yet');
-    for (const [id, { uses, last }] of batch) {
+    if (batch.length > 1 && !isDatabaseUnavailable(error)) {
+      const middle = batch.length >> 1;
+      await writeUses(batch.slice(0, middle));
+      await writeUses(batch.slice(middle));
+      return;
+    }
+    const keys = batch.length === 1 ? { key_id: batch[0]?.id } : { keys: batch.length };
+    log.warn({ ...keys, reason: reasonOf(error) }, 'uses of API keys are not written yet');
+    for (const { id, uses, last_used_at: last } of batch) {
       const since = unwritten.get(id);
       unwritten.set(id, { uses: uses + (since?.uses ?? 0), last: since?.last ?? last });
     }
     timer ??= setTimeout(() => void flushUses(), FLUSH_INTERVAL_MS).unref();
   }
+}
+
+/** Writes the uses that this process saw. What cannot be written now is kept for the next time; nothing is thrown. */
+export async function flushUses(): Promise<void> {
+  clearTimeout(timer);
+  timer = undefined;
+  if (unwritten.size === 0) return;
+  const batch = [...unwritten.entries()].sort(([a], [b]) => a - b);
+  unwritten.clear();
+  await writeUses(batch.map(([id, { uses, last }]) => ({ id, uses, last_used_at: last })));
 }
 
 /**

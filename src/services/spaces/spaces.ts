@@ -2,10 +2,9 @@
 import { settings } from '../../../config';
 import { inTransaction, onUniqueViolation } from '../../infra/database';
 import { fieldError, unprocessable } from '../../infra/errors';
-import { Account, Space } from '../../models';
+import { AccountCount, Space } from '../../models';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import type { RequestSpace } from '../../models/spaces/space';
-import { SYSTEM, visibleTo } from '../../models/visibility';
 
 /** The Space that a request is for, by its host (lower case, no port). @returns null only where even the default one was never made */
 export const findRequestSpace = (host: string): Promise<RequestSpace | null> => Space.findForRequest(host, settings.APP_SIP_DOMAIN);
@@ -69,7 +68,7 @@ export async function updateSpace(domain: string, { host, ...values }: SpaceValu
       const space = await Space.findOne({ attributes: ['id'], where, lock: NO_KEY_UPDATE, raw: true });
       if (!space) return null;
       if (values.max_accounts > 0) {
-        const count = await Account.scope(visibleTo(SYSTEM)).count({ where });
+        const count = await AccountCount.ofDomain(where.domain);
         if (count > values.max_accounts) {
           throw unprocessable(fieldError('max_accounts', 'space.max_accounts_low', { count }));
         }
