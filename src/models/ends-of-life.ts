@@ -1,5 +1,6 @@
 // When the rows of each table are over that time alone makes superfluous, and deleting them: a little at a time, so that no request waits for
 // it. Statements of our own: DELETE knows neither LIMIT nor SKIP LOCKED in Sequelize.
+import { eachPart } from '../infra/parts';
 import { execute, select } from '../infra/sequelize';
 
 const DAY_MINUTES = 24 * 60;
@@ -133,17 +134,18 @@ async function deleteSuperseded(): Promise<number> {
 
 /** Deletes what is over by age, in any number of workers at once. @returns how many rows, by kind */
 export async function deleteEnded(lives: Lifetimes): Promise<Record<string, number>> {
-  const deleted: Record<string, number> = {};
-  for (const [kind, all] of Object.entries(byAge(lives))) {
-    let some = 0;
-    for (const ended of all) {
-      if (ended.order === 'created_at') await dateUndated(ended);
-      if (ended.where !== 'false') some += await deleteAll(ended);
-    }
-    deleted[kind] = some;
-  }
-  deleted['provisioning_tokens'] = (deleted['provisioning_tokens'] ?? 0) + (await deleteSuperseded());
-  return deleted;
+  const parts = Object.entries(byAge(lives)).map(([kind, all]) => {
+    const end = async (): Promise<number> => {
+      let deleted = 0;
+      for (const ended of all) {
+        if (ended.order === 'created_at') await dateUndated(ended);
+        if (ended.where !== 'false') deleted += await deleteAll(ended);
+      }
+      return deleted;
+    };
+    return [kind, end] as const;
+  });
+  return eachPart({ ...Object.fromEntries(parts), superseded_provisioning_tokens: deleteSuperseded });
 }
 
 /** Sends whose deadline has passed for so long that no process works on them any more. */
@@ -157,10 +159,8 @@ const UNSENT = {
   },
 } satisfies Record<string, Ended>;
 
-/** Deletes what was left behind by a process that died while it sent, or waited. */
-export async function deleteUnsent(): Promise<Record<keyof typeof UNSENT, number>> {
-  return { messages: await deleteAll(UNSENT.messages), creation_tokens: await deleteAll(UNSENT.creation_tokens) };
-}
+/** Deletes what was left behind by a process that died while it sent, or waited. @returns how many rows */
+export const deleteUnsent = (kind: keyof typeof UNSENT): Promise<number> => deleteAll(UNSENT[kind]);
 
 /** Every statement that looks for rows to delete, for the test that holds them against the indexes. */
 export const searchesOf = (lives: Lifetimes): string[] =>

@@ -20,6 +20,10 @@ export const daysAgo = (days: number): Date => secondsAgo(days * 24 * 60 * 60);
 export const millisecondsFromNow = (milliseconds: number): Date =>
   expression(`clock_timestamp() + ${Math.trunc(milliseconds)} * interval '1 millisecond'`);
 
+/** How long it is until the moment in a column, in milliseconds by the database's clock; for `attributes`. */
+export const millisecondsUntil = (column: string): ReturnType<typeof literal> =>
+  literal(`(extract(epoch FROM ${column} - clock_timestamp()) * 1000)::float8`);
+
 /** Condition: rows made more than `minutes` ago. */
 export const createdBefore = (minutes: number): { created_at: { [Op.lt]: Date } } => ({ created_at: { [Op.lt]: minutesAgo(minutes) } });
 

@@ -117,7 +117,7 @@ test('a message is taken once, and not after its deadline', async () => {
   expect(taken.filter((message) => message !== null)).toEqual([{ recipient: 'bob@x', body: 'hello' }]);
   expect(await SipMessage.take(late?.id ?? 0)).toBeNull();
   const { deleteUnsent } = await import('../../src/models/ends-of-life.js');
-  expect((await deleteUnsent()).messages).toBe(1);
+  expect(await deleteUnsent('messages')).toBe(1);
 });
 
 test('a device’s tokens count where they were sent, or are being sent in time', async () => {
@@ -141,7 +141,7 @@ test('a device’s tokens count where they were sent, or are being sent in time'
   expect(await AccountCreationToken.countForDevice({ ...device, pn_param: 'other' }, 60, 0)).toEqual({ recent: 0, today: 0 });
   await system.rows("UPDATE account_creation_tokens SET send_deadline = now() - interval '61 seconds' WHERE send_state = 'sending'");
   const { deleteUnsent } = await import('../../src/models/ends-of-life.js');
-  expect((await deleteUnsent()).creation_tokens).toBe(2);
+  expect(await deleteUnsent('creation_tokens')).toBe(2);
 });
 
 test('what a client calls itself is cut to what its column holds, in characters', async () => {

@@ -3,6 +3,7 @@ import { inTransaction, isDatabaseUnavailable } from '../../infra/database';
 import { log, reasonOf } from '../../infra/log';
 import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type ChangeCode, type Channel } from '../../models/accounts/change-code';
+import { millisecondsUntil } from '../../models/moments';
 import type { SendOutcome } from '../../queues/contracts';
 
 /** What jobs call the code of a channel. */
@@ -47,7 +48,8 @@ const MAX_DUE_AT_ONCE = 1000;
 export interface DueCode {
   kind: (typeof JOB_KINDS)[Channel];
   id: number;
-  deadline: Date;
+  /** Milliseconds until its time is over, by the database's clock. */
+  within: number;
 }
 
 /** Codes that need a job and may have none: the process that made them may have died before it added the job. */
@@ -55,12 +57,12 @@ export async function findDueCodes(): Promise<DueCode[]> {
   const found: DueCode[] = [];
   for (const channel of CHANNELS) {
     const codes = await CHANGE_CODES[channel].scope(['due', 'stale']).findAll({
-      attributes: ['id', 'send_deadline'],
+      attributes: ['id', [millisecondsUntil('send_deadline'), 'within']],
       order: [['send_deadline', 'ASC']],
       limit: MAX_DUE_AT_ONCE,
       raw: true,
     });
-    for (const { id, send_deadline: deadline } of codes) if (deadline) found.push({ kind: JOB_KINDS[channel], id, deadline });
+    for (const { id, within } of codes as unknown as Pick<DueCode, 'id' | 'within'>[]) found.push({ kind: JOB_KINDS[channel], id, within });
   }
   return found;
 }
