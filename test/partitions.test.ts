@@ -28,13 +28,18 @@ afterAll(async () => {
 
 const exists = async (name: string): Promise<boolean> =>
   (await system.rows<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [name]))[0]?.there === true;
-/** Somebody who reads all for long, as pg_dump does. */
-async function reader(): Promise<PoolClient> {
+/** Does something while somebody reads all for long, as pg_dump does. */
+async function besideReader<T>(work: () => Promise<T>): Promise<T> {
   const client = await system.db.connect();
-  await client.query(
-    `BEGIN; LOCK TABLE statistics_messages, statistics_message_devices, statistics_calls, statistics_call_devices IN ACCESS SHARE MODE`,
-  );
-  return client;
+  try {
+    await client.query(
+      `BEGIN; LOCK TABLE statistics_messages, statistics_message_devices, statistics_calls, statistics_call_devices IN ACCESS SHARE MODE`,
+    );
+    return await work();
+  } finally {
+    await client.query('ROLLBACK');
+    client.release();
+  }
 }
 /** Reports a message, its device, a call and its end. @returns how long the slowest of them took, and the statuses */
 async function report(sentAt = new Date().toISOString()): Promise<[number, string]> {
@@ -67,7 +72,7 @@ async function reportsWhile(work: Promise<unknown>): Promise<[number, string[]]>
 }
 const ALL_WELL = '200 201 200 200';
 /** One that is held up by a lock for a moment is no slower; behind the reader it would take as long as that lives. */
-const SLOWEST_MS = 1500;
+const SLOWEST_MS = 2500;
 
 test('a year of months is there from the start', async () => {
   for (const months of [-1, 0, 1, 6, 12])
@@ -77,31 +82,25 @@ test('a year of months is there from the start', async () => {
 
 test('behind somebody who reads for long months are left for later, and no event is late; once they are through they are made', async () => {
   const later = new Date(Date.UTC(NOW.getUTCFullYear(), NOW.getUTCMonth() + 1, 5));
-  const dump = await reader();
-  const making = jobs.ensurePartitions(later);
-  const [slowest, statuses] = await reportsWhile(making);
-  expect(statuses).toEqual([ALL_WELL]);
-  expect(slowest).toBeLessThan(SLOWEST_MS);
-  const { made, left } = await making;
-  expect([made, left]).toEqual([
-    [],
-    ['messages', 'message_devices', 'calls', 'call_devices'].map((name) => `statistics_${name}_${monthAfter(13)}`),
-  ]);
-  await dump.query('COMMIT');
-  dump.release();
-  expect((await jobs.ensurePartitions(later)).made).toEqual(left);
+  const names = ['messages', 'message_devices', 'calls', 'call_devices'].map((name) => `statistics_${name}_${monthAfter(13)}`);
+  await besideReader(async () => {
+    const making = jobs.ensurePartitions(later);
+    const [slowest, statuses] = await reportsWhile(making);
+    expect([await making, statuses]).toEqual([{ made: [], left: names }, [ALL_WELL]]);
+    expect(slowest).toBeLessThan(SLOWEST_MS);
+  });
+  expect((await jobs.ensurePartitions(later)).made).toEqual(names);
 });
 
 test('events are not late while old months are dropped, behind a reader or not', async () => {
   await jobs.ensurePartitions(new Date('2021-06-10'));
   await report('2021-06-01T10:00:00Z');
-  const dump = await reader();
-  const dropping = jobs.dropPartitions(12, new Date('2023-06-10'));
-  const [slowest, statuses] = await reportsWhile(dropping);
-  expect([await dropping, statuses]).toEqual([[], [ALL_WELL]]);
-  expect(slowest).toBeLessThan(SLOWEST_MS);
-  await dump.query('COMMIT');
-  dump.release();
+  await besideReader(async () => {
+    const dropping = jobs.dropPartitions(12, new Date('2023-06-10'));
+    const [slowest, statuses] = await reportsWhile(dropping);
+    expect([await dropping, statuses]).toEqual([[], [ALL_WELL]]);
+    expect(slowest).toBeLessThan(SLOWEST_MS);
+  });
   expect(await jobs.dropPartitions(12, new Date('2023-06-10'))).toContain('statistics_messages_2021_06');
 });
 

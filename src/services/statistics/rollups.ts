@@ -52,7 +52,8 @@ export async function aggregate(): Promise<number> {
   for (let max = MAX_MARKS_PER_ROUND, failed = 0; ;) {
     let marks: readonly TakenMark[] = [];
     try {
-      if ((await aggregateRound(recounted, max, (taken) => (marks = taken))) === 0) return recounted.size;
+      // A round that was not full took all there were; what comes meanwhile is the next run's, or under steady reports this would never end.
+      if ((await aggregateRound(recounted, max, (taken) => (marks = taken))) < max) return recounted.size;
     } catch (error) {
       const [first, second] = marks;
       if (first === undefined || isDatabaseUnavailable(error) || failed === MAX_SET_ASIDE) throw error;
