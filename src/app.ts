@@ -54,7 +54,7 @@ function identifyRequest(request: Request, response: Response, next: NextFunctio
   response.setHeader('x-request-id', id);
   const databaseTime = new DatabaseTime();
   response.once('close', () => databaseTime.end());
-  context.run({ request_id: id, databaseTime }, next);
+  context.run({ request_id: id, began: performance.now(), databaseTime }, next);
 }
 
 const UNLOGGED = /^\/(health|metrics|assets|queues\/(static|api))/;

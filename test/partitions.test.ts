@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import type { PoolClient } from 'pg';
 import { loadStatisticsJobs, type StatisticsJobs } from './helpers/statistics';
 import { SPACE, startSystem, type Account, type System } from './helpers/system';
 

@@ -6,6 +6,8 @@ import type { DatabaseTime } from './database-time';
 export interface Context {
   /** Id of the request that caused all this; a job takes over the one of its request. */
   request_id: string;
+  /** When a request came, by performance.now(); a job has none. */
+  began?: number;
   /** What a request may wait for PostgreSQL; a job has none. */
   databaseTime?: DatabaseTime;
 }
@@ -15,3 +17,9 @@ export const context = new AsyncLocalStorage<Context>();
 
 /** The time of the request around it; undefined where there is none, as in a job. */
 export const databaseTime = (): DatabaseTime | undefined => context.getStore()?.databaseTime;
+
+/** How long ago the request around it came, in milliseconds; 0 where there is none, as in a job. */
+export const millisecondsSinceRequest = (): number => {
+  const began = context.getStore()?.began;
+  return began === undefined ? 0 : performance.now() - began;
+};

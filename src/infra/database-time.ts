@@ -34,6 +34,12 @@ export class DatabaseTime {
     this.#since = performance.now();
   }
 
+  /** Nobody should wait much longer: what is still to be done may take so long at most. */
+  limitTo(milliseconds: number): void {
+    const excess = this.left - milliseconds;
+    if (!this.#isOver && excess > 0) this.#spent += excess;
+  }
+
   /** The request is answered: what goes on in its name is bound by the limits of statements alone. */
   end(): void {
     this.#isOver = true;

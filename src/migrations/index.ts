@@ -13,11 +13,11 @@ import * as statisticsReading from './0005-statistics-reading';
 import * as endsOfLife from './0006-ends-of-life';
 import * as confirmedEmails from './0007-confirmed-emails';
 import * as countingDefaults from './0008-counting-defaults';
-import * as deletions from './0010-deletions';
-import * as counters from './0011-counters';
-import * as sends from './0012-sends';
-import * as aYearOfLife from './0013-a-year-of-life';
-import * as taskRuns from './0014-task-runs';
+import * as deletions from './0009-deletions';
+import * as counters from './0010-counters';
+import * as sends from './0011-sends';
+import * as aYearOfLife from './0012-a-year-of-life';
+import * as taskRuns from './0013-task-runs';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -30,11 +30,11 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0006-ends-of-life': { up: endsOfLife.up },
   '0007-confirmed-emails': { up: confirmedEmails.up },
   '0008-counting-defaults': { up: countingDefaults.up },
-  '0010-deletions': { up: deletions.up },
-  '0011-counters': { up: counters.up, transaction: false },
-  '0012-sends': { up: sends.up },
-  '0013-a-year-of-life': { up: aYearOfLife.up },
-  '0014-task-runs': { up: taskRuns.up },
+  '0009-deletions': { up: deletions.up },
+  '0010-counters': { up: counters.up, transaction: false },
+  '0011-sends': { up: sends.up },
+  '0012-a-year-of-life': { up: aYearOfLife.up },
+  '0013-task-runs': { up: taskRuns.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

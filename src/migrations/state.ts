@@ -11,11 +11,11 @@ export const MIGRATION_NAMES = [
   '0006-ends-of-life',
   '0007-confirmed-emails',
   '0008-counting-defaults',
-  '0010-deletions',
-  '0011-counters',
-  '0012-sends',
-  '0013-a-year-of-life',
-  '0014-task-runs',
+  '0009-deletions',
+  '0010-counters',
+  '0011-sends',
+  '0012-a-year-of-life',
+  '0013-task-runs',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
 import { ReplyError } from 'ioredis';
-import { context } from '../infra/context';
+import { context, databaseTime, millisecondsSinceRequest } from '../infra/context';
 import { isInTransaction } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
@@ -35,6 +35,12 @@ const EVENTS_LOOKBACK_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
 /** How long one read of events waits, and so how long a listener on a socket that nobody serves any more takes to notice, and a second. */
 const EVENTS_BLOCK_MS = 2000;
+/** With less than this left of a request's time no job is added: its result could not come in time. */
+const MIN_WAIT_MS = RESULT_MARGIN_MS + FINAL_CHECK_TIMEOUT_MS;
+const NO_TIME_LEFT: NoAnswer = { outcome: 'queue_away', reason: 'the request has no time left' };
+/** After a wait PostgreSQL may take what is left of the time in which every request is answered; and so long at least, for recording what came of it. */
+const ANSWER_MS = 4500;
+const RECORD_MS = 700;
 
 /** A process's side of all queues: connections opened once, closed at the end. */
 class Producers {
@@ -232,7 +238,7 @@ export const rowJobId = (queue: QueueName, kind: string, id: number): string => 
  * BullMQ's own `waitUntilFinished()` is not used: it fails good jobs that were removed meanwhile, and its maintainer advises against it in
  * production (taskforcesh/bullmq#2341, #3298; docs/decisions.md).
  *
- * @param timeoutSeconds the longest wait. A worker starts nothing after it, so `no_answer` means: not sent and never will be, but for a send
+ * @param timeoutSeconds the longest wait, counted from when the request came. A worker starts nothing after it, so `no_answer` means: not sent and never will be, but for a send
  *   that was under way. `queue_away`: not sent and never will be, since a job is begun only after Redis said that it has it.
  * @throws {Error} inside a transaction: the worker could take the job before the commit
  */
@@ -243,7 +249,10 @@ export async function enqueueAndWait<Q extends RequestReplyQueue>(
   jobId = `${name}-${randomUUID()}`,
 ): Promise<Result<Q> | NoAnswer> {
   if (isInTransaction()) throw new Error(`enqueueAndWait('${name}') inside a transaction: the job could outrun the commit`);
-  return (await open().enqueueAndWait(name, payload, timeoutSeconds * SECOND_MS, jobId)) as Result<Q> | NoAnswer;
+  const left = timeoutSeconds * SECOND_MS - millisecondsSinceRequest();
+  const result = left < MIN_WAIT_MS ? NO_TIME_LEFT : await open().enqueueAndWait(name, payload, left, jobId);
+  databaseTime()?.limitTo(Math.max(RECORD_MS, ANSWER_MS - millisecondsSinceRequest()));
+  return result;
 }
 
 /**

@@ -128,7 +128,7 @@ AccountCountChange.init(
   { sequelize: database, tableName: 'account_count_changes' },
 );
 
-/** Accounts of a domain in all, as the counts of its blocks add up to; triggers keep it (migrations/0011-counters.ts). */
+/** Accounts of a domain in all, as the counts of its blocks add up to; triggers keep it (migrations/0010-counters.ts). */
 export class AccountTotal extends Model<InferAttributes<AccountTotal>, InferCreationAttributes<AccountTotal>> {
   declare domain: string;
   declare accounts: number;

@@ -1,5 +1,5 @@
 // What is still there of accounts and Spaces that were deleted. A trigger writes the row of an account in the transaction that deletes it, so that
-// nothing forgets it (migrations/0010-deletions.ts); services/accounts/leftovers.ts removes the rest in pieces.
+// nothing forgets it (migrations/0009-deletions.ts); services/accounts/leftovers.ts removes the rest in pieces.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, execute, select } from '../../infra/sequelize';
 import { BIGINT, DATE, INTEGER, optional, required, varchar } from '../columns';

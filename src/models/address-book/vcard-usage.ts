@@ -1,4 +1,4 @@
-// What an account's stored cards come to; triggers of its table count it (migrations/0013-a-year-of-life.ts).
+// What an account's stored cards come to; triggers of its table count it (migrations/0012-a-year-of-life.ts).
 import { type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
 import { BIGINT, INTEGER, required } from '../columns';

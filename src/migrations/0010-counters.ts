@@ -59,9 +59,9 @@ const STATEMENTS = `
 `;
 
 export async function up(database: Sequelize): Promise<void> {
-  await givingWay(database, '0011-counters', async () => void (await database.query(STATEMENTS)));
+  await givingWay(database, '0010-counters', async () => void (await database.query(STATEMENTS)));
   for (const [table, columns] of WIDENED) {
-    const what = `0011-counters ${table}`;
+    const what = `0010-counters ${table}`;
     await givingWay(database, what, async () => {
       // The type that it has already costs nothing.
       await database.query(`ALTER TABLE ${table} ${columns.map((column) => `ALTER COLUMN ${column} TYPE bigint`).join(', ')}`);
