@@ -27,6 +27,9 @@ const JUDGED: Record<string, string> = {
       'phone_change_codes',
       'provisioning_tokens',
       'recovery_codes',
+      'sends',
+      'token_deliveries',
+      'vcard_usages',
       'vcards_storage',
     ].map((table) => [`${table}.account_id`, 'refers to accounts.id']),
   ),
@@ -70,6 +73,9 @@ const JUDGED: Record<string, string> = {
       'statistics_message_rollups.delays',
     ].map((column) => [column, 'of one hour: 596,000 a second would have to come']),
   ),
+  'sends.attempts': 'in a day, with pauses of a minute and more',
+  'sends.guesses': 'five, and its code is void',
+  'vcard_usages.cards': 'of one account, whose ids end with vcards_storage.id',
   'nonces.nc': 'tested below',
   'accounts.confirmation_key_attempts': 'tested below',
   'email_change_codes.attempts': 'tested below',
@@ -124,6 +130,16 @@ test('ids of rows that come and go, go on behind 32 bits', async () => {
   await models.EmailChangeCode.create({ account_id: id, code: '1234', email: 'a@b.org' });
   await models.PhoneChangeCode.create({ account_id: id, code: '1234', phone: '+33612345678' });
   await models.SipMessage.create({ recipient: 'sip:a@b.org', body: 'x', send_deadline: new Date() });
+  const inAnHour = new Date(Date.now() + 3_600_000);
+  await models.Send.create({
+    channel: 'sms',
+    kind: 'account_ready',
+    account_id: id,
+    recipient: '+33612345678',
+    language: 'en',
+    expires_at: inAnHour,
+  });
+  await models.TokenDelivery.begin(id, { kind: 'provisioning', token_hash: 'hash', network: '192.0.2.1' });
   for (const { table } of wide)
     expect([table, (await system.rows(`SELECT 1 FROM ${table} WHERE id > ${INT4}`)).length > 0]).toEqual([table, true]);
 });

@@ -1,26 +1,14 @@
 // Rows that nobody wants any more go, whoever made them; and nobody can make them without end.
-import { Queue } from 'bullmq';
+import { runTask } from './helpers/jobs';
 import { loadModels } from './helpers/models';
-import { eventually, startSystem, type System } from './helpers/system';
+import { startSystem, type System } from './helpers/system';
 
 const DAY = 24 * 60;
 let serial = 0;
 const fresh = (length: number): string => `t${(serial += 1)}`.padEnd(length, 'x');
 
 /** Runs the hourly clean-up and waits for its end. */
-async function clean(system: System): Promise<void> {
-  const queue = new Queue('chores', {
-    connection: { url: system.environment['REDIS_URL'] ?? '' },
-    prefix: `{${system.environment['QUEUE_PREFIX']}:chores}`,
-  });
-  const { id = '' } = await queue.add('clean', { payload: { task: 'clean' } });
-  const job = await eventually(
-    () => queue.getJob(id),
-    (found) => found?.finishedOn !== undefined,
-  );
-  expect(job?.failedReason).toBeUndefined();
-  await queue.close();
-}
+const clean = (system: System): Promise<unknown> => runTask(system, 'chores', 'clean');
 
 interface Made {
   /** In minutes. */

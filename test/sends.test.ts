@@ -103,8 +103,8 @@ test('while the breaker is open it waits, and is no attempt', async () => {
   const other = await system.startWorker();
   try {
     world.twilio.mode = { status: 503, body: '{}', headers: { 'retry-after': '7200' } };
-    // Five people each for two workers.
-    const made = await Promise.all(Array.from({ length: 16 }, (_, n) => create({ username: unique(), phone: `+336129901${10 + n}` })));
+    // Five people at least for each of two workers.
+    const made = await Promise.all(Array.from({ length: 40 }, (_, n) => create({ username: unique(), phone: `+336129901${10 + n}` })));
     await Promise.all(
       made.map(({ json }) =>
         eventually(

@@ -22,12 +22,14 @@ export class RedisSilent extends Error {
  */
 export class Gate {
   readonly #waiting = new Set<() => void>();
-  #isShut = false;
+  /** When the question was asked that shut it, by performance.now(); Infinity while it is open. */
+  #silentSince = Infinity;
 
   constructor(readonly connection: RedisConnection) {}
 
-  get isShut(): boolean {
-    return this.#isShut;
+  /** How long Redis has not answered, in milliseconds; below 0 while it does. Whoever has more patience than 200 ms compares with his own. */
+  get silentMs(): number {
+    return performance.now() - this.#silentSince;
   }
 
   /**
@@ -37,7 +39,7 @@ export class Gate {
    * @throws {RedisSilent} where it is not asked, or has not answered in time; what `work` throws
    */
   ask<T>(key: string, work: () => Promise<T>): Promise<T> {
-    if (this.#isShut) return Promise.reject(new RedisSilent());
+    if (this.#silentSince !== Infinity) return Promise.reject(new RedisSilent());
     return new Promise((resolve, reject) => {
       const giveUp = (): void => reject(new RedisSilent());
       this.#waiting.add(giveUp);
@@ -52,10 +54,10 @@ export class Gate {
     });
   }
 
-  /** Shuts it: somebody else has waited in vain. @param key as for ask() */
-  shut(key: string): void {
-    if (this.#isShut) return;
-    this.#isShut = true;
+  /** Shuts it: somebody else has waited in vain. @param key as for ask() @param milliseconds for how long he has */
+  shut(key: string, milliseconds = PATIENCE_MS): void {
+    if (this.#silentSince !== Infinity) return;
+    this.#silentSince = performance.now() - milliseconds;
     for (const giveUp of this.#waiting) giveUp();
     this.#waiting.clear();
     void this.#openWhenAnswered(key);
@@ -72,7 +74,7 @@ export class Gate {
         await sleep(PROBE_INTERVAL_MS, undefined, { ref: false });
       }
     }
-    this.#isShut = false;
+    this.#silentSince = Infinity;
   }
 }
 

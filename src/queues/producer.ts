@@ -118,7 +118,8 @@ class Producers {
     const begun = performance.now();
     const task = 'kind' in payload ? payload.kind : payload.task;
     const gate = gateOf(this.#producer);
-    if (gate.isShut) throw new RedisSilent();
+    // A slow Redis is no silent one: limits do without it long before.
+    if (gate.silentMs > ADD_TIMEOUT_MS) throw new RedisSilent();
     let abandoned = false;
     const adding = whenReady(this.#producer).then(async () => {
       if (deadline !== undefined && !this.clock.isKnown) await this.clock.measure();
@@ -135,7 +136,8 @@ class Producers {
     } catch (error) {
       // A rejected add may still be carried out: what Redis takes after all is removed.
       abandoned = true;
-      if (this.#producer.status === 'ready' && !(error instanceof Error && error.name === 'ReplyError')) gate.shut(queuePrefix(name));
+      if (this.#producer.status === 'ready' && !(error instanceof Error && error.name === 'ReplyError'))
+        gate.shut(queuePrefix(name), ADD_TIMEOUT_MS);
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
     }

@@ -1,7 +1,7 @@
 // One-time tokens that were used up, while it is not known whether the answer reached the client.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, literal, Model, Op } from 'sequelize';
 import { database, execute } from '../../infra/sequelize';
-import { accountId, DATE, dated, dates, id, required, TEXT, varchar } from '../columns';
+import { accountId, DATE, dated, dates, bigId, required, TEXT, varchar } from '../columns';
 import { millisecondsFromNow, NOW } from '../moments';
 
 /** After which the process that makes the answer is taken for dead. */
@@ -69,7 +69,7 @@ export class TokenDelivery extends Model<InferAttributes<TokenDelivery>, InferCr
 }
 TokenDelivery.init(
   {
-    id,
+    id: bigId,
     account_id: accountId,
     kind: required(TEXT),
     token_hash: required(varchar(64)),

@@ -47,7 +47,7 @@ async function checkSchema(): Promise<void> {
 async function checkRedis(): Promise<void> {
   // The connection itself may be what cannot be had.
   const connection = producerConnection();
-  if (gateOf(connection).isShut) throw new Error('silent');
+  if (gateOf(connection).silentMs > CHECK_TIMEOUT_MS) throw new Error('silent');
   if (connection.status !== 'ready') throw new Error('no connection');
   await requireWritable(connection, QUEUE_NAMES.map(queuePrefix));
 }
