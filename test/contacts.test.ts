@@ -398,7 +398,7 @@ describe('as text', () => {
     await text('/contacts/vcard', reader.key);
     await eventually(
       () => system.rows('SELECT requests FROM api_keys WHERE account_id = $1', [reader.id]),
-      (rows) => Number(rows[0]?.['requests']) === 1,
+      (rows) => rows[0]?.['requests'] === 1,
     );
   });
 });

@@ -146,7 +146,7 @@ test('ids of rows that come and go, go on behind 32 bits', async () => {
 
 test('the uses of a key are counted behind 32 bits, and a key whose uses cannot be written stops no other', async () => {
   const users = [await system.account('use-1'), await system.account('use-2'), await system.account('use-3')];
-  const uses = (): Promise<{ requests: string; fresh: boolean }[]> =>
+  const uses = (): Promise<{ requests: number; fresh: boolean }[]> =>
     system.rows(
       "SELECT requests, last_used_at > now() - interval '1 minute' AS fresh FROM api_keys WHERE account_id = ANY ($1) ORDER BY account_id",
       [users.map(({ id }) => id)],
@@ -160,10 +160,10 @@ test('the uses of a key are counted behind 32 bits, and a key whose uses cannot 
   );
   await Promise.all(users.map(({ key }) => system.api('/accounts/me', { key })));
   const after = await eventually(uses, (rows) => rows[0]?.fresh === true && rows[2]?.fresh === true);
-  expect(after.map(({ requests }) => Number(requests))).toEqual([INT4 + 1, INT4, INT4 + 1]);
+  expect(after.map(({ requests }) => requests)).toEqual([INT4 + 1, INT4, INT4 + 1]);
   // It is kept, and written once it can be.
   await system.rows('DROP TRIGGER refuse ON api_keys');
-  await eventually(uses, (rows) => Number(rows[1]?.requests) === INT4 + 1);
+  await eventually(uses, (rows) => rows[1]?.requests === INT4 + 1);
 });
 
 test('attempts and counts stop at what their column holds', async () => {

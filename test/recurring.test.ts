@@ -8,7 +8,14 @@ import { eventually, startSystem, type System } from './helpers/system';
 import { startOutsideWorld } from './helpers/outside';
 import { testServers } from './setup/servers';
 
-const SCHEDULES = ['api-keys/clear-expired', 'statistics/aggregate', 'maintenance/sweep', 'chores/clean', 'chores/partitions'];
+const SCHEDULES = [
+  'api-keys/clear-expired',
+  'statistics/aggregate',
+  'maintenance/sweep',
+  'chores/clean',
+  'chores/leftovers',
+  'chores/partitions',
+];
 const QUEUES = ['push', 'api-keys', 'statistics', 'maintenance', 'chores'] as const;
 
 const open: Queue[] = [];

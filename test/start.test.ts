@@ -71,7 +71,7 @@ test('first start, the pasted line, second start, a killed start, Ctrl-C', async
   expect(JSON.parse(stdout)).toMatchObject({ username: 'first-user', domain: 'sip.example.org', activated: false });
   expect((await request(`${url}/api/accounts/me`, { key })).json).toMatchObject({ username: 'admin', admin: true });
   // Production starts the same files; the command line finds the servers.
-  expect(JSON.parse((await cli('queues', '--json')).stdout)).toHaveLength(7);
+  expect(JSON.parse((await cli('queues', '--json')).stdout)).toHaveLength(8);
   const second = await start();
   expect(await second.ended).toBe(1);
   await said(second, /npm start already runs in this folder/);

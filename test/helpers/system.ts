@@ -162,7 +162,11 @@ export async function startSystem({ webs = 1, workers = 1, environment = {} } = 
   await maintenance.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
   await maintenance.end();
   const url = withDatabase(maintenanceUrl, name);
-  const db = new pg.Pool({ connectionString: url, max: 5 });
+  // As the program reads bigint.
+  const types = {
+    getTypeParser: (oid: number, format?: 'text') => (oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)),
+  };
+  const db = new pg.Pool({ connectionString: url, max: 5, types: types as pg.CustomTypesConfig });
   db.on('error', () => undefined);
   const system = new System(db, {
     DATABASE_URL: url,
