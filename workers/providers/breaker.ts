@@ -9,7 +9,7 @@ const RECIPIENTS_TO_OPEN = 5;
 /** Failures of longer ago say nothing about now. */
 const WINDOW_MS = 60_000;
 /** A provider that is back is found within this time. */
-export const PROBE_AFTER_MS = 15_000;
+export const PROBE_AFTER_MS = 5000;
 
 /** Of this process alone, so that nothing in its memory names a person. */
 const salt = randomBytes(32);
