@@ -1,12 +1,17 @@
 // REDIS_URL in its other forms: a Cluster, and a Sentinel in front of a server.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { generate } from 'selfsigned';
+import { freePort } from '../src/start/ports';
 import { killServers, serve } from './helpers/redis';
 import { eventually, startSystem } from './helpers/system';
+import { testServers } from './setup/servers';
 
 afterAll(killServers);
 
 /** A job goes to a worker and its result comes back. */
-async function roundTrip(redisUrl: string): Promise<void> {
-  const system = await startSystem({ environment: { REDIS_URL: redisUrl, RATE_LIMIT_PER_MINUTE: '600' } });
+async function roundTrip(redisUrl: string, environment: Record<string, string> = {}): Promise<void> {
+  const system = await startSystem({ environment: { REDIS_URL: redisUrl, RATE_LIMIT_PER_MINUTE: '600', ...environment } });
   const asked = await system.api('/account_creation_tokens/send-by-push', {
     method: 'POST',
     body: { pn_provider: 'fcm', pn_param: 'p', pn_prid: 'd' },
@@ -57,5 +62,35 @@ test('a Sentinel, both with users of their own who may do no more than they must
   // What decides whether a warning is given, and may be refused.
   const refused = (await master.client.acl('LOG')) as string[][];
   expect(refused.map((fields) => fields[fields.indexOf('object') + 1])).toEqual(['config|get']);
+  for (const { client } of [master, sentinel]) client.disconnect();
+});
+
+test('a server, and Sentinels with it, over TLS; a certificate that nobody vouches for is not believed', async () => {
+  const directory = mkdtempSync(path.join(testServers().directory, 'tls-'));
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'A Redis of a test' }], {
+    keySize: 2048,
+    algorithm: 'sha256',
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
+  });
+  const [certFile, keyFile] = [path.join(directory, 'cert.pem'), path.join(directory, 'key.pem')];
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key);
+  const secured = (port: number): string[] => [
+    `tls-port ${port}`,
+    `tls-cert-file ${certFile}`,
+    `tls-key-file ${keyFile}`,
+    `tls-ca-cert-file ${certFile}`,
+    'tls-auth-clients no',
+    'tls-replication yes',
+  ];
+  const [port, sentinelPort] = [await freePort(), await freePort()];
+  const master = await serve(secured(port));
+  const sentinel = await serve([...secured(sentinelPort), `sentinel monitor accounts 127.0.0.1 ${port} 1`], ['--sentinel']);
+  const trusting = { NODE_EXTRA_CA_CERTS: certFile };
+  await roundTrip(`rediss://127.0.0.1:${port}`, trusting);
+  await roundTrip(`rediss+sentinel://127.0.0.1:${sentinelPort}/accounts`, trusting);
+  const wary = await startSystem({ workers: 0, environment: { REDIS_URL: `rediss://127.0.0.1:${port}` } });
+  expect((await fetch(`${wary.url}/health/ready`)).status).toBe(503);
+  await wary.stop();
   for (const { client } of [master, sentinel]) client.disconnect();
 });
