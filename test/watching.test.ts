@@ -66,10 +66,13 @@ test('how old recurring work is; what is overdue is a warning, and no failure', 
     ).status,
   ).toBe(200);
   await system.workers[0]?.end();
+  await system.db.query(
+    "INSERT INTO statistics_failed_buckets (kind, hour, domain, reason, failed_at) VALUES ('calls', now(), 'a.org', 'x', now())",
+  );
   await system.db.query("UPDATE task_runs SET done_at = now() - interval '2 days' WHERE task IN ('clean', 'aggregate')");
   const { status, json } = await eventually(
     () => ready(system),
-    (answer) => (answer.json['warnings'] as string[]).length > 0,
+    (answer) => (answer.json['warnings'] as string[]).length > 2,
   );
   expect([status, json['status'], json['warnings']]).toEqual([
     200,
@@ -77,6 +80,7 @@ test('how old recurring work is; what is overdue is a warning, and no failure', 
     [
       expect.stringMatching(/^the recurring task aggregate was last done 1728\d\d s ago, and is due every 5 s/),
       expect.stringMatching(/^the recurring task clean was last done 1728\d\d s ago, and is due every 3600 s/),
+      'hours of statistics that cannot be counted: 1; statistics_failed_buckets has the reasons',
     ],
   ]);
   expect(await metrics(system)).toMatch(/flexiapi_task_age_seconds\{task="clean"\} 1728\d\d/);

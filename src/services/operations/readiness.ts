@@ -4,6 +4,7 @@ import { requireWritable } from '../../infra/redis';
 import { gateOf } from '../../infra/redis-gate';
 import { withTimeout } from '../../infra/timeout';
 import { VERSION } from '../../infra/version';
+import { StatisticsFailedBucket } from '../../models';
 import { isMigrated } from '../../migrations/state';
 import { QUEUE_NAMES, queuePrefix } from '../../queues/contracts';
 import { producerConnection } from '../../queues/producer';
@@ -65,6 +66,15 @@ async function evictionWarning(): Promise<string[]> {
   }
 }
 
+/** Figures that lack something, until somebody mends what is in their way. */
+async function uncountedWarning(): Promise<string[]> {
+  const hours = await StatisticsFailedBucket.count();
+  return hours === 0 ? [] : [`hours of statistics that cannot be counted: ${hours}; statistics_failed_buckets has the reasons`];
+}
+
+/** Of PostgreSQL's; none where it stops answering just now, which the next check sees. */
+const quietly = (warnings: Promise<string[]>): Promise<string[]> => withTimeout(warnings, CHECK_TIMEOUT_MS, 'PostgreSQL').catch(() => []);
+
 /**
  * Asks PostgreSQL and Redis at once, two seconds at most, then Redis once more, as long. Never throws: a server that does not answer is a failed check with its reason,
  * an error code where there is one.
@@ -74,7 +84,8 @@ export async function checkReadiness(): Promise<Readiness> {
   const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
   const warnings = await Promise.all([
     redis.status === 'ok' ? evictionWarning() : [],
-    postgresql.status === 'ok' ? withTimeout(overdueTasks(), CHECK_TIMEOUT_MS, 'PostgreSQL').catch(() => []) : [],
+    postgresql.status === 'ok' ? quietly(overdueTasks()) : [],
+    postgresql.status === 'ok' ? quietly(uncountedWarning()) : [],
   ]);
   return { status, version: VERSION, postgresql, redis, warnings: warnings.flat() };
 }
