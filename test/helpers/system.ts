@@ -163,10 +163,11 @@ export async function startSystem({ webs = 1, workers = 1, environment = {} } = 
   await maintenance.end();
   const url = withDatabase(maintenanceUrl, name);
   // As the program reads bigint.
-  const types = {
-    getTypeParser: (oid: number, format?: 'text') => (oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)),
+  const types: pg.CustomTypesConfig = {
+    getTypeParser: (...[oid, format]: Parameters<typeof pg.types.getTypeParser>) =>
+      oid === pg.types.builtins.INT8 ? Number : (pg.types.getTypeParser(oid, format) as unknown),
   };
-  const db = new pg.Pool({ connectionString: url, max: 5, types: types as pg.CustomTypesConfig });
+  const db = new pg.Pool({ connectionString: url, max: 5, types });
   db.on('error', () => undefined);
   const system = new System(db, {
     DATABASE_URL: url,
