@@ -1,6 +1,8 @@
 // What PostgreSQL may take, whatever state it is in: limits in the server on every statement, behind a pooler as well, and an answer within 5 s.
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, mkdtempSync } from 'node:fs';
 import path from 'node:path';
+import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Sequelize } from 'sequelize';
 import { context } from '../src/infra/context';
@@ -11,7 +13,7 @@ import { Batcher } from '../src/services/statistics/batcher';
 import { startPostgres } from '../src/start/postgres';
 import { startPgBouncer, startRelay, type Pooler } from './helpers/pooler';
 import { StatementCounter } from './helpers/statements';
-import { eventually, SPACE, startSystem, System, type Account, type Answer } from './helpers/system';
+import { eventually, request, SPACE, startSystem, System, type Account, type Answer } from './helpers/system';
 import { testServers } from './setup/servers';
 
 /** What a request may take, by the promise. */
@@ -260,6 +262,68 @@ describe('a request', () => {
       () => report(`after-${Date.now()}`),
       ([, status]) => status === 200,
     );
+  });
+});
+
+describe('a request that waits for a job', () => {
+  let own: System;
+  beforeAll(async () => {
+    own = await startSystem({ workers: 0, environment: { SMS_TIMEOUT_SECONDS: '4' } });
+    await own.rows("UPDATE phone_countries SET activated = true WHERE code = 'FR'");
+  });
+  afterAll(() => own.stop());
+  const CODES = 'phone_change_codes';
+
+  /** Asks for a code that no worker will send. @param web of `own` */
+  async function ask(web = own.urls[0]): Promise<{ id: number; answer: Promise<[ms: number, status: number]> }> {
+    const name = randomUUID();
+    const { id, key } = await own.account(name);
+    await own.rows('INSERT INTO account_creation_tokens (token, used, account_id, created_at) VALUES ($1, true, $2, now())', [name, id]);
+    const begun = Date.now();
+    const asked = request(`${web}/api/accounts/me/phone/request`, { method: 'POST', key, body: { phone: '+33612345678' } });
+    return { id, answer: asked.then(({ status }) => [Date.now() - begun, status]) };
+  }
+  const jobs = async (): Promise<number> => {
+    const redis = new Redis(own.environment['REDIS_URL'] ?? '');
+    const added = await redis.xlen(`{${own.environment['QUEUE_PREFIX']}:sms}:sms:events`);
+    redis.disconnect();
+    return added;
+  };
+
+  test('waits so much less as PostgreSQL has taken before', async () => {
+    const holder = await lock(CODES, own.environment['DATABASE_URL']);
+    const { id, answer } = await ask();
+    await new Promise((resolve) => setTimeout(resolve, 1800));
+    await holder.end();
+    const [ms, status] = await answer;
+    expect([status, ms > 3000, ms < PROMISED_MS]).toEqual([503, true, true]);
+    expect(await jobs()).toBeGreaterThan(0);
+    expect(await own.rows(`SELECT 1 FROM ${CODES} WHERE account_id = $1`, [id])).toEqual([]);
+  });
+
+  test('is answered within 5 s where PostgreSQL cannot record that nothing came of it', async () => {
+    const { id, answer } = await ask();
+    await eventually(
+      () => own.rows(`SELECT 1 FROM ${CODES} WHERE account_id = $1`, [id]),
+      (rows) => rows.length === 1,
+    );
+    const holder = await lock(CODES, own.environment['DATABASE_URL']);
+    const [ms, status] = await answer;
+    await holder.end();
+    expect([status, ms > 3000, ms < PROMISED_MS]).toEqual([503, true, true]);
+  });
+
+  test('adds none where no time is left for it', async () => {
+    await own.startWeb({ SMS_TIMEOUT_SECONDS: '1' });
+    const before = await jobs();
+    const holder = await lock(CODES, own.environment['DATABASE_URL']);
+    const { id, answer } = await ask(own.urls.at(-1));
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await holder.end();
+    const [ms, status] = await answer;
+    expect([status, ms < PROMISED_MS]).toEqual([503, true]);
+    expect(await jobs()).toBe(before);
+    expect(await own.rows(`SELECT 1 FROM ${CODES} WHERE account_id = $1`, [id])).toEqual([]);
   });
 });
 
