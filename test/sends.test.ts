@@ -196,7 +196,17 @@ test('two jobs for one row at once: sent once', async () => {
     connection: { url: system.environment['REDIS_URL'] ?? '' },
     prefix: `{${system.environment['QUEUE_PREFIX']}:email}`,
   });
-  await queue.addBulk(Array.from({ length: 20 }, () => ({ name: 'send', data: { payload: { kind: 'send', id: row?.id } } })));
+  // All have begun before one of them has taken the row: the account, which is read between the two, is locked.
+  const holder = await system.db.connect();
+  await holder.query('BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE');
+  await queue.addBulk(Array.from({ length: 5 }, () => ({ name: 'send', data: { payload: { kind: 'send', id: row?.id } } })));
+  await eventually(
+    () => queue.getJobCounts('waiting'),
+    ({ waiting }) => waiting === 0,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await holder.query('COMMIT');
+  holder.release();
   await until(id, 'sent', 1);
   await eventually(
     () => queue.getJobCounts('waiting', 'active'),
