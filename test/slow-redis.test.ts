@@ -30,9 +30,10 @@ const warmUp = (system: System): Promise<unknown> =>
     30,
   );
 
-/** Stands between a process and Redis, whose answers it holds for `delay` milliseconds. */
+/** Stands between a process and Redis, whose answers it holds for `delay` milliseconds, and what it is asked for `delayAsked`. */
 class Relay {
   delay = 0;
+  delayAsked = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -47,7 +48,7 @@ class Relay {
         each.on('error', () => undefined);
         each.on('close', () => [socket, redis].forEach((other) => other.destroy()));
       }
-      socket.on('data', (chunk) => redis.write(chunk));
+      socket.on('data', (chunk) => (this.delayAsked > 0 ? setTimeout(() => redis.write(chunk), this.delayAsked) : redis.write(chunk)));
       redis.on('data', (chunk) => setTimeout(() => socket.write(chunk), this.delay));
     }).listen(port, '127.0.0.1');
   }
@@ -85,6 +86,28 @@ test('where Redis has the job and says so too late, the answer is 503 within 2 s
   relay.delay = 0;
   await warmUp(system);
   await queue.close();
+  await system.stop();
+  relay.close();
+}, 60_000);
+
+test('where Redis is too slow for limits it is not too slow for jobs', async () => {
+  const { redisUrl } = testServers();
+  const relay = new Relay(await freePort(), new URL(redisUrl));
+  const slow = new URL(redisUrl);
+  slow.host = `127.0.0.1:${relay.port}`;
+  const system = await startSystem({ webs: 0, environment: world.environment });
+  await system.startWeb({ REDIS_URL: slow.href, RATE_LIMIT_PER_MINUTE: '1000' });
+  await warmUp(system);
+  world.fcm.reset();
+  // Limits wait for 200 ms, and then nobody is to ask for the sake of a limit.
+  relay.delay = 300;
+  relay.delayAsked = 300;
+  for (let n = 1; n <= 3; n += 1) {
+    expect((await ask(system)).status).toBe(200);
+    expect(world.fcm.received).toHaveLength(n);
+  }
+  relay.delay = 0;
+  relay.delayAsked = 0;
   await system.stop();
   relay.close();
 }, 60_000);
