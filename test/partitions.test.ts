@@ -146,3 +146,24 @@ test('a default partition that is large is not read through under a lock; an ope
   // What was deleted of the default partition no longer counts: the next month is made without anybody's help.
   expect((await jobs.ensurePartitions(later)).left).toEqual([]);
 });
+
+test('what is reported while a month is made is moved to it as well', async () => {
+  const later = (months: number): Date => new Date(Date.UTC(NOW.getUTCFullYear(), NOW.getUTCMonth() + months, 5));
+  await jobs.ensurePartitions(later(3));
+  const month = monthAfter(16).replace('_', '-');
+  const client = await system.db.connect();
+  await client.query('BEGIN');
+  await client.query(
+    `INSERT INTO statistics_messages (id, from_username, from_domain, sent_at, encrypted) VALUES ($1 || '-1', 'a', $2, ($1 || '-02')::timestamptz, false)`,
+    [month, SPACE],
+  );
+  const making = jobs.ensurePartitions(later(4));
+  // Not yet there when the default partition was read first; there once nobody else may write to it.
+  for (let isAwaited = false; !isAwaited;)
+    isAwaited =
+      (await system.rows("SELECT 1 FROM pg_locks WHERE relation = 'statistics_messages_default'::regclass AND NOT granted")).length > 0;
+  await client.query('COMMIT');
+  client.release();
+  expect(await making).toEqual({ made: expect.arrayContaining([`statistics_messages_${monthAfter(16)}`]) as string[], left: [] });
+  expect(await placesOf(month)).toEqual([{ place: `statistics_messages_${monthAfter(16)}`, n: 1 }]);
+});
