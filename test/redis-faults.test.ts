@@ -1,5 +1,6 @@
 // A Redis that is silent, or that is another than before: what no test with a stopped one shows.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { closeRedis, connectRedis } from '../src/infra/redis';
 import { killServers, replicates, serve, startRelay, type Server } from './helpers/redis';
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { eventually, request, startSystem, type Answer, type System } from './helpers/system';
@@ -187,6 +188,43 @@ test('a replica behind the address: readiness says so, whatever it answers to PI
     10,
   );
   await own.stop();
+  for (const { client } of [master, replica]) client.disconnect();
+});
+
+test('a Redis that takes nothing more: readiness says so, though it answers to PING', async () => {
+  const full = await serve([]);
+  const own = await start(`redis://127.0.0.1:${full.port}`, { workers: 0 });
+  const ready = (status: number): Promise<unknown> =>
+    eventually(
+      () => request(`${own.url}/health/ready`),
+      (answer) => answer.status === status,
+      5,
+    );
+  await ready(200);
+  await full.client.config('SET', 'maxmemory', '1');
+  expect(await ready(503)).toMatchObject({ json: { redis: { status: 'failed', reason: expect.stringMatching(/^OOM /) as string } } });
+  await full.client.config('SET', 'maxmemory', '0');
+  await ready(200);
+  await own.stop();
+  full.client.disconnect();
+});
+
+test('a connection to a replica is none until it is promoted, but for a guest', async () => {
+  const master = await serve([]);
+  const replica = await serve([`replicaof 127.0.0.1 ${master.port}`]);
+  await replicates(replica);
+  const url = `redis://127.0.0.1:${replica.port}`;
+  const [guest, ...others] = (['guest', 'producer', 'worker'] as const).map((role) => connectRedis(role, url));
+  let ready = 0;
+  let closed = 0;
+  for (const connection of others) connection.on('ready', () => (ready += 1)).on('close', () => (closed += 1));
+  const until = (isRight: () => boolean): Promise<boolean> => eventually(() => Promise.resolve(isRight()), Boolean, 10);
+  await until(() => guest?.status === 'ready' && closed >= 6);
+  expect(ready).toBe(0);
+  await replica.client.replicaof('NO', 'ONE');
+  await until(() => others.every(({ status }) => status === 'ready'));
+  expect(guest?.status).toBe('ready');
+  for (const connection of [guest, ...others]) if (connection) await closeRedis(connection);
   for (const { client } of [master, replica]) client.disconnect();
 });
 
