@@ -48,6 +48,21 @@ test('without CLIENT LIST the number of workers is missing, and nothing else', a
   await allowed.stop();
 }, 60_000);
 
+test('a Redis that evicts is warned of where CONFIG is forbidden, too', async () => {
+  await control.call('ACL', 'SETUSER', 'least', 'on', '>secret', '~*', '&*', '+@all', '-@dangerous', '+info', '+client|list');
+  await control.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  const url = new URL(redis.url);
+  [url.username, url.password] = ['least', 'secret'];
+  const system = await startSystem({ workers: 0, environment: { REDIS_URL: url.href } });
+  const { json } = await eventually(
+    () => ready(system),
+    ({ status }) => status === 200,
+  );
+  await control.config('SET', 'maxmemory-policy', 'noeviction');
+  expect(String(json['warnings'])).toContain('maxmemory-policy allkeys-lru');
+  await system.stop();
+}, 30_000);
+
 test('how old recurring work is; what is overdue is a warning, and no failure', async () => {
   const system = await startSystem({ environment: { REDIS_URL: redis.url } });
   await eventually(
@@ -61,7 +76,7 @@ test('how old recurring work is; what is overdue is a warning, and no failure', 
     (
       await eventually(
         () => ready(system),
-        ({ json }) => String(json['warnings']) === '',
+        ({ status, json }) => status === 200 && String(json['warnings']) === '',
       )
     ).status,
   ).toBe(200);
