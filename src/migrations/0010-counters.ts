@@ -1,8 +1,16 @@
 // Counters and ids that would reach the end of 32 bits within months, the number of accounts of a Space at once, and hours that cannot be counted.
-import type { Sequelize } from 'sequelize';
+import { QueryTypes, type Sequelize } from 'sequelize';
 import { givingWay } from './apply';
 
-/** Each table is written anew, in a transaction of its own; they are small, since their rows end soon. */
+/** Rows that are over whatever the settings say. Releases before never deleted some of them, and what is gone need not be written anew. */
+const OVER: [table: string, condition: string][] = [
+  ['nonces', "created_at < now() - interval '1 day'"],
+  ['auth_tokens', "created_at < now() - interval '1 day'"],
+  ['account_creation_request_tokens', "created_at < now() - interval '1 day' AND (used OR validated_at IS NULL)"],
+];
+const DELETED_AT_ONCE = 10_000;
+
+/** Each table is written anew, in a transaction of its own. */
 const WIDENED: [table: string, columns: string[]][] = [
   ['api_keys', ['id', 'requests']],
   ['nonces', ['id']],
@@ -60,6 +68,10 @@ const STATEMENTS = `
 
 export async function up(database: Sequelize): Promise<void> {
   await givingWay(database, '0010-counters', async () => void (await database.query(STATEMENTS)));
+  for (const [table, condition] of OVER) {
+    const some = `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${table} WHERE ${condition} LIMIT ${DELETED_AT_ONCE} FOR UPDATE SKIP LOCKED)) RETURNING 1`;
+    while ((await database.query(some, { type: QueryTypes.SELECT })).length > 0);
+  }
   for (const [table, columns] of WIDENED) {
     const what = `0010-counters ${table}`;
     await givingWay(database, what, async () => {

@@ -1,4 +1,4 @@
-// What a year of use needs: one-time tokens whose answer may be lost, limits by network and by account, and an index for every sweep.
+// What a year of use needs: one-time tokens whose answer may be lost, limits by network and by account.
 import type { Sequelize } from 'sequelize';
 
 export async function up(database: Sequelize): Promise<void> {
@@ -20,20 +20,6 @@ export async function up(database: Sequelize): Promise<void> {
     -- What limits count as one client: of IPv6 the network. Rows of the release before this one have none, and are not counted.
     ALTER TABLE account_creation_request_tokens ADD COLUMN network varchar(255);
     ALTER TABLE auth_tokens ADD COLUMN network varchar(255);
-    CREATE INDEX account_creation_request_tokens_network_idx ON account_creation_request_tokens (network, created_at);
-    CREATE INDEX auth_tokens_network_idx ON auth_tokens (network, created_at);
-
-    -- One for each kind of row that a sweep looks for: what is kept for ever is not walked over again and again.
-    CREATE INDEX email_change_codes_spent_idx ON email_change_codes (created_at) WHERE code IS NULL;
-    CREATE INDEX phone_change_codes_spent_idx ON phone_change_codes (created_at) WHERE code IS NULL;
-    CREATE INDEX provisioning_tokens_used_idx ON provisioning_tokens (created_at) WHERE used;
-    CREATE INDEX provisioning_tokens_unused_idx ON provisioning_tokens (id) WHERE NOT used;
-    CREATE INDEX account_creation_request_tokens_used_idx ON account_creation_request_tokens (created_at) WHERE used;
-    CREATE INDEX account_creation_request_tokens_unvalidated_idx ON account_creation_request_tokens (created_at)
-      WHERE NOT used AND validated_at IS NULL;
-    CREATE INDEX account_creation_request_tokens_validated_idx ON account_creation_request_tokens (id)
-      WHERE NOT used AND validated_at IS NOT NULL;
-    CREATE INDEX auth_tokens_unattached_idx ON auth_tokens (id) WHERE account_id IS NULL;
 
     -- What an account's cards come to, counted by triggers: whoever writes cards, the release before this one among them, is counted, and the
     -- quota costs the same at any number of cards.

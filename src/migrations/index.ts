@@ -18,6 +18,7 @@ import * as counters from './0010-counters';
 import * as sends from './0011-sends';
 import * as aYearOfLife from './0012-a-year-of-life';
 import * as taskRuns from './0013-task-runs';
+import * as sweepIndexes from './0014-sweep-indexes';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -35,6 +36,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0011-sends': { up: sends.up },
   '0012-a-year-of-life': { up: aYearOfLife.up },
   '0013-task-runs': { up: taskRuns.up },
+  '0014-sweep-indexes': { up: sweepIndexes.up, transaction: false },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */
@@ -64,7 +66,8 @@ export async function migrate(url: string, names: readonly MigrationName[] = MIG
     for (;;) {
       // Somebody's limit on idle transactions would end the lock under a migration that takes long.
       await holder.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
-      const { rows } = await holder.query<{ got: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS got', [MIGRATION_LOCK_ID]);
+      // Without parameters: those make a portal, which would keep its snapshot, and every CREATE INDEX CONCURRENTLY waiting, to the end of the transaction.
+      const { rows } = await holder.query<{ got: boolean }>(`SELECT pg_try_advisory_xact_lock(${MIGRATION_LOCK_ID}) AS got`);
       if (rows[0]?.got) break;
       await holder.query('COMMIT');
       await sleep(LOCK_RETRY_DELAY_MS);

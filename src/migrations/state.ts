@@ -16,6 +16,7 @@ export const MIGRATION_NAMES = [
   '0011-sends',
   '0012-a-year-of-life',
   '0013-task-runs',
+  '0014-sweep-indexes',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
