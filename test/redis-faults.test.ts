@@ -106,8 +106,8 @@ test('a frozen Redis: memory counts after 250 ms, once; jobs are refused within 
       let answer: Answer | undefined;
       const took = await timed(async () => (answer = await ask()));
       expect([what, answer?.status]).toEqual([what, status]);
-      // Nobody pays the 250 ms again.
-      expect([what, took < 200]).toEqual([what, true]);
+      // Nobody pays the 250 ms again; a slow Redis still takes jobs, so these try for as long as one may.
+      expect([what, took < (what === 'push' ? 2000 : 200)]).toEqual([what, true]);
     }
     expect((await me()).headers.get('x-ratelimit-remaining')).toMatch(/^5\d\d$/);
     expect(await request(`${own.url}/health/ready`)).toMatchObject({ status: 503, json: { redis: { status: 'failed' } } });
@@ -118,6 +118,8 @@ test('a frozen Redis: memory counts after 250 ms, once; jobs are refused within 
       expect(await timed(() => push(own))).toBeLessThan(2000);
       await sleep(100);
     }
+    // It is silent for longer than adding a job may take.
+    expect(await timed(() => push(own))).toBeLessThan(400);
   } finally {
     redis.thaw();
   }
@@ -278,7 +280,7 @@ test('Sentinels promote another, since the master hangs', async () => {
   await expectTakenOver(own, master, replica);
   await own.stop();
   for (const { client } of [master, replica, sentinel]) client.disconnect();
-});
+}, 120_000);
 
 test('a Cluster promotes another, since a master hangs', async () => {
   const lines = ['cluster-enabled yes', 'cluster-node-timeout 2000', 'cluster-replica-validity-factor 0'];
@@ -289,14 +291,21 @@ test('a Cluster promotes another, since a master hangs', async () => {
     await client.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
     await client.call('CLUSTER', 'ADDSLOTSRANGE', Math.ceil((16384 / 3) * index), Math.ceil((16384 / 3) * (index + 1)) - 1);
   }
-  for (const { port } of [...masters.slice(1), replica]) await first.client.call('CLUSTER', 'MEET', '127.0.0.1', port);
   const nodes = [...masters, replica];
-  for (const { client } of nodes)
-    await eventually(
-      async () => String(await client.call('CLUSTER', 'INFO')),
-      (info) => /cluster_state:ok[\s\S]*cluster_known_nodes:4/.test(info),
-      60,
-    );
+  const joined = async (): Promise<boolean> => {
+    const seen = await Promise.all(nodes.map(async ({ client }) => String(await client.call('CLUSTER', 'NODES'))));
+    // Known to all, and linked with all: who is still shaking hands may be forgotten again.
+    const areLinked = seen.every((text) => text.match(/ connected/g)?.length === nodes.length && !text.includes('handshake'));
+    return areLinked && String(await first.client.call('CLUSTER', 'INFO')).includes('cluster_state:ok');
+  };
+  // A node that is not met within the node timeout, on a busy machine, is forgotten: it is invited again.
+  for (let tries = 1, isWhole = false; !isWhole; tries += 1) {
+    for (const { port } of [...masters.slice(1), replica]) await first.client.call('CLUSTER', 'MEET', '127.0.0.1', port);
+    isWhole = await eventually(joined, Boolean, 20).catch((error: unknown) => {
+      if (tries === 3) throw error;
+      return false;
+    });
+  }
   const own = await start(nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','));
   // Of the three, the one that has the pushes.
   const slot = Number(await first.client.call('CLUSTER', 'KEYSLOT', `{${own.environment['QUEUE_PREFIX']}:push}`));
@@ -306,4 +315,4 @@ test('a Cluster promotes another, since a master hangs', async () => {
   await expectTakenOver(own, master, replica);
   await own.stop();
   for (const { client } of nodes) client.disconnect();
-});
+}, 150_000);

@@ -135,7 +135,7 @@ test('deleting a Space takes its accounts and all that hangs on them, and its st
     );
   await eventually(rollups, (rows) => rows.length === 3);
   expect((await call('DELETE', '/spaces/doomed.org')).status).toBe(200);
-  const left = (): Promise<{ left: string; messages: number }[]> =>
+  const left = (): Promise<{ left: number; messages: number }[]> =>
     system.rows(
       `SELECT (SELECT count(*) FROM accounts WHERE domain = 'doomed.org') + (SELECT count(*) FROM contacts) + (SELECT count(*) FROM contacts_lists) + (SELECT count(*) FROM passwords WHERE account_id = $1)
           + (SELECT count(*) FROM account_creation_tokens WHERE account_id = $1) + (SELECT count(*) FROM accounts_tombstones) + (SELECT count(*) FROM statistics_calls) + (SELECT count(*) FROM statistics_message_devices) AS left,
@@ -143,7 +143,7 @@ test('deleting a Space takes its accounts and all that hangs on them, and its st
       [mine.id],
     );
   // What there may be much of goes in pieces.
-  await eventually(left, ([rest]) => rest?.left === '0' && rest.messages === 1, 30);
+  await eventually(left, ([rest]) => rest?.left === 0 && rest.messages === 1, 30);
   expect(await system.rows('SELECT id FROM statistics_messages')).toEqual([{ id: 'in' }]);
   expect((await system.api('/accounts/me', { key: other.key })).status).toBe(200);
   await eventually(rollups, (rows) => rows.length === 1 && rows[0]?.['domain'] === SPACE);
