@@ -130,6 +130,29 @@ test('a frozen Redis: memory counts after 250 ms, once; jobs are refused within 
   redis.client.disconnect();
 });
 
+test('a web and a worker that were frozen for longer than a socket may be silent work again, and results come at once', async () => {
+  const redis = await serve([]);
+  const own = await start(`redis://127.0.0.1:${redis.port}`);
+  await whole(own, 30);
+  for (const { child } of [...own.webs, ...own.workers]) {
+    try {
+      child.kill('SIGSTOP');
+      await sleep(14_000);
+    } finally {
+      child.kill('SIGCONT');
+    }
+    expect(await whole(own, 10)).toBeLessThan(10);
+    // A result that is only looked up at the end of its time comes late, and a token is not usable then.
+    await eventually(
+      () => timed(() => push(own)),
+      (took) => took < 1000,
+      10,
+    );
+  }
+  await own.stop();
+  redis.client.disconnect();
+}, 120_000);
+
 test.each(['SIGSTOP', 'SIGKILL'] as const)('stopping web and worker while Redis is gone (%s) takes no grace', async (signal) => {
   const redis = await serve([]);
   const own = await start(`redis://127.0.0.1:${redis.port}`, { environment: { SHUTDOWN_GRACE_SECONDS: '25' } });

@@ -33,6 +33,8 @@ const RESULT_MARGIN_MS = 400;
 /** How far back a new listener reads: what happened between its opening and its first read would be lost otherwise. */
 const EVENTS_LOOKBACK_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
+/** After a listener has ended of itself. Its connection may not be back by then: once it is, all are made anew as well. */
+const LISTEN_AGAIN_MS = 500;
 /** How long one read of events waits, and so how long a listener on a socket that nobody serves any more takes to notice, and a second. */
 const EVENTS_BLOCK_MS = 2000;
 /** With less than this left of a request's time no job is added: its result could not come in time. */
@@ -51,6 +53,7 @@ class Producers {
   readonly clock = new RedisClock(this.#producer, `${queuePrefix('push')}:clock`);
   #events: QueueEvents[] = [];
   #subscriber: RedisConnection | undefined;
+  #listeningAgain: NodeJS.Timeout | undefined;
 
   get connection(): RedisConnection {
     return this.#producer;
@@ -80,6 +83,13 @@ class Producers {
     this.#subscriber.on('ready', () => void this.#listenAnew());
   }
 
+  #listenAgainSoon(): void {
+    this.#listeningAgain ??= setTimeout(() => {
+      this.#listeningAgain = undefined;
+      void this.#listenAnew();
+    }, LISTEN_AGAIN_MS).unref();
+  }
+
   async #listenAnew(): Promise<void> {
     const subscriber = this.#subscriber;
     if (!subscriber || subscriber.status !== 'ready') return;
@@ -94,8 +104,11 @@ class Producers {
         lastEventId: `${this.clock.earliest() - EVENTS_LOOKBACK_MS}-0`,
         blockingTimeout: EVENTS_BLOCK_MS,
         skipVersionCheck: true,
+        autorun: false,
       });
       events.on('error', () => undefined);
+      // BullMQ goes on after errors that it knows to be the connection's; after others, a silent socket's among them, it stops reading for good.
+      events.run().catch(() => this.#events.includes(events) && this.#listenAgainSoon());
       events.on('completed', ({ jobId, returnvalue }) => this.#waiters.get(jobId)?.(returnvalue as unknown as PushResult));
       events.on('failed', ({ jobId, failedReason }) => this.#waiters.get(jobId)?.(parseFailure(failedReason)));
       return events;
@@ -189,6 +202,8 @@ class Producers {
     try {
       const job = await withTimeout(this.queue(name).getJob(jobId), FINAL_CHECK_TIMEOUT_MS, 'looking for the job');
       if (job?.finishedOn !== undefined) {
+        // Its event did not come: whoever should have told is deaf, as after this process was frozen.
+        this.#listenAgainSoon();
         return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
       }
       job?.remove().catch(() => undefined); // Refused where a worker has it; the deadline in the job holds there.
