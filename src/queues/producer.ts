@@ -84,7 +84,8 @@ class Producers {
   }
 
   #listenAgainSoon(): void {
-    this.#listeningAgain ??= setTimeout(() => {
+    if (this.#listeningAgain) return;
+    this.#listeningAgain = setTimeout(() => {
       this.#listeningAgain = undefined;
       void this.#listenAnew();
     }, LISTEN_AGAIN_MS).unref();
@@ -215,6 +216,7 @@ class Producers {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#listeningAgain);
     this.clock.stop();
     const subscriber = this.#subscriber;
     this.#subscriber = undefined;
