@@ -290,11 +290,13 @@ export async function startOutsideWorld(): Promise<OutsideWorld> {
       else done();
     },
     onData: (stream, session, done) => {
-      void readAll(stream as unknown as AsyncIterable<Buffer>).then((text) => {
-        const { mailFrom, rcptTo } = session.envelope;
-        mails.push({ from: mailFrom === false ? '' : mailFrom.address, to: rcptTo.map(({ address }) => address), text });
-        if (smtpState.mode !== 'hang') done();
-      });
+      void readAll(stream as unknown as AsyncIterable<Buffer>)
+        .then((text) => {
+          const { mailFrom, rcptTo } = session.envelope;
+          mails.push({ from: mailFrom === false ? '' : mailFrom.address, to: rcptTo.map(({ address }) => address), text });
+          if (smtpState.mode !== 'hang') done();
+        })
+        .catch(() => undefined); // Who sent it is gone.
     },
   });
   smtp.on('error', () => undefined);
