@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { startPostgres, type EmbeddedServer } from '../src/start/postgres';
 import { freePort } from '../src/start/ports';
-import { Relay } from './relay';
+import { Relay } from '../test/helpers/relay';
 
 const run = promisify(execFile);
 const CHECKOUT = path.join(__dirname, '..', '..');

@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { endpoints } from '../src/api';
 import { hashApiKey } from '../src/services/credentials/secrets';
 import type { Access } from '../src/http/route';
+import { openQueue } from './helpers/jobs';
 import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 
 let system: System;
@@ -193,11 +194,9 @@ test('an expired Space of the Host closes it for everybody but super admins', as
 });
 
 test('the worker deletes keys that expired', async () => {
-  const { Queue } = await import('bullmq');
   const { key, id } = await system.account('deleted-key');
   await system.rows("UPDATE api_keys SET last_used_at = now() - interval '1 hour' WHERE account_id = $1", [id]);
-  const prefix = system.environment['QUEUE_PREFIX'] ?? '';
-  const queue = new Queue('api-keys', { connection: { url: system.environment['REDIS_URL'] ?? '' }, prefix: `{${prefix}:api-keys}` });
+  const queue = openQueue(system, 'api-keys');
   await queue.add('clear_expired', { payload: { task: 'clear_expired' } });
   await eventually(
     () => system.rows('SELECT 1 FROM api_keys WHERE key = $1', [hashApiKey(key)]),

@@ -1,9 +1,10 @@
 // Recurring jobs: their schedules come back whatever happens to Redis, and none of them waits for long work.
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
-import { Queue } from 'bullmq';
+import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { startRedis } from '../src/start/redis';
+import { openQueue } from './helpers/jobs';
 import { eventually, startSystem, type System } from './helpers/system';
 import { startOutsideWorld } from './helpers/outside';
 import { testServers } from './setup/servers';
@@ -21,10 +22,7 @@ const QUEUES = ['push', 'api-keys', 'statistics', 'maintenance', 'chores'] as co
 const open: Queue[] = [];
 afterAll(() => Promise.all(open.map((queue) => queue.close())));
 function queueOf(system: System, name: string): Queue {
-  const queue = new Queue(name, {
-    connection: { url: system.environment['REDIS_URL'] ?? '' },
-    prefix: `{${system.environment['QUEUE_PREFIX']}:${name}}`,
-  });
+  const queue = openQueue(system, name);
   queue.on('error', () => undefined);
   open.push(queue);
   return queue;

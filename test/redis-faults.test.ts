@@ -1,7 +1,8 @@
 // A Redis that is silent, or that is another than before: what no test with a stopped one shows.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeRedis, connectRedis } from '../src/infra/redis';
-import { killServers, replicates, serve, startRelay, type Server } from './helpers/redis';
+import { killServers, replicates, serve, type Server } from './helpers/redis';
+import { Relay } from './helpers/relay';
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { eventually, request, startSystem, type Answer, type System } from './helpers/system';
 
@@ -179,11 +180,11 @@ test('a fail-over behind one address: connections that are with the old master a
   const old = await serve([]);
   const next = await serve([`replicaof 127.0.0.1 ${old.port}`]);
   await replicates(next);
-  const relay = await startRelay(old.port);
+  const relay = await Relay.start(old.port);
   const own = await start(`redis://127.0.0.1:${relay.port}`);
   await whole(own, 30);
   await next.client.replicaof('NO', 'ONE');
-  relay.lead(next.port);
+  relay.leadTo(next.port);
   await old.client.replicaof('127.0.0.1', String(next.port));
   expect(await whole(own, 10)).toBeLessThan(10);
   expect((await request(`${own.url}/health/ready`)).status).toBe(200);
@@ -196,7 +197,7 @@ test('a fail-over behind one address: connections that are with the old master a
   );
   expectNothingSentTwice();
   await own.stop();
-  relay.close();
+  await relay.stop();
   for (const { client } of [old, next]) client.disconnect();
 });
 

@@ -1,5 +1,5 @@
 // Raw statistics by month: dropped after STATISTICS_RETENTION_MONTHS, what they were counted to kept.
-import { Queue } from 'bullmq';
+import { openQueue } from './helpers/jobs';
 import { loadStatisticsJobs, noMarks, type StatisticsJobs } from './helpers/statistics';
 import { eventually, SPACE, startSystem, type Account, type System } from './helpers/system';
 
@@ -34,10 +34,7 @@ describe('retention', () => {
     await jobs.ensurePartitions(new Date('2020-06-10'));
     await report('ancient', '2020-06-01T10:00:00Z');
     const run = async (): Promise<void> => {
-      const queue = new Queue('chores', {
-        connection: { url: system.environment['REDIS_URL'] ?? '' },
-        prefix: `{${system.environment['QUEUE_PREFIX'] ?? ''}:chores}`,
-      });
+      const queue = openQueue(system, 'chores');
       await queue.add('partitions', { payload: { task: 'partitions' } });
       await queue.close();
     };

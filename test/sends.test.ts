@@ -1,6 +1,6 @@
 // What nobody waits for is sent at last, once, whatever is down meanwhile: its row stands with what it is about.
 import { randomUUID } from 'node:crypto';
-import { Queue } from 'bullmq';
+import { openQueue } from './helpers/jobs';
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { eventually, SPACE, startSystem, type Answer, type System } from './helpers/system';
 
@@ -192,10 +192,7 @@ test('two jobs for one row at once: sent once', async () => {
      VALUES ('email', 'account_ready', $1, $2, now() + interval '1 hour', now()) RETURNING id::int`,
     [id, `${id}@example.org`],
   );
-  const queue = new Queue('email', {
-    connection: { url: system.environment['REDIS_URL'] ?? '' },
-    prefix: `{${system.environment['QUEUE_PREFIX']}:email}`,
-  });
+  const queue = openQueue(system, 'email');
   // All have begun before one of them has taken the row: the account, which is read between the two, is locked.
   const holder = await system.db.connect();
   await holder.query('BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE');

@@ -1,11 +1,10 @@
 // A Redis that is slow, and machines whose clocks differ: a 503 means that nothing was sent, and nothing will be.
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { freePort } from '../src/start/ports';
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
+import { Relay } from './helpers/relay';
 import { eventually, startSystem, type Answer, type System } from './helpers/system';
 import { testServers } from './setup/servers';
 
@@ -30,38 +29,9 @@ const warmUp = (system: System): Promise<unknown> =>
     30,
   );
 
-/** Stands between a process and Redis, whose answers it holds for `delay` milliseconds, and what it is asked for `delayAsked`. */
-class Relay {
-  delay = 0;
-  delayAsked = 0;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-
-  constructor(
-    readonly port: number,
-    target: URL,
-  ) {
-    this.#server = createServer((socket) => {
-      const redis = connect(Number(target.port), target.hostname);
-      for (const each of [socket, redis]) {
-        this.#sockets.add(each);
-        each.on('error', () => undefined);
-        each.on('close', () => [socket, redis].forEach((other) => other.destroy()));
-      }
-      socket.on('data', (chunk) => (this.delayAsked > 0 ? setTimeout(() => redis.write(chunk), this.delayAsked) : redis.write(chunk)));
-      redis.on('data', (chunk) => setTimeout(() => socket.write(chunk), this.delay));
-    }).listen(port, '127.0.0.1');
-  }
-
-  close(): void {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
-  }
-}
-
 test('where Redis has the job and says so too late, the answer is 503 within 2 s and nothing is sent; slower than usual is no harm', async () => {
   const { redisUrl } = testServers();
-  const relay = new Relay(await freePort(), new URL(redisUrl));
+  const relay = await Relay.start(Number(new URL(redisUrl).port));
   const slow = new URL(redisUrl);
   slow.host = `127.0.0.1:${relay.port}`;
   const system = await startSystem({ webs: 0, environment: world.environment });
@@ -69,10 +39,10 @@ test('where Redis has the job and says so too late, the answer is 503 within 2 s
   await warmUp(system);
   const queue = new Queue('push', { connection: { url: redisUrl }, prefix: `{${system.environment['QUEUE_PREFIX']}:push}` });
 
-  relay.delay = 300;
+  relay.delayMs = 300;
   expect((await ask(system)).status).toBe(200);
   world.fcm.reset();
-  relay.delay = 1800;
+  relay.delayMs = 1800;
   const started = performance.now();
   const { status, json } = await ask(system);
   expect([status, json['message']]).toEqual([503, 'The queues do not answer. Try again in a moment.']);
@@ -83,16 +53,16 @@ test('where Redis has the job and says so too late, the answer is 503 within 2 s
     (reasons) => reasons.includes('expired: nobody waits for it any more'),
   );
   expect(world.fcm.received).toEqual([]);
-  relay.delay = 0;
+  relay.delayMs = 0;
   await warmUp(system);
   await queue.close();
   await system.stop();
-  relay.close();
+  await relay.stop();
 }, 60_000);
 
 test('where Redis is too slow for limits it is not too slow for jobs', async () => {
   const { redisUrl } = testServers();
-  const relay = new Relay(await freePort(), new URL(redisUrl));
+  const relay = await Relay.start(Number(new URL(redisUrl).port));
   const slow = new URL(redisUrl);
   slow.host = `127.0.0.1:${relay.port}`;
   const system = await startSystem({ webs: 0, environment: world.environment });
@@ -100,16 +70,16 @@ test('where Redis is too slow for limits it is not too slow for jobs', async () 
   await warmUp(system);
   world.fcm.reset();
   // Limits wait for 200 ms, and then nobody is to ask for the sake of a limit.
-  relay.delay = 300;
-  relay.delayAsked = 300;
+  relay.delayMs = 300;
+  relay.delayAskedMs = 300;
   for (let n = 1; n <= 3; n += 1) {
     expect((await ask(system)).status).toBe(200);
     expect(world.fcm.received).toHaveLength(n);
   }
-  relay.delay = 0;
-  relay.delayAsked = 0;
+  relay.delayMs = 0;
+  relay.delayAskedMs = 0;
   await system.stop();
-  relay.close();
+  await relay.stop();
 }, 60_000);
 
 test.each([3600, -3600])(

@@ -150,8 +150,7 @@ class Producers {
     } catch (error) {
       // A rejected add may still be carried out: what Redis takes after all is removed.
       abandoned = true;
-      if (this.#producer.status === 'ready' && !(error instanceof Error && error.name === 'ReplyError'))
-        gate.shut(queuePrefix(name), ADD_TIMEOUT_MS);
+      if (this.#producer.status === 'ready' && !(error instanceof ReplyError)) gate.shut(queuePrefix(name), ADD_TIMEOUT_MS);
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
     }

@@ -2,14 +2,19 @@
 import { Queue } from 'bullmq';
 import { eventually, type System } from './system';
 
+/** A queue of a system, as its processes have it; to be closed. */
+export function openQueue(system: System, name: string): Queue {
+  return new Queue(name, {
+    connection: { url: system.environment['REDIS_URL'] ?? '' },
+    prefix: `{${system.environment['QUEUE_PREFIX']}:${name}}`,
+  });
+}
+
 export class Jobs {
   readonly #queue: Queue;
 
   constructor(system: System, name: 'push' | 'sms' | 'email') {
-    this.#queue = new Queue(name, {
-      connection: { url: system.environment['REDIS_URL'] ?? '' },
-      prefix: `{${system.environment['QUEUE_PREFIX']}:${name}}`,
-    });
+    this.#queue = openQueue(system, name);
   }
 
   /** Adds a job and waits until it is done. @returns its outcome, or the text that it failed with */
@@ -33,10 +38,7 @@ export class Jobs {
  * @returns what it gives. One of the same kind may be under way, and have begun before the test's rows were there: then it is run once more
  */
 export async function runTask(system: System, name: 'maintenance' | 'chores', task: string): Promise<Record<string, number>> {
-  const queue = new Queue(name, {
-    connection: { url: system.environment['REDIS_URL'] ?? '' },
-    prefix: `{${system.environment['QUEUE_PREFIX']}:${name}}`,
-  });
+  const queue = openQueue(system, name);
   try {
     for (;;) {
       const { id = '' } = await queue.add(task, { payload: { task } });

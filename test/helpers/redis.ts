@@ -1,7 +1,6 @@
 // Redis servers of a test's own, which it may freeze, kill and promote.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from '../../src/start/ports';
@@ -55,34 +54,4 @@ export async function replicates(replica: Server): Promise<void> {
     (text) => text.includes('master_link_status:up'),
     30,
   );
-}
-
-/** One address before several servers, as managed ones have it: what is open stays where it is. */
-export async function startRelay(port: number): Promise<{ port: number; lead: (port: number) => void; close: () => void }> {
-  let target = port;
-  const open = new Set<net.Socket>();
-  const relay = net.createServer((client) => {
-    const server = net.connect(target, '127.0.0.1');
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      open.add(one);
-      one.pipe(other);
-      one.on('error', () => other.destroy());
-      one.on('close', () => {
-        open.delete(one);
-        other.destroy();
-      });
-    }
-  });
-  await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
-  return {
-    port: (relay.address() as net.AddressInfo).port,
-    lead: (to) => (target = to),
-    close: () => {
-      relay.close();
-      for (const socket of open) socket.destroy();
-    },
-  };
 }

@@ -2,7 +2,7 @@
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { inTransaction } from '../../infra/database';
 import { database, select } from '../../infra/sequelize';
-import { BIGINT, INTEGER, required, varchar } from '../columns';
+import { BIGINT, INTEGER, required, varchar, bigId } from '../columns';
 import { confinedTo, type Viewer } from '../visibility';
 import type { Account } from './account';
 
@@ -120,7 +120,7 @@ export class AccountCountChange extends Model<InferAttributes<AccountCountChange
 }
 AccountCountChange.init(
   {
-    id: { ...required(BIGINT), primaryKey: true, autoIncrement: true },
+    id: bigId,
     domain: required(varchar(64)),
     block: required(INTEGER),
     accounts: required(INTEGER),

@@ -2,7 +2,7 @@
 // nothing forgets it (migrations/0009-deletions.ts); services/accounts/leftovers.ts removes the rest in pieces.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
 import { database, execute, select } from '../../infra/sequelize';
-import { BIGINT, DATE, INTEGER, optional, required, varchar } from '../columns';
+import { DATE, INTEGER, optional, required, varchar, bigId } from '../columns';
 import { AccountAction } from '../address-book/account-action';
 import { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
 import { Contact } from '../address-book/contact';
@@ -65,7 +65,7 @@ export class PendingDeletion extends Model<InferAttributes<PendingDeletion>, Inf
 }
 PendingDeletion.init(
   {
-    id: { ...required(BIGINT), primaryKey: true, autoIncrement: true },
+    id: bigId,
     domain: required(varchar(64)),
     username: optional(varchar(64)),
     account_id: optional(INTEGER),

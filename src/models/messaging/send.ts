@@ -11,7 +11,7 @@ import {
 } from 'sequelize';
 import { inTransaction } from '../../infra/database';
 import { database } from '../../infra/sequelize';
-import { accountId, BIGINT, DATE, dated, dates, optional, required, SMALLINT, TEXT, varchar } from '../columns';
+import { accountId, DATE, dated, dates, optional, required, SMALLINT, TEXT, varchar, bigId } from '../columns';
 import { millisecondsFromNow, NOW, secondsAgo } from '../moments';
 
 /** Overdue rows that one transaction closes, and due ones that a sweep finds; the next one goes on. */
@@ -150,7 +150,7 @@ export class Send extends Model<InferAttributes<Send>, InferCreationAttributes<S
 }
 Send.init(
   {
-    id: { type: BIGINT, primaryKey: true, autoIncrement: true },
+    id: bigId,
     channel: required(TEXT),
     kind: required(TEXT),
     account_id: accountId,

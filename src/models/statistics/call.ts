@@ -1,7 +1,7 @@
 // Calls as Flexisip reports them, their devices, and the keys that keep ids unique across months. Locks are taken in the order of message.ts.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { BIGINT, DATE, dated, dates, INTEGER, optional, required, varchar } from '../columns';
+import { DATE, dated, dates, INTEGER, optional, required, varchar, bigId } from '../columns';
 import { columnsOf, hourOf, INSERT_MARKS } from './batch';
 
 export class StatisticsCallKey extends Model<InferAttributes<StatisticsCallKey>, InferCreationAttributes<StatisticsCallKey>> {
@@ -175,7 +175,7 @@ export class StatisticsCallDevice extends Model<InferAttributes<StatisticsCallDe
 }
 StatisticsCallDevice.init(
   {
-    id: { ...required(BIGINT), primaryKey: true, autoIncrement: true },
+    id: bigId,
     call_id: required(varchar(64)),
     device_id: required(varchar(255)),
     rang_at: optional(DATE),

@@ -1,7 +1,7 @@
 // Hours of a domain whose rollup must be counted again; an append-only table, so writers never wait for one another.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { BIGINT, DATE, required, TEXT, varchar } from '../columns';
+import { DATE, required, TEXT, varchar, bigId } from '../columns';
 import { ALL_DOMAINS } from './batch';
 
 export type StatisticsKind = 'messages' | 'calls';
@@ -36,7 +36,7 @@ export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirty
 }
 StatisticsDirtyBucket.init(
   {
-    id: { ...required(BIGINT), primaryKey: true, autoIncrement: true },
+    id: bigId,
     kind: required(TEXT),
     hour: required(DATE),
     domain: required(varchar(256)),

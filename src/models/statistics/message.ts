@@ -3,7 +3,7 @@
 // deadlock.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
-import { BIGINT, BOOLEAN, DATE, dated, dates, INTEGER, optional, required, varchar } from '../columns';
+import { BOOLEAN, DATE, dated, dates, INTEGER, optional, required, varchar, bigId } from '../columns';
 import { columnsOf, hourOf, INSERT_MARKS } from './batch';
 
 export class StatisticsMessageKey extends Model<InferAttributes<StatisticsMessageKey>, InferCreationAttributes<StatisticsMessageKey>> {
@@ -129,7 +129,7 @@ export class StatisticsMessageDevice extends Model<
 }
 StatisticsMessageDevice.init(
   {
-    id: { ...required(BIGINT), primaryKey: true, autoIncrement: true },
+    id: bigId,
     message_id: required(varchar(64)),
     to_username: required(varchar(256)),
     to_domain: required(varchar(256)),

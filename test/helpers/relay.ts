@@ -1,11 +1,18 @@
 // A TCP relay between a program and a server: where it leads can be changed, and what passes can be held up.
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
+/** Timers of one length run in order. */
+function pass(chunk: Buffer, to: Socket, delayMs: number): void {
+  if (delayMs === 0) to.write(chunk);
+  else setTimeout(() => to.write(chunk), delayMs);
+}
+
 export class Relay {
   readonly #sockets = new Set<Socket>();
   #target = 0;
-  /** How long what comes from the server is held up, in milliseconds. */
+  /** How long what comes from the server is held up, in milliseconds, and what is asked of it. */
   delayMs = 0;
+  delayAskedMs = 0;
 
   private constructor(readonly server: Server) {}
 
@@ -42,12 +49,8 @@ export class Relay {
         this.#sockets.delete(socket);
       });
     }
-    client.on('data', (chunk) => upstream.write(chunk));
-    // Timers of one length run in order.
-    upstream.on('data', (chunk) => {
-      if (this.delayMs === 0) client.write(chunk);
-      else setTimeout(() => client.write(chunk), this.delayMs);
-    });
+    client.on('data', (chunk) => pass(chunk, upstream, this.delayAskedMs));
+    upstream.on('data', (chunk) => pass(chunk, client, this.delayMs));
   }
 
   async stop(): Promise<void> {
