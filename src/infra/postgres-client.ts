@@ -20,6 +20,8 @@ const SERVER_LEAD_MS = 100;
 
 const BEGINS = /^\s*(?:START\s+TRANSACTION|BEGIN)\b/i;
 const ENDS = /^\s*(?:COMMIT|ROLLBACK)\b/i;
+/** Errors with which a server, or a pooler, ends the session: SQLSTATE classes 08 and 57P, and its limits on idle and long transactions. */
+const ENDS_SESSION = /^(08|57P|25P0[34])/;
 /** PostgreSQL takes these by themselves only, without a limit before them in the same message. */
 const STANDS_ALONE = /\bCONCURRENTLY\b|^\s*VACUUM\b/i;
 
@@ -158,6 +160,11 @@ export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof p
         isDone = true;
         clearTimeout(timer);
         waited?.();
+        if (ENDS_SESSION.test((error as { code?: string } | null)?.code ?? '')) {
+          // The socket's end comes later than the error: by this mark of Sequelize's nobody is given the connection meanwhile.
+          Object.assign(this, { _invalid: true });
+          this.connection.stream.destroy();
+        }
         callback(error, result);
       };
       if (limit !== Infinity)
