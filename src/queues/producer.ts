@@ -33,7 +33,7 @@ const RESULT_MARGIN_MS = 400;
 /** How far back a new listener reads: what happened between its opening and its first read would be lost otherwise. */
 const EVENTS_LOOKBACK_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
-/** After a listener has ended of itself. Its connection may not be back by then: once it is, all are made anew as well. */
+/** After a listener's connection was lost. The subscriber may not be back by then: once it is, all are made anew as well. */
 const LISTEN_AGAIN_MS = 500;
 /** How long one read of events waits, and so how long a listener on a socket that nobody serves any more takes to notice, and a second. */
 const EVENTS_BLOCK_MS = 2000;
@@ -84,14 +84,12 @@ class Producers {
   }
 
   #listenAgainSoon(): void {
-    if (this.#listeningAgain) return;
-    this.#listeningAgain = setTimeout(() => {
-      this.#listeningAgain = undefined;
-      void this.#listenAnew();
-    }, LISTEN_AGAIN_MS).unref();
+    this.#listeningAgain ??= setTimeout(() => void this.#listenAnew(), LISTEN_AGAIN_MS).unref();
   }
 
   async #listenAnew(): Promise<void> {
+    clearTimeout(this.#listeningAgain);
+    this.#listeningAgain = undefined;
     const subscriber = this.#subscriber;
     if (!subscriber || subscriber.status !== 'ready') return;
     await this.clock.measure();
@@ -105,11 +103,11 @@ class Producers {
         lastEventId: `${this.clock.earliest() - EVENTS_LOOKBACK_MS}-0`,
         blockingTimeout: EVENTS_BLOCK_MS,
         skipVersionCheck: true,
-        autorun: false,
       });
       events.on('error', () => undefined);
-      // BullMQ goes on after errors that it knows to be the connection's; after others, a silent socket's among them, it stops reading for good.
-      events.run().catch(() => this.#events.includes(events) && this.#listenAgainSoon());
+      // BullMQ's watchdog ends a connection that is late and connects it again, but not where an error comes between the two (as it does after this
+      // process was frozen: its timers of the watchdog and of the silent socket are due at once). Reading then fails for ever.
+      events.on('ioredis:close', () => this.#events.includes(events) && this.#listenAgainSoon());
       events.on('completed', ({ jobId, returnvalue }) => this.#waiters.get(jobId)?.(returnvalue as unknown as PushResult));
       events.on('failed', ({ jobId, failedReason }) => this.#waiters.get(jobId)?.(parseFailure(failedReason)));
       return events;
@@ -201,11 +199,7 @@ class Producers {
   async #checkOnce(name: RequestReplyQueue, jobId: string): Promise<PushResult | NoAnswer> {
     try {
       const job = await withTimeout(this.queue(name).getJob(jobId), FINAL_CHECK_TIMEOUT_MS, 'looking for the job');
-      if (job?.finishedOn !== undefined) {
-        // Its event did not come: whoever should have told is deaf, as after this process was frozen.
-        this.#listenAgainSoon();
-        return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
-      }
+      if (job?.finishedOn !== undefined) return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
       job?.remove().catch(() => undefined); // Refused where a worker has it; the deadline in the job holds there.
       log.warn({ queue: name, job: jobId }, 'no worker answered in time');
       return { outcome: 'no_answer' };
