@@ -1,7 +1,7 @@
 // Recurring jobs: their schedules come back whatever happens to Redis, and none of them waits for long work.
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
-import type { Queue } from 'bullmq';
+import type { Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { startRedis } from '../src/start/redis';
 import { openQueue } from './helpers/jobs';
@@ -28,12 +28,13 @@ function queueOf(system: System, name: string): Queue {
   return queue;
 }
 
-/** Schedules that are stored, each with the job that comes next. */
+const isToCome = (job: Job | undefined): boolean => job !== undefined && job.finishedOn === undefined;
+/** Schedules that are stored, each with the job that comes next; one that has ended is followed by none. */
 async function stored(queues: Queue[]): Promise<string[]> {
   const found = [];
   for (const queue of queues)
     for (const { key, next } of await queue.getJobSchedulers())
-      if (await queue.getJob(`repeat:${key}:${String(next)}`)) found.push(`${queue.name}/${key}`);
+      if (isToCome(await queue.getJob(`repeat:${key}:${String(next)}`))) found.push(`${queue.name}/${key}`);
   return found;
 }
 const areRight = (found: string[]): boolean => [...found].sort().join() === [...SCHEDULES].sort().join();
@@ -75,7 +76,7 @@ test('schedules come back after FLUSHALL, after a restart without data, and afte
 
   const chores = queues.find(({ name }) => name === 'chores');
   await chores?.removeJobScheduler('clean');
-  const keys = `{${system.environment['QUEUE_PREFIX']}:chores}`;
+  const keys = `{${system.environment['QUEUE_PREFIX']}:chores}:chores`;
   await control.del(`${keys}:delayed`, ...(await control.keys(`${keys}:repeat:partitions:*`)));
   await restored(60);
   control.disconnect();
@@ -92,6 +93,27 @@ test('schedules come back after FLUSHALL, after a restart without data, and afte
   await redis.stop();
   await world.close();
 }, 180_000);
+
+test('a schedule goes on whose job was ended without being taken, as one that stalled is', async () => {
+  const system = await startSystem({ webs: 0 });
+  const queues = QUEUES.map((name) => queueOf(system, name));
+  const chores = queueOf(system, 'chores');
+  const due = await eventually(
+    async () => (await chores.getDelayed()).find(({ name }) => name === 'clean'),
+    (job) => job !== undefined,
+    30,
+  );
+  await system.workers[0]?.end();
+  const keys = `{${system.environment['QUEUE_PREFIX']}:chores}:chores`;
+  const control = new Redis(system.environment['REDIS_URL'] ?? '');
+  const [id, now] = [due?.id ?? '', Date.now()];
+  await control.multi().zrem(`${keys}:delayed`, id).zadd(`${keys}:failed`, now, id).hset(`${keys}:${id}`, 'finishedOn', now).exec();
+  control.disconnect();
+  expect(await stored(queues)).not.toContain('chores/clean');
+  await system.startWorker();
+  await eventually(() => stored(queues), areRight, 15);
+  await system.stop();
+});
 
 test('what an older release scheduled is removed, what a newer one did stays', async () => {
   const system = await startSystem({ webs: 0, workers: 0 });

@@ -154,6 +154,44 @@ test('a web and a worker that were frozen for longer than a socket may be silent
   redis.client.disconnect();
 }, 120_000);
 
+test('a recurring job that Redis gave out and whose worker never heard of it is done by another soon', async () => {
+  const redis = await serve([]);
+  const relay = await Relay.start(redis.port);
+  const own = await start(`redis://127.0.0.1:${relay.port}`);
+  const done = async (): Promise<number> => {
+    const [row] = await own.rows<{ at: Date }>("SELECT done_at AS at FROM task_runs WHERE task = 'aggregate'");
+    return row ? row.at.getTime() : 0;
+  };
+  await eventually(done, (at) => at > 0, 30);
+  // The worker asks for the next job, and from then on nothing comes back.
+  await eventually(
+    async () => {
+      relay.onAsked = (chunk) => {
+        if (chunk.includes(':statistics:active')) relay.delayMs = 60_000;
+      };
+      await eventually(
+        () => Promise.resolve(relay.delayMs),
+        (delay) => delay > 0,
+        30,
+      );
+      await sleep(200);
+      const locks = await redis.client.keys('*:statistics:*:lock');
+      relay.onAsked = () => undefined;
+      relay.delayMs = 0;
+      relay.cut();
+      return locks.length;
+    },
+    (locks) => locks === 1,
+    60,
+  );
+  const [before, again] = [await done(), performance.now()];
+  await eventually(done, (at) => at > before, 60);
+  expect(performance.now() - again).toBeLessThan(10_000);
+  await own.stop();
+  await relay.stop();
+  redis.client.disconnect();
+}, 120_000);
+
 test.each(['SIGSTOP', 'SIGKILL'] as const)('stopping web and worker while Redis is gone (%s) takes no grace', async (signal) => {
   const redis = await serve([]);
   const own = await start(`redis://127.0.0.1:${redis.port}`, { environment: { SHUTDOWN_GRACE_SECONDS: '25' } });

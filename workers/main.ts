@@ -17,6 +17,13 @@ dieOnUncaught();
 
 /** After an error of Redis. BullMQ's own is 15 s, which is long after a Cluster's node was lost. */
 const RETRY_DELAY_MS = 1000;
+/**
+ * Of work that bears being done twice. A worker that asked just before Redis fell silent may have been given a job without hearing of it, and the
+ * schedule whose job it is stands still until somebody finds it without its lock: with BullMQ's own 30 s each, for up to a minute.
+ */
+const REPEATABLE = { lockDuration: 4000, stalledInterval: 2000, maxStalledCount: 10 };
+/** Nobody knows how far a send came whose worker died, and no message is better than two. */
+const SENT_ONCE = { maxStalledCount: 0 };
 /** At the end: between two looks whether anything is left to do, and how long Redis may take to answer then. */
 const LOOK_INTERVAL_MS = 200;
 const LAST_WORD_MS = 1000;
@@ -30,8 +37,7 @@ const workers = served.map((name) => {
     connection,
     prefix: queuePrefix(name),
     concurrency,
-    // A send whose worker died is not done again: nobody knows how far it came, and no message is better than two.
-    maxStalledCount: sends ? 0 : 1,
+    ...(sends ? SENT_ONCE : REPEATABLE),
     // Seconds. It asks again so often, and so notices soon that nobody serves its socket any more.
     drainDelay: 2,
     runRetryDelay: RETRY_DELAY_MS,

@@ -29,8 +29,9 @@ async function restore(queue: Queue<Envelope>, schedules: (typeof queues)[QueueN
     const data: Envelope = { payload, schedules: SCHEDULES_VERSION };
     if (versionOf(found?.template?.data) > SCHEDULES_VERSION) continue;
     const same = found?.every === every && JSON.stringify(found.template?.data) === JSON.stringify(data);
-    // A schedule goes on with the job that it made last: without that it stands still.
-    if (same && (await queue.getJob(`repeat:${id}:${String(found.next)}`)) !== undefined) continue;
+    // A schedule goes on when a worker takes the job that it made last: it stands still without that job, or where it was ended untaken.
+    const last = same ? await queue.getJob(`repeat:${id}:${String(found.next)}`) : undefined;
+    if (last && last.finishedOn === undefined) continue;
     await queue.upsertJobScheduler(id, { every }, { name: id, data, opts: jobOptions(queue.name as QueueName) });
     written.push(id);
   }

@@ -13,6 +13,8 @@ export class Relay {
   /** How long what comes from the server is held up, in milliseconds, and what is asked of it. */
   delayMs = 0;
   delayAskedMs = 0;
+  /** Sees what is asked before it goes on. */
+  onAsked: (chunk: Buffer) => void = () => undefined;
 
   private constructor(readonly server: Server) {}
 
@@ -49,12 +51,20 @@ export class Relay {
         this.#sockets.delete(socket);
       });
     }
-    client.on('data', (chunk) => pass(chunk, upstream, this.delayAskedMs));
+    client.on('data', (chunk) => {
+      this.onAsked(chunk);
+      pass(chunk, upstream, this.delayAskedMs);
+    });
     upstream.on('data', (chunk) => pass(chunk, client, this.delayMs));
   }
 
-  async stop(): Promise<void> {
+  /** Ends all connections, and with them what was held up. */
+  cut(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
     await new Promise<void>((resolve) => this.server.close(() => resolve()));
   }
 }
