@@ -156,7 +156,12 @@ test('a web and a worker that were frozen for longer than a socket may be silent
 
 test('a recurring job that Redis gave out and whose worker never heard of it is done by another soon', async () => {
   const redis = await serve([]);
-  const relay = await Relay.start(redis.port);
+  let isArmed = false;
+  const relay = await Relay.start(redis.port, () => ({
+    asked: (chunk) => {
+      if (isArmed && chunk.includes(':statistics:active')) relay.delayMs = 60_000;
+    },
+  }));
   const own = await start(`redis://127.0.0.1:${relay.port}`);
   const done = async (): Promise<number> => {
     const [row] = await own.rows<{ at: Date }>("SELECT done_at AS at FROM task_runs WHERE task = 'aggregate'");
@@ -166,9 +171,7 @@ test('a recurring job that Redis gave out and whose worker never heard of it is 
   // The worker asks for the next job, and from then on nothing comes back.
   await eventually(
     async () => {
-      relay.onAsked = (chunk) => {
-        if (chunk.includes(':statistics:active')) relay.delayMs = 60_000;
-      };
+      isArmed = true;
       await eventually(
         () => Promise.resolve(relay.delayMs),
         (delay) => delay > 0,
@@ -176,7 +179,7 @@ test('a recurring job that Redis gave out and whose worker never heard of it is 
       );
       await sleep(200);
       const locks = await redis.client.keys('*:statistics:*:lock');
-      relay.onAsked = () => undefined;
+      isArmed = false;
       relay.delayMs = 0;
       relay.cut();
       return locks.length;

@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
+import { openQueue } from './helpers/jobs';
 import { startOutsideWorld, type OutsideWorld } from './helpers/outside';
 import { Relay } from './helpers/relay';
 import { eventually, startSystem, type Answer, type System } from './helpers/system';
@@ -31,13 +32,11 @@ const warmUp = (system: System): Promise<unknown> =>
 
 test('where Redis has the job and says so too late, the answer is 503 within 2 s and nothing is sent; slower than usual is no harm', async () => {
   const { redisUrl } = testServers();
-  const relay = await Relay.start(Number(new URL(redisUrl).port));
-  const slow = new URL(redisUrl);
-  slow.host = `127.0.0.1:${relay.port}`;
+  const relay = await Relay.start(redisUrl);
   const system = await startSystem({ webs: 0, environment: world.environment });
-  await system.startWeb({ REDIS_URL: slow.href });
+  await system.startWeb({ REDIS_URL: relay.through(redisUrl) });
   await warmUp(system);
-  const queue = new Queue('push', { connection: { url: redisUrl }, prefix: `{${system.environment['QUEUE_PREFIX']}:push}` });
+  const queue = openQueue(system, 'push');
 
   relay.delayMs = 300;
   expect((await ask(system)).status).toBe(200);
@@ -62,11 +61,9 @@ test('where Redis has the job and says so too late, the answer is 503 within 2 s
 
 test('where Redis is too slow for limits it is not too slow for jobs', async () => {
   const { redisUrl } = testServers();
-  const relay = await Relay.start(Number(new URL(redisUrl).port));
-  const slow = new URL(redisUrl);
-  slow.host = `127.0.0.1:${relay.port}`;
+  const relay = await Relay.start(redisUrl);
   const system = await startSystem({ webs: 0, environment: world.environment });
-  await system.startWeb({ REDIS_URL: slow.href, RATE_LIMIT_PER_MINUTE: '1000' });
+  await system.startWeb({ REDIS_URL: relay.through(redisUrl), RATE_LIMIT_PER_MINUTE: '1000' });
   await warmUp(system);
   world.fcm.reset();
   // Limits wait for 200 ms, and then nobody is to ask for the sake of a limit.

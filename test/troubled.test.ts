@@ -1,60 +1,17 @@
 // Every temporary answer of the three providers that speak HTTP: what is said of one recipient leaves the others alone, what befalls several
 // recipients is the provider's ill health. And what an answer asks to wait is waited.
-import { Jobs } from './helpers/jobs';
-import { startOutsideWorld, type Mode, type OutsideWorld } from './helpers/outside';
-import { eventually, startSystem, type System } from './helpers/system';
+import { type Mode } from './helpers/outside';
+import { PROVIDER_NAMES, workerForEachTest, type Provider } from './helpers/providers';
+import { eventually } from './helpers/system';
 
-let world: OutsideWorld;
-let system: System;
-const jobs = {} as Record<'push' | 'sms', Jobs>;
+const stage = workerForEachTest();
 
-beforeAll(async () => {
-  world = await startOutsideWorld();
-  system = await startSystem({ webs: 0, workers: 0, environment: world.environment });
-  jobs.push = new Jobs(system, 'push');
-  jobs.sms = new Jobs(system, 'sms');
-});
-afterAll(async () => {
-  await Promise.all([jobs.push.close(), jobs.sms.close()]);
-  await system.stop();
-  await world.close();
-});
-beforeEach(async () => {
-  for (const log of [world.apnsDev, world.fcm, world.twilio]) log.reset();
-  await system.startWorker();
-});
-afterEach(async () => {
-  await system.workers.pop()?.end('SIGKILL');
-});
-
-const notification = { kind: 'notification', type: 'message', call_id: null };
-const phones = new Map<string, Promise<number>>();
-async function holder(phone: string): Promise<number> {
-  const { id } = await system.account(`holder-${phone}`);
-  await system.rows("UPDATE accounts SET phone = $2, confirmation_key = '1234' WHERE id = $1", [id, phone]);
-  return id;
-}
-/** Recipient number `n` of a provider, as its fake knows it, and a message to it. */
-const PROVIDERS = {
-  apnsDev: {
-    name: (n: number) => String(n).padStart(64, 'a'),
-    send: (to: string, seconds?: number) =>
-      jobs.push.outcome({ ...notification, provider: 'apns.dev', param: 'TEAM.org.linphone.phone', prid: to }, seconds),
-  },
-  fcm: {
-    name: (n: number) => `device-${n}`,
-    send: (to: string, seconds?: number) =>
-      jobs.push.outcome({ ...notification, provider: 'fcm', param: 'linphone-test', prid: to }, seconds),
-  },
-  twilio: {
-    name: (n: number) => `+3361234000${n}`,
-    send: async (to: string, seconds?: number) => {
-      if (!phones.has(to)) phones.set(to, holder(to));
-      return jobs.sms.outcome({ kind: 'account_recovery', account_id: await phones.get(to), language: 'en' }, seconds);
-    },
-  },
-} as const;
-type Provider = keyof typeof PROVIDERS;
+/** Recipient number `n` of a provider, as its fake knows it. */
+const RECIPIENTS: Record<Provider, (n: number) => string> = {
+  apnsDev: (n) => String(n).padStart(64, 'a'),
+  fcm: (n) => `device-${n}`,
+  twilio: (n) => `+3361234000${n}`,
+};
 
 /** Nothing is sent again that quickly: each message has one attempt. */
 const LATER = { 'retry-after': '3600' };
@@ -100,27 +57,27 @@ const TEMPORARY: [Provider, string, Mode, 'one' | 'all'][] = [
 ];
 
 test.each(TEMPORARY)('%s: %s', async (provider, _what, mode, scope) => {
-  const { name, send } = PROVIDERS[provider];
+  const [name, send] = [RECIPIENTS[provider], stage.send[provider]];
   // One recipient, again and again.
-  world[provider].only.set(name(0), mode);
+  stage.world[provider].only.set(name(0), mode);
   const toOne = await Promise.all(Array.from({ length: 8 }, () => send(name(0))));
   expect(new Set(toOne.map((text) => text.split(':')[0]))).toEqual(new Set(['failed']));
-  expect(world[provider].received).toHaveLength(8);
+  expect(stage.world[provider].received).toHaveLength(8);
   expect(await send(name(1))).toBe('sent');
   // Everybody.
-  world[provider].mode = mode;
+  stage.world[provider].mode = mode;
   const toAll = await Promise.all([1, 2, 3, 4, 5].map((n) => send(name(n))));
   expect(toAll.filter((text) => !text.startsWith('failed'))).toEqual([]);
-  world[provider].mode = 'accept';
+  stage.world[provider].mode = 'accept';
   expect(await send(name(6))).toBe(scope === 'one' ? 'sent' : 'failed: the provider keeps failing');
 });
 
-describe.each(['apnsDev', 'fcm', 'twilio'] as const)('Retry-After of %s', (provider) => {
-  const { name, send } = PROVIDERS[provider];
+describe.each(PROVIDER_NAMES)('Retry-After of %s', (provider) => {
+  const [name, send] = [RECIPIENTS[provider], stage.send[provider]];
   const times: number[] = [];
   const refuseOnce = (status: number, wait: string): Promise<void> => {
     times.length = 0;
-    const log = world[provider];
+    const log = stage.world[provider];
     log.mode = { status, body: '{}', headers: { 'retry-after': wait } };
     return log.reached(1).then(() => {
       times.push(Date.now());
@@ -144,12 +101,12 @@ describe.each(['apnsDev', 'fcm', 'twilio'] as const)('Retry-After of %s', (provi
   });
 
   test('beyond the deadline the send ends there', async () => {
-    world[provider].mode = { status: 429, body: '{}', headers: { 'retry-after': '60' } };
+    stage.world[provider].mode = { status: 429, body: '{}', headers: { 'retry-after': '60' } };
     const started = Date.now();
     expect(await send(name(0), 5)).toMatch(/^failed/);
     expect(Date.now() - started).toBeLessThan(4000);
     await eventually(
-      () => Promise.resolve(world[provider].received.length),
+      () => Promise.resolve(stage.world[provider].received.length),
       (count) => count === 1,
     );
   });

@@ -2,11 +2,11 @@
 // PgBouncer itself is used beside this where the machine has it.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import path from 'node:path';
 import pg from 'pg';
 import { freePort } from '../../src/start/ports';
 import { testServers } from '../setup/servers';
+import { Relay } from './relay';
 import { eventually } from './system';
 
 const SHIFT = 1_000_000;
@@ -31,38 +31,18 @@ function shiftBackendId(chunk: Buffer): boolean {
 
 /** A relay that gives each connection another backend id. */
 export async function startRelay(url: string): Promise<Pooler> {
-  const target = new URL(url);
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = connect({ host: target.hostname, port: Number(target.port) });
+  const relay = await Relay.start(url, () => {
     let isShifted = false;
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(socket);
-      socket.on('error', () => other.destroy());
-      socket.on('close', () => other.destroy());
-    }
-    client.on('data', (chunk: Buffer) => {
-      if (chunk.length === 16 && chunk.readInt32BE(4) === CANCEL_REQUEST) chunk.writeInt32BE(chunk.readInt32BE(8) - SHIFT, 8);
-      upstream.write(chunk);
-    });
-    upstream.on('data', (chunk: Buffer) => {
-      isShifted ||= shiftBackendId(chunk);
-      client.write(chunk);
-    });
+    return {
+      asked: (chunk) => {
+        if (chunk.length === 16 && chunk.readInt32BE(4) === CANCEL_REQUEST) chunk.writeInt32BE(chunk.readInt32BE(8) - SHIFT, 8);
+      },
+      answered: (chunk) => {
+        isShifted ||= shiftBackendId(chunk);
+      },
+    };
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const relayed = new URL(url);
-  relayed.port = String((server.address() as AddressInfo).port);
-  return {
-    url: relayed.href,
-    stop: () => {
-      for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
-  };
+  return { url: relay.through(url), stop: () => relay.stop() };
 }
 
 /** PgBouncer in transaction mode with two connections to the server; undefined where the machine has none. */

@@ -1,5 +1,15 @@
-// A TCP relay between a program and a server: where it leads can be changed, and what passes can be held up.
+// A TCP relay between a program and a server: where it leads can be changed, and what passes can be seen, changed and held up.
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/** Sees each piece that passes on one connection before it goes on, and may change it in its place. */
+export interface Tap {
+  /** What the program asks. */
+  asked?: (chunk: Buffer) => void;
+  /** What the server answers. */
+  answered?: (chunk: Buffer) => void;
+}
+
+const DEFAULT_PORTS: Record<string, number> = { 'postgres:': 5432, 'postgresql:': 5432, 'redis:': 6379 };
 
 /** Timers of one length run in order. */
 function pass(chunk: Buffer, to: Socket, delayMs: number): void {
@@ -9,36 +19,52 @@ function pass(chunk: Buffer, to: Socket, delayMs: number): void {
 
 export class Relay {
   readonly #sockets = new Set<Socket>();
-  #target = 0;
+  #target: { host: string; port: number };
   /** How long what comes from the server is held up, in milliseconds, and what is asked of it. */
   delayMs = 0;
   delayAskedMs = 0;
-  /** Sees what is asked before it goes on. */
-  onAsked: (chunk: Buffer) => void = () => undefined;
 
-  private constructor(readonly server: Server) {}
+  private constructor(
+    readonly server: Server,
+    target: { host: string; port: number },
+    readonly tap: () => Tap,
+  ) {
+    this.#target = target;
+    server.on('connection', (client) => this.#open(client));
+  }
 
-  /** @param target port of the server, on this machine */
-  static async start(target: number): Promise<Relay> {
+  /**
+   * @param target port of the server, on this machine; or its URL
+   * @param tap makes each connection's own
+   */
+  static async start(target: number | string, tap: () => Tap = () => ({})): Promise<Relay> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const relay = new Relay(server);
-    relay.#target = target;
-    server.on('connection', (client) => relay.#open(client));
-    return relay;
+    if (typeof target === 'number') return new Relay(server, { host: '127.0.0.1', port: target }, tap);
+    const { protocol, hostname, port } = new URL(target);
+    return new Relay(server, { host: hostname, port: Number(port || DEFAULT_PORTS[protocol]) }, tap);
   }
 
   get port(): number {
     return (this.server.address() as AddressInfo).port;
   }
 
+  /** A server's URL, through the relay. */
+  through(url: string): string {
+    const relayed = new URL(url);
+    relayed.hostname = '127.0.0.1';
+    relayed.port = String(this.port);
+    return relayed.href;
+  }
+
   /** Where new connections lead. Those that are open stay with the server that they have, as behind a proxy or a name that moves. */
   leadTo(target: number): void {
-    this.#target = target;
+    this.#target = { host: '127.0.0.1', port: target };
   }
 
   #open(client: Socket): void {
-    const upstream = connect(this.#target, '127.0.0.1');
+    const upstream = connect(this.#target);
+    const { asked, answered } = this.tap();
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],
@@ -52,10 +78,13 @@ export class Relay {
       });
     }
     client.on('data', (chunk) => {
-      this.onAsked(chunk);
+      asked?.(chunk);
       pass(chunk, upstream, this.delayAskedMs);
     });
-    upstream.on('data', (chunk) => pass(chunk, client, this.delayMs));
+    upstream.on('data', (chunk) => {
+      answered?.(chunk);
+      pass(chunk, client, this.delayMs);
+    });
   }
 
   /** Ends all connections, and with them what was held up. */

@@ -1,6 +1,6 @@
 // Counts what a process sends to PostgreSQL: a relay between the two reads the messages of the frontend/backend protocol as they pass
 // (https://www.postgresql.org/docs/current/protocol-message-formats.html). Query and Execute are a statement each, BEGIN and COMMIT included.
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { Relay } from './relay';
 
 /** Sent once for each new connection, not for a request. */
 const CONNECTION_SETUP =
@@ -42,56 +42,31 @@ class Frontend {
 }
 
 export class StatementCounter {
-  /** Since the last reset(), in order, what sets a connection up left out. */
-  readonly statements: string[] = [];
-  readonly #sockets = new Set<Socket>();
-
   private constructor(
-    readonly server: Server,
+    readonly relay: Relay,
     /** Of the same database, through the relay. */
     readonly url: string,
+    /** Since the last reset(), in order, what sets a connection up left out. */
+    readonly statements: string[],
   ) {}
 
   /** Starts a relay to the database of `url`. */
   static async start(url: string): Promise<StatementCounter> {
-    const target = new URL(url);
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const relayed = new URL(url);
-    relayed.hostname = '127.0.0.1';
-    relayed.port = String((server.address() as AddressInfo).port);
-    const counter = new StatementCounter(server, relayed.href);
-    server.on('connection', (client) => counter.#relay(client, target.hostname, Number(target.port || 5432)));
-    return counter;
-  }
-
-  #relay(client: Socket, host: string, port: number): void {
-    const upstream = connect({ host, port });
-    const frontend = new Frontend((sql) => {
-      if (!CONNECTION_SETUP.test(sql)) this.statements.push(sql);
-    });
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.setNoDelay(true);
-      socket.on('error', () => other.destroy());
-      socket.on('close', () => {
-        other.destroy();
-        this.#sockets.delete(socket);
+    const statements: string[] = [];
+    const relay = await Relay.start(url, () => {
+      const frontend = new Frontend((sql) => {
+        if (!CONNECTION_SETUP.test(sql)) statements.push(sql);
       });
-    }
-    client.on('data', (chunk: Buffer) => frontend.push(chunk));
-    client.pipe(upstream).pipe(client);
+      return { asked: (chunk) => frontend.push(chunk) };
+    });
+    return new StatementCounter(relay, relay.through(url), statements);
   }
 
   reset(): void {
     this.statements.length = 0;
   }
 
-  async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+  stop(): Promise<void> {
+    return this.relay.stop();
   }
 }
