@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../config';
-import { endpoints } from './api';
+import { api } from './api';
 import { context } from './infra/context';
 import { DatabaseTime } from './infra/database-time';
 import { dashboard } from './pages/queues';
@@ -136,7 +136,7 @@ export function createApp(): Express {
   // Made of every endpoint's schemas, which would cost each start a tenth of its time: so for the first who reads it.
   let document: Buffer | undefined;
   app.get('/api/openapi.json', (_request, response) => {
-    document ??= Buffer.from(JSON.stringify(openApiDocument(endpoints, settings, VERSION)));
+    document ??= Buffer.from(JSON.stringify(openApiDocument(api, settings, VERSION)));
     writeBytes(response, 200, 'application/json', document);
   });
   app.get('/api', pagesPolicy, (_request, response) => {
@@ -148,7 +148,7 @@ export function createApp(): Express {
     response.status(204).end();
   });
   app.use(assets());
-  app.use('/api', apiRouter(endpoints));
+  app.use('/api', apiRouter(api.endpoints));
 
   app.use('/creation_token', validationPage());
   app.use('/provisioning', provisioning());

@@ -15,7 +15,9 @@ const shared = {
   group: 'Account actions',
   before: (caller: Caller, { id = '' }: Record<string, string>) => requireDtmfProtocol(caller, pathId(id)),
 } as const;
-const body = Joi.object<Pick<AccountAction, 'key' | 'code'>, true>({ key: key(), code: actionCode() });
+const body = Joi.object<Pick<AccountAction, 'key' | 'code'>, true>({ key: key(), code: actionCode() }).meta({
+  name: 'AccountActionValues',
+});
 const whereOf = (params: { id: string; action_id: string }): { account_id: number; id: number } => ({
   account_id: pathId(params.id),
   id: pathId(params.action_id),

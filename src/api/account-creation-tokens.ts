@@ -38,7 +38,7 @@ export const accountCreationTokens = [
     group: 'Account creation tokens',
     summary: 'Sends an account creation token to a device by push notification',
     description: 'The token is in the push alone, never in the answer.',
-    body: Joi.object<PushTarget, true>(pushTarget),
+    body: Joi.object<PushTarget, true>(pushTarget).meta({ name: 'PushTarget' }),
     answers: {
       200: { description: 'The push service took the notification', schema: shapes.empty },
       403: 'The device has an unused token that was sent to it lately, or was sent too many, or the space of the request has expired',

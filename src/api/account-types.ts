@@ -11,7 +11,7 @@ import { key } from './schemas';
 import { shapes } from './shapes';
 
 const shared = { access: 'admin', group: 'Account types' } as const;
-const body = Joi.object<{ key: string }, true>({ key: key() });
+const body = Joi.object<{ key: string }, true>({ key: key() }).meta({ name: 'AccountTypeValues' });
 
 function present(type: AccountType | null, as = ok): Reply {
   if (!type) throw notFound('type.not_found');

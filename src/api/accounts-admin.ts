@@ -173,7 +173,9 @@ export const accountsAdmin = [
     path: '/accounts',
     summary: 'Makes an account',
     description: 'In the own space; a super admin may name another `domain`.',
-    body: Joi.object<AccountBody, true>({ ...named, activated: boolean(), ...described, confirmation_key_expires: dateTime() }),
+    body: Joi.object<AccountBody, true>({ ...named, activated: boolean(), ...described, confirmation_key_expires: dateTime() }).meta({
+      name: 'NewAccount',
+    }),
     answers: { 200: { description: 'The account', schema: shapes.createdAccount }, 403: 'The space is full, or does not exist' },
     handler: create,
   }),
@@ -183,7 +185,7 @@ export const accountsAdmin = [
     path: '/accounts/:id',
     summary: 'Changes an account',
     description: 'What is absent is reset, but for `activated`, `blocked`, the domain and the dictionary.',
-    body: Joi.object<AccountBody>({ ...named, ...described }),
+    body: Joi.object<AccountBody>({ ...named, ...described }).meta({ name: 'AccountChange' }),
     answers: {
       200: { description: 'The account', schema: shapes.changedAccount },
       403: 'The space it moves to is full',

@@ -14,7 +14,7 @@ import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestDomain, findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
-import { algorithm, email, password, phone, text, username } from './schemas';
+import { algorithm, email, oneOf, password, phone, text, username } from './schemas';
 import { shapes, TOO_MANY_SENT, TOO_MANY_WRONG } from './shapes';
 import { requireAccountView } from './visible-account';
 
@@ -31,6 +31,7 @@ interface PublicAccount {
 const shared = {
   access: 'public',
   group: 'Accounts, unsecure (deprecated)',
+  deprecated: true,
   when: ({ APP_DANGEROUS_ENDPOINTS }: Settings): boolean => APP_DANGEROUS_ENDPOINTS,
 } as const;
 
@@ -72,7 +73,7 @@ export const accountsUnsecure = [
       algorithm: algorithm(),
       domain: text(64),
       account_creation_token: text().length(13).required(),
-    }),
+    }).meta({ name: 'PublicAccount', json: oneOf(['username', 'email'], ['phone']) }),
     answers: {
       200: { description: 'The account', schema: shapes.account },
       403: 'The space is full, or has expired',
@@ -88,7 +89,7 @@ export const accountsUnsecure = [
     path: '/accounts/:phone/info-by-phone',
     summary: 'Tells whether an account has a phone number',
     answers: {
-      200: { description: 'It has', schema: shapes.accountInfo.keys({ phone: Joi.boolean().required() }) },
+      200: { description: 'It has', schema: shapes.phoneInfo },
       404: 'Nobody has, or turned off',
       422: 'Not a number of an activated country',
     },
@@ -111,7 +112,7 @@ export const accountsUnsecure = [
     body: Joi.object<{ phone: string; account_creation_token: string }>({
       phone: phone().required(),
       account_creation_token: text().length(13).required(),
-    }),
+    }).meta({ name: 'PhoneRecovery' }),
     answers: {
       200: { description: 'Sent', schema: shapes.empty },
       403: 'The account is blocked, or its space has expired; the token stays good',

@@ -15,7 +15,7 @@ import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestSpace } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
-import { algorithm, dtmfProtocol, password, text, username } from './schemas';
+import { algorithm, dtmfProtocol, oneOf, password, text, username } from './schemas';
 import { shapes, TOO_MANY_WRONG } from './shapes';
 import { requireAccountView } from './visible-account';
 
@@ -65,10 +65,10 @@ interface KeyBody {
 }
 
 /** Older apps name the key `code`; where both come that one counts. */
-const keyBody = (key: () => Joi.StringSchema): Joi.ObjectSchema<KeyBody> =>
-  Joi.object({ code: key(), confirmation_key: key().when('code', { not: Joi.exist(), then: Joi.required() }) }).custom(
-    ({ code, confirmation_key: given }: { code?: string; confirmation_key?: string }) => ({ confirmation_key: code ?? given }),
-  ) as Joi.ObjectSchema<KeyBody>;
+const keyBody = (name: string, key: () => Joi.StringSchema): Joi.ObjectSchema<KeyBody> =>
+  Joi.object({ code: key(), confirmation_key: key().when('code', { not: Joi.exist(), then: Joi.required() }) })
+    .custom(({ code, confirmation_key: given }: { code?: string; confirmation_key?: string }) => ({ confirmation_key: code ?? given }))
+    .meta({ name, json: oneOf(['confirmation_key'], ['code']) }) as Joi.ObjectSchema<KeyBody>;
 
 const activation = (by: 'email' | 'phone', key: () => Joi.StringSchema): ReturnType<typeof route> =>
   route({
@@ -77,7 +77,8 @@ const activation = (by: 'email' | 'phone', key: () => Joi.StringSchema): ReturnT
     path: `/accounts/:sip/activate/${by}`,
     summary: `Activates an account with the key that came by ${by} (deprecated)`,
     description: 'The key may also be called `code`.',
-    body: keyBody(key),
+    deprecated: true,
+    body: keyBody(by === 'email' ? 'EmailActivation' : 'PhoneActivation', key),
     answers: {
       200: { description: 'The account', schema: shapes.account },
       403: 'The account is blocked, its space has expired, or the time to activate it has passed; the key stays good',
@@ -103,7 +104,7 @@ export const accounts = [
       algorithm: algorithm(),
       account_creation_token: text().length(13).required(),
       dtmf_protocol: dtmfProtocol(),
-    }),
+    }).meta({ name: 'AccountWithToken' }),
     answers: {
       200: { description: 'The account', schema: shapes.account },
       403: 'The space is full, or has expired; the token stays good',
@@ -159,7 +160,7 @@ export const accounts = [
       algorithm: algorithm(),
       password: password(),
       old_password: Joi.string().max(1024).empty([null, '']),
-    }),
+    }).meta({ name: 'PasswordChange' }),
     answers: { 200: { description: 'Changed', schema: shapes.empty }, 429: 'Too many wrong passwords; `retry-after` says when to go on' },
     handler: setPassword,
   }),

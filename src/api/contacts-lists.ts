@@ -15,7 +15,9 @@ import { shapes } from './shapes';
 
 const MAX_DESCRIPTION_LENGTH = 10_000;
 const shared = { access: 'admin', group: 'Contacts lists' } as const;
-const body = Joi.object<ContactsListValues, true>({ title: text().required(), description: prose(MAX_DESCRIPTION_LENGTH).required() });
+const body = Joi.object<ContactsListValues, true>({ title: text().required(), description: prose(MAX_DESCRIPTION_LENGTH).required() }).meta(
+  { name: 'ContactsListValues' },
+);
 
 function present(list: ContactsListView | null, as = ok): Reply {
   if (!list) throw notFound('list.not_found');

@@ -1,5 +1,5 @@
-// Every endpoint, in matching order: /accounts/me stands before /accounts/:id.
-import type { AnyEndpoint } from '../http/route';
+// Every endpoint, and what the documentation says beside. In matching order: /accounts/me stands before /accounts/:id.
+import type { AnyEndpoint, Api } from '../http/route';
 import { accountActions } from './account-actions';
 import { accountCreationTokens } from './account-creation-tokens';
 import { accountTypes } from './account-types';
@@ -11,11 +11,14 @@ import { contacts } from './contacts';
 import { contactsLists } from './contacts-lists';
 import { devices } from './devices';
 import { dictionary } from './dictionary';
+import { groups } from './groups';
 import { keys } from './keys';
 import { messages } from './messages';
+import { parameters } from './parameters';
 import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
 import { pushNotifications } from './push-notifications';
+import { shapes } from './shapes';
 import { spaces } from './spaces';
 import { statisticsReporting } from './statistics-reporting';
 import { statisticsReading } from './statistics-reading';
@@ -44,3 +47,6 @@ export const endpoints: readonly AnyEndpoint[] = [
   statisticsReporting,
   statisticsReading,
 ].flat();
+
+/** All that the OpenAPI document is made of. */
+export const api: Api = { endpoints, groups, parameters, error: shapes.error };

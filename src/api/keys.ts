@@ -10,6 +10,7 @@ import { presentAuthToken } from './presenters';
 import { shapes } from './shapes';
 
 const group = 'API keys';
+const KEY_COOKIE = { 'set-cookie': 'The key once more, for pages of this server' };
 
 /** The key, also as a cookie for as long as it lives unused, so that the server's pages know whoever has asked for it in a browser. */
 function replyWithKey(key: string, body: unknown, client: Client): Reply {
@@ -55,7 +56,8 @@ export const keys = [
     group,
     summary: 'Makes a fresh API key; the one before stops working',
     description: 'Bound to the address it was asked from. It comes as a cookie, too.',
-    answers: { 200: { description: 'The key, as plain text', schema: Joi.string().length(40) } },
+    formats: ['text/plain', 'application/json'],
+    answers: { 200: { description: 'The key, as plain text', schema: Joi.string().length(40), headers: KEY_COOKIE } },
     handler: async ({ caller, client }) => {
       const key = await issueApiKey(caller.account_id, client.ip);
       return replyWithKey(key, key, client);
@@ -70,7 +72,7 @@ export const keys = [
     summary: 'Exchanges an attached auth token for an API key, once',
     description: 'Where the answer was lost, the same address may ask again within a minute.',
     answers: {
-      200: { description: 'The key', schema: Joi.object({ api_key: Joi.string().length(40).required() }) },
+      200: { description: 'The key', schema: shapes.apiKey, headers: KEY_COOKIE },
       403: 'The account is blocked, or its space has expired; the token stays good',
       404: 'Unknown, older than five minutes, used, or not attached',
     },

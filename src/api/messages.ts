@@ -14,7 +14,9 @@ export const messages = [
     summary: 'Sends a text message',
     description: 'Line breaks in it become spaces. There is such an endpoint only where `APP_LINPHONE_DAEMON_UNIX_PATH` is set.',
     when: ({ APP_LINPHONE_DAEMON_UNIX_PATH: path }) => path !== undefined,
-    body: Joi.object<{ to: string; body: string }, true>({ to: messageRecipient().required(), body: messageBody().required() }),
+    body: Joi.object<{ to: string; body: string }, true>({ to: messageRecipient().required(), body: messageBody().required() }).meta({
+      name: 'NewMessage',
+    }),
     answers: {
       200: { description: 'Sent', schema: shapes.message },
       404: 'Messages are not configured',

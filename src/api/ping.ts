@@ -10,6 +10,7 @@ export const ping = [
     access: 'public',
     group: 'Ping',
     summary: 'Answers pong',
+    formats: ['text/plain', 'application/json'],
     answers: { 200: { description: 'pong, as plain text', schema: Joi.string().valid('pong') } },
     handler: () => Promise.resolve(ok('pong')),
   }),

@@ -22,7 +22,7 @@ export const pushNotifications = [
       ...pushTarget,
       type: Joi.string().valid('background', 'message', 'call').empty(null).required() as Joi.StringSchema<PushType>,
       call_id: callId(),
-    }),
+    }).meta({ name: 'PushNotification' }),
     answers: {
       200: { description: 'The push service took it', schema: shapes.empty },
       503: 'Not sent: not configured, refused, device unknown, or no answer in time',

@@ -31,6 +31,12 @@ const MAX_DICTIONARY_ENTRIES = 1000;
 /** `json` is the field's JSON Schema in the documentation where a rule of ours hides it from Joi. */
 const custom = (json: object, rule: Joi.CustomValidator): Joi.AnySchema => Joi.any().custom(rule).empty(null).meta({ json });
 
+/**
+ * JSON Schema of a body that must have all members of one of these sets. Inside of `allOf`, since the types that openapi-typescript makes of an `anyOf`
+ * beside `properties` allow everything.
+ */
+export const oneOf = (...sets: string[][]): object => ({ allOf: [{ anyOf: sets.map((required) => ({ required })) }] });
+
 const noControls: Joi.CustomValidator<string> = (value, helpers) =>
   UNSTORABLE.test(value) ? helpers.error('message:field.characters') : value;
 
@@ -47,7 +53,7 @@ export const boolean = (): Joi.BooleanSchema =>
 
 /** A whole number, also as text; PostgreSQL's `integer` where no bounds are given. */
 export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema =>
-  custom({ type: ['integer', 'string'], pattern: '^[+-]?[0-9]+$' }, (value: unknown, helpers) => {
+  custom({ type: ['integer', 'string'], minimum: min, maximum: max, pattern: '^[+-]?[0-9]+$' }, (value: unknown, helpers) => {
     const isText = typeof value === 'string' && value.length <= MAX_INTEGER_CHARACTERS && /^[+-]?\d+$/.test(value);
     const number = isText ? Number(value) : value;
     if (typeof number !== 'number' || !Number.isInteger(number)) return helpers.error('message:field.integer');
@@ -61,15 +67,17 @@ function parseIso(value: unknown): DateTime | null {
   const parsed = DateTime.fromISO(value, { zone: 'utc' });
   return parsed.isValid && parsed.year >= 1 && parsed.year <= 9999 ? parsed : null;
 }
+/** Date alone, weeks, days of the year: more than the format `date-time` has. */
+const ISO = { type: 'string', maxLength: MAX_DATE_CHARACTERS, pattern: '^[0-9]{4}[^\\[]*$', examples: ['2030-12-31T23:59:59Z'] };
 /** A moment in ISO 8601; becomes a Date. */
 export const isoDate = (): Joi.DateSchema =>
-  custom({ type: 'string', format: 'date-time', description: 'ISO 8601 date or date-time; no zone = UTC' }, (value: unknown, helpers) => {
+  custom({ ...ISO, description: 'ISO 8601 date or date-time; no zone = UTC' }, (value: unknown, helpers) => {
     return parseIso(value)?.toJSDate() ?? helpers.error('message:field.date');
   }) as unknown as Joi.DateSchema;
 
 /** The same, but it stays a text: another field says which zone is meant where there is none. In a query a `+` arrives as a space. */
 export const isoText = (): Joi.StringSchema =>
-  custom({ type: 'string', format: 'date-time' }, (value: unknown, helpers) => {
+  custom(ISO, (value: unknown, helpers) => {
     const moment = typeof value === 'string' && value.length <= MAX_DATE_CHARACTERS ? value.trim().replace(/ (?=\d\d:?\d\d$)/, '+') : value;
     return parseIso(moment) ? moment : helpers.error('message:field.date');
   }) as unknown as Joi.StringSchema;
@@ -82,13 +90,15 @@ export const timeZone = (): Joi.StringSchema =>
 
 /** The number of a page; anything that is none means the first. */
 export const pageNumber = (): Joi.NumberSchema =>
-  custom({ type: 'integer', minimum: 1 }, (value: unknown) =>
+  custom({ type: ['integer', 'string'], description: 'From 1; what is none is the first' }, (value: unknown) =>
     typeof value === 'string' && /^[1-9]\d{0,8}$/.test(value) ? Number(value) : 1,
   ).default(1) as unknown as Joi.NumberSchema;
 
+const ADDRESS = { type: 'string', pattern: '@', examples: ['alice@sip.example.org'] };
+
 /** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part of at most 256 characters. */
 export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
-  custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
+  custom({ ...ADDRESS, maxLength: 2 * MAX_SIP_PART_CHARACTERS + 'sip:@'.length }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
     if (value.length > 2 * MAX_SIP_PART_CHARACTERS + 'sip:@'.length)
       return helpers.error('message:field.max', { limit: MAX_SIP_PART_CHARACTERS });
@@ -175,20 +185,44 @@ export const dictionary = (): Joi.ObjectSchema<Record<string, string>> =>
         !UNSTORABLE.test(entry);
       return entries.every(fits) ? Object.fromEntries(entries) : helpers.error('message:field.dictionary');
     })
-    .meta({ json: { type: 'object', additionalProperties: { type: 'string', maxLength: 255 } } }) as unknown as Joi.ObjectSchema<
-    Record<string, string>
-  >;
+    .meta({
+      json: {
+        anyOf: [
+          { type: 'object', additionalProperties: { type: ['string', 'null'] } },
+          { type: 'array', maxItems: 0 },
+        ],
+        description: `Up to ${MAX_DICTIONARY_ENTRIES} texts of up to 255 characters`,
+      },
+    }) as unknown as Joi.ObjectSchema<Record<string, string>>;
 
 /** Exactly `YYYY-MM-DD HH:MM:SS`, a real date, UTC. */
 export const dateTime = (): Joi.DateSchema =>
-  custom({ type: 'string', examples: ['2030-12-31 23:59:59'] }, (value: unknown, helpers) => {
-    const isText = typeof value === 'string' && value.length <= MAX_DATE_CHARACTERS;
-    const parsed = isText ? DateTime.fromFormat(value, 'yyyy-MM-dd HH:mm:ss', { zone: 'utc' }) : undefined;
-    return parsed?.isValid && parsed.year >= 1 ? parsed.toJSDate() : helpers.error('message:field.date_time');
-  }) as unknown as Joi.DateSchema;
+  custom(
+    {
+      type: 'string',
+      pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$',
+      description: 'UTC',
+      examples: ['2030-12-31 23:59:59'],
+    },
+    (value: unknown, helpers) => {
+      const isText = typeof value === 'string' && value.length <= MAX_DATE_CHARACTERS;
+      const parsed = isText ? DateTime.fromFormat(value, 'yyyy-MM-dd HH:mm:ss', { zone: 'utc' }) : undefined;
+      return parsed?.isValid && parsed.year >= 1 ? parsed.toJSDate() : helpers.error('message:field.date_time');
+    },
+  ) as unknown as Joi.DateSchema;
 
+const MIN_PASSWORD_CHARACTERS = 6;
 /** Any Unicode, not trimmed, hashed as UTF-8; the limit only bounds the work. */
-export const password = (): Joi.StringSchema => Joi.string().min(6).max(1024).empty(null).required();
+export const password = (): Joi.StringSchema =>
+  Joi.string()
+    .max(1024)
+    // Joi's own rule counts UTF-16 code units: three emojis are six of them.
+    .custom((value: string, helpers) =>
+      Array.from(value).length < MIN_PASSWORD_CHARACTERS ? helpers.error('string.min', { limit: MIN_PASSWORD_CHARACTERS }) : value,
+    )
+    .empty(null)
+    .required()
+    .meta({ json: { minLength: MIN_PASSWORD_CHARACTERS } });
 
 /** Of a password's hash. */
 export const algorithm = (): Joi.StringSchema<PasswordAlgorithm> =>
@@ -262,7 +296,7 @@ export const vcard = (): Joi.ObjectSchema<Vcard> =>
 
 /** Whom a message goes to: `user@domain`, a leading `sip:` tolerated, nothing that ends a word of the daemon's command line. */
 export const messageRecipient = (): Joi.StringSchema =>
-  custom({ type: 'string', examples: ['alice@sip.example.org'] }, (value: unknown, helpers) => {
+  custom(ADDRESS, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
     if (value.length > 255 + 'sip:'.length) return helpers.error('string.max', { limit: 255 });
     const address = value.replace(/^sip:/i, '');

@@ -1,18 +1,38 @@
 // Shapes of answers: what the documentation shows and the tests hold every answer against.
 import Joi from 'joi';
 import { SPACE_FLAGS } from '../services/spaces/spaces';
+import { GROUPINGS } from '../services/statistics/reading';
 
-const date = Joi.string().pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
-const plainDate = Joi.string().pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+const date = Joi.string()
+  .pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+  .meta({ json: { format: 'date-time', examples: ['2026-01-31T09:08:07.000000Z'] } });
+const plainDate = Joi.string()
+  .pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)
+  .meta({ json: { description: 'UTC', examples: ['2026-01-31 09:08:07'] } });
+const id = Joi.number()
+  .integer()
+  .meta({ json: { format: 'int32' } });
+/** Of tables whose rows come and go. */
+const longId = Joi.number()
+  .integer()
+  .meta({ json: { format: 'int64' } });
+const count = Joi.number()
+  .integer()
+  .meta({ json: { format: 'int64', minimum: 0 } });
 const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();
+/** A shape under its own name in the document. */
+const named = (name: string, members: Joi.SchemaMap): Joi.ObjectSchema => Joi.object(members).meta({ name });
+/** A named shape with more members, or others, than another one. */
+const extended = (name: string, base: Joi.ObjectSchema, members: Joi.SchemaMap): Joi.ObjectSchema =>
+  base.keys(members).meta({ name, base: { schema: () => base, own: Object.keys(members) } });
 /** Rows of older releases, and imported ones, may have an empty one. */
 const userAgent = Joi.string().allow('');
-const accountType = Joi.object({ id: Joi.number().integer().required(), key: Joi.string().required() });
-const accountAction = accountType.keys({ code: Joi.string().required() });
-const storedDictionary = Joi.object().pattern(Joi.string(), Joi.string().allow(''));
-const pendingCode = (field: string, code: boolean): Joi.Schema =>
+const accountType = named('AccountType', { id: id.required(), key: Joi.string().required() });
+const accountAction = named('AccountAction', { id: id.required(), key: Joi.string().required(), code: Joi.string().required() });
+const storedDictionary = Joi.object().pattern(Joi.string(), Joi.string().allow('')).meta({ name: 'Dictionary' });
+const pendingCode = (field: 'email' | 'phone', code: boolean): Joi.Schema =>
   maybe(
-    Joi.object({
+    named(`Pending${field === 'email' ? 'Email' : 'Phone'}Change${code ? 'WithCode' : ''}`, {
       [field]: Joi.string().required(),
       ...(code ? { code: Joi.string().required() } : {}),
       ip: maybe(Joi.string()),
@@ -21,8 +41,8 @@ const pendingCode = (field: string, code: boolean): Joi.Schema =>
       updated_at: maybe(date),
     }),
   );
-const account = Joi.object({
-  id: Joi.number().integer().required(),
+const account = named('Account', {
+  id: id.required(),
   username: Joi.string().required(),
   domain: Joi.string().required(),
   email: maybe(Joi.string()),
@@ -45,9 +65,9 @@ const account = Joi.object({
     .items(Joi.object({ algorithm: Joi.string().required() }))
     .required(),
   activation_expiration: maybe(
-    Joi.object({
-      id: Joi.number().integer().required(),
-      account_id: Joi.number().integer().required(),
+    named('ActivationExpiration', {
+      id: id.required(),
+      account_id: id.required(),
       expires: plainDate.required(),
       created_at: date.required(),
       updated_at: date.required(),
@@ -57,12 +77,15 @@ const account = Joi.object({
   types: Joi.array().items(accountType).required(),
   actions: Joi.array().items(accountAction).required(),
 });
-const listedAccount = account.keys({ phone_change_code: pendingCode('phone', false) });
-const accountToAdmin = account.keys({ phone_change_code: pendingCode('phone', true), email_change_code: pendingCode('email', true) });
+const listedAccount = extended('ListedAccount', account, { phone_change_code: pendingCode('phone', false) });
+const accountToAdmin = extended('AccountToAdmin', account, {
+  phone_change_code: pendingCode('phone', true),
+  email_change_code: pendingCode('email', true),
+});
 const confirmationKey = maybe(Joi.string());
 const url = Joi.string();
-const contact = Joi.object({
-  id: Joi.number().integer().required(),
+const contact = named('Contact', {
+  id: id.required(),
   username: Joi.string().required(),
   domain: Joi.string().required(),
   activated: Joi.boolean().required(),
@@ -73,59 +96,64 @@ const contact = Joi.object({
   actions: Joi.array().items(accountAction).required(),
   dictionary: storedDictionary.required(),
 });
-const contactsList = Joi.object({
-  id: Joi.number().integer().required(),
+const contactsList = named('ContactsList', {
+  id: id.required(),
   title: Joi.string().required(),
   description: maybe(Joi.string()),
   created_at: date.required(),
   updated_at: date.required(),
-  contacts_count: Joi.number().integer().required(),
+  contacts_count: count.required(),
 });
-const storedVcard = Joi.object({ vcard: Joi.string().required(), created_at: date.required(), updated_at: date.required() });
+const storedVcard = named('Vcard', { vcard: Joi.string().required(), created_at: date.required(), updated_at: date.required() });
+const accountInfo = named('AccountInfo', { activated: Joi.boolean().required(), realm: maybe(Joi.string()) });
 const listOf = (schema: Joi.Schema): Joi.Schema => Joi.array().items(schema);
 
 export const shapes = {
-  empty: Joi.object({}).required(),
+  empty: named('Empty', {}),
   account,
   accountToAdmin,
-  createdAccount: account.keys({ confirmation_key: confirmationKey }),
-  changedAccount: accountToAdmin.keys({ confirmation_key: confirmationKey }),
-  recoveredAccount: account.keys({
+  createdAccount: extended('CreatedAccount', account, { confirmation_key: confirmationKey }),
+  changedAccount: extended('ChangedAccount', accountToAdmin, { confirmation_key: confirmationKey }),
+  recoveredAccount: extended('RecoveredAccount', account, {
     passwords: Joi.array()
       .items(Joi.object({ algorithm: Joi.string().required(), password: Joi.string().required() }))
       .required(),
   }),
-  accountPage: Joi.object({
-    current_page: Joi.number().integer().required(),
+  accountPage: named('AccountPage', {
+    current_page: count.required(),
     data: Joi.array().items(listedAccount).required(),
     first_page_url: url.required(),
-    from: maybe(Joi.number().integer()),
-    last_page: Joi.number().integer().required(),
+    from: maybe(count),
+    last_page: count.required(),
     last_page_url: url.required(),
     links: Joi.array()
-      .items(Joi.object({ url: maybe(url), label: Joi.string().required(), active: Joi.boolean().required() }))
+      .items(named('PageLink', { url: maybe(url), label: Joi.string().required(), active: Joi.boolean().required() }))
       .required(),
     next_page_url: maybe(url),
     path: url.required(),
-    per_page: Joi.number().integer().required(),
+    per_page: count.required(),
     prev_page_url: maybe(url),
-    to: maybe(Joi.number().integer()),
-    total: Joi.number().integer().required(),
+    to: maybe(count),
+    total: count.required(),
   }),
-  accountInfo: Joi.object({ activated: Joi.boolean().required(), realm: maybe(Joi.string()) }),
-  turn: Joi.object({
+  accountInfo,
+  phoneInfo: extended('PhoneInfo', accountInfo, { phone: Joi.boolean().required() }),
+  turn: named('TurnCredentials', {
     username: Joi.string().required(),
     password: Joi.string().required(),
-    ttl: Joi.number().integer().required(),
+    ttl: count.required(),
     uris: Joi.array().items(Joi.string()).required(),
   }),
-  phoneCountry: Joi.object({
+  phoneCountry: named('PhoneCountry', {
     code: Joi.string().length(2).required(),
     country_code: Joi.string().required(),
     activated: Joi.boolean().required(),
   }),
-  requestToken: Joi.object({ token: Joi.string().length(13).required(), validation_url: maybe(Joi.string().uri()) }),
-  creationToken: Joi.object({
+  requestToken: named('AccountCreationRequestToken', {
+    token: Joi.string().length(13).required(),
+    validation_url: maybe(Joi.string().uri()),
+  }),
+  creationToken: named('AccountCreationToken', {
     token: Joi.string().length(13).required(),
     ip: maybe(Joi.string()),
     user_agent: maybe(userAgent),
@@ -134,40 +162,41 @@ export const shapes = {
     pn_param: maybe(Joi.string()),
     pn_prid: maybe(Joi.string()),
     used: Joi.boolean().required(),
-    account_id: maybe(Joi.number().integer()),
+    account_id: maybe(id),
   }),
-  authToken: Joi.object({
-    id: Joi.number().integer().required(),
+  apiKey: named('ApiKey', { api_key: Joi.string().length(40).required() }),
+  authToken: named('AuthToken', {
+    id: longId.required(),
     token: Joi.string().length(32).required(),
-    account_id: maybe(Joi.number().integer()),
+    account_id: maybe(id),
     ip: maybe(Joi.string()),
     user_agent: maybe(userAgent),
     created_at: date.required(),
     updated_at: date.required(),
   }),
-  space: Joi.object({
+  space: named('Space', {
     domain: Joi.string().required(),
     host: Joi.string().required(),
     ...Object.fromEntries(SPACE_FLAGS.map((flag) => [flag, Joi.boolean().required()])),
-    max_account: Joi.number().integer().required(),
-    max_accounts: Joi.number().integer().required(),
+    max_account: count.required(),
+    max_accounts: count.required(),
     expire_at: maybe(date),
     created_at: date.required(),
     updated_at: date.required(),
   }),
-  messageDevice: Joi.object({
-    id: Joi.number().integer().required(),
+  messageDevice: named('MessageDevice', {
+    id: longId.required(),
     message_id: Joi.string().required(),
     to_username: Joi.string().required(),
     to_domain: Joi.string().required(),
     device_id: Joi.string().required(),
-    last_status: Joi.number().integer().required(),
+    last_status: id.required(),
     received_at: date.required(),
     created_at: date.required(),
     updated_at: date.required(),
   }),
-  callDevice: Joi.object({
-    id: Joi.number().integer().required(),
+  callDevice: named('CallDevice', {
+    id: longId.required(),
     call_id: Joi.string().required(),
     device_id: Joi.string().required(),
     rang_at: maybe(date),
@@ -176,7 +205,7 @@ export const shapes = {
     created_at: date.required(),
     updated_at: date.required(),
   }),
-  call: Joi.object({
+  call: named('Call', {
     id: Joi.string().required(),
     from_username: Joi.string().required(),
     from_domain: Joi.string().required(),
@@ -197,29 +226,31 @@ export const shapes = {
   contactsList,
   contactsLists: listOf(contactsList),
   dictionary: storedDictionary,
-  dictionaryEntry: Joi.object({ value: Joi.string().required() }),
+  dictionaryEntry: named('DictionaryEntry', { value: Joi.string().allow('').required() }),
   vcard: storedVcard,
   vcards: Joi.object().pattern(Joi.string(), storedVcard),
   devices: Joi.object().pattern(
     Joi.string(),
-    Joi.object({ uuid: Joi.string().required(), user_agent: Joi.string().allow('').required(), update_time: date.required() }),
+    named('Device', { uuid: Joi.string().required(), user_agent: Joi.string().allow('').required(), update_time: date.required() }),
   ),
-  message: Joi.object({ id: Joi.string().allow('').required() }),
-  reading: (figures: readonly string[]): Joi.Schema => {
+  message: named('SentMessage', { id: Joi.string().allow('').required() }),
+  reading: (kind: 'Messages' | 'Calls', figures: readonly string[]): Joi.Schema => {
     const values = Object.fromEntries(figures.map((figure) => [figure, maybe(Joi.number())]));
     const period = { period: Joi.string().required(), from: date.required(), to: date.required(), ...values };
-    return Joi.object({
+    return named(`${kind}Statistics`, {
       from: date.required(),
       to: date.required(),
-      by: Joi.string().required(),
+      by: Joi.string()
+        .valid(...GROUPINGS)
+        .required(),
       timezone: Joi.string().required(),
       domain: maybe(Joi.string()),
-      direction: Joi.string().required(),
-      total: Joi.object(values).required(),
-      periods: Joi.array().items(Joi.object(period)).required(),
+      direction: Joi.string().valid('sent', 'received').required(),
+      total: named(`${kind}Figures`, values).required(),
+      periods: listOf(named(`${kind}Period`, period)).required(),
     });
   },
-  error: Joi.object({
+  error: named('Error', {
     message: Joi.string().required(),
     errors: Joi.object().pattern(Joi.string(), Joi.array().items(Joi.string())),
   }),

@@ -35,7 +35,7 @@ const creation = Joi.object<SpaceValues & { domain: string }>({
   max_account: limit().default(0),
   max_accounts: limit().default(0),
   expire_at: expireAt().default(null),
-});
+}).meta({ name: 'NewSpace' });
 
 // «Present, but may be null»: the body's null stands for itself here.
 const presentOrNull = (): Joi.Schema => expireAt().empty().allow(null).required();
@@ -46,7 +46,7 @@ const change = Joi.object<SpaceValues>({
   max_account: limit().required(),
   max_accounts: limit().required(),
   expire_at: presentOrNull(),
-});
+}).meta({ name: 'SpaceChange' });
 
 export const spaces = [
   route({

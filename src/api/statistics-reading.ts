@@ -39,7 +39,8 @@ const query = Joi.object<Query, true>({
   to: isoText().description('Until when, itself left out; now where unset'),
   by: Joi.string()
     .valid(...GROUPINGS)
-    .default('day'),
+    .default('day')
+    .description('How long a period is'),
   domain: text(256).description('Of a super admin; unset, all domains together'),
   direction: Joi.string().valid('sent', 'received').default('sent').description('From the domain, or to it'),
   timezone: timeZone().default('UTC').description('IANA name, such as Europe/Paris: where days begin'),
@@ -101,7 +102,14 @@ const reading = (kind: 'messages' | 'calls', read: Read, figures: string[]): Any
       'With `accept: text/csv` the periods come as CSV. At most 1000 periods.',
     query,
     formats: ['application/json', 'text/csv'],
-    answers: { 200: { description: 'Figures in total and by period', schema: shapes.reading(figures) }, 404: 'Not the own space' },
+    answers: {
+      200: {
+        description: 'Figures in total and by period',
+        schema: shapes.reading(kind === 'messages' ? 'Messages' : 'Calls', figures),
+        headers: { 'content-disposition': 'Of CSV: a name for the file' },
+      },
+      404: 'Not the own space',
+    },
     handler: async (call) => {
       const { by, timezone, direction } = call.query;
       const domain = domainAsked(call);

@@ -75,7 +75,7 @@ export const statisticsReporting = [
       sent_at: isoDate().required(),
       encrypted: boolean().required(),
       conference_id: text(),
-    }),
+    }).meta({ name: 'MessageReport' }),
     answers: { 200: { description: 'Stored', schema: shapes.empty }, 400: 'A message with this id was already reported' },
     handler: reportMessage,
   }),
@@ -85,7 +85,9 @@ export const statisticsReporting = [
     path: '/statistics/messages/:message_id/to/:to/devices/:device_id',
     summary: "Reports a device's answer to a message",
     params: Joi.object({ message_id: id(), to: sipAddress().required(), device_id: text().required() }),
-    body: Joi.object<MessageDeviceBody, true>({ last_status: integer().required(), received_at: isoDate().required() }),
+    body: Joi.object<MessageDeviceBody, true>({ last_status: integer().required(), received_at: isoDate().required() }).meta({
+      name: 'MessageDeviceReport',
+    }),
     answers: {
       200: { description: 'Changed', schema: shapes.messageDevice },
       201: { description: 'Stored', schema: shapes.messageDevice },
@@ -116,7 +118,7 @@ export const statisticsReporting = [
       initiated_at: isoDate().required(),
       ended_at: isoDate(),
       conference_id: text(),
-    }),
+    }).meta({ name: 'CallReport' }),
     answers: { 200: { description: 'Stored', schema: shapes.empty }, 400: 'A call with this id was already reported' },
     handler: reportCall,
   }),
@@ -130,7 +132,7 @@ export const statisticsReporting = [
     body: Joi.object<CallDeviceBody, true>({
       rang_at: isoDate(),
       invite_terminated: Joi.object({ at: isoDate(), state: text() }).and('at', 'state').empty(null),
-    }),
+    }).meta({ name: 'CallDeviceReport' }),
     answers: {
       200: { description: 'Changed', schema: shapes.callDevice },
       201: { description: 'Stored', schema: shapes.callDevice },
@@ -154,7 +156,7 @@ export const statisticsReporting = [
     path: '/statistics/calls/:call_id',
     summary: 'Reports that a call ended',
     params: Joi.object({ call_id: id() }),
-    body: Joi.object<{ ended_at: Date }, true>({ ended_at: isoDate().required() }),
+    body: Joi.object<{ ended_at: Date }, true>({ ended_at: isoDate().required() }).meta({ name: 'CallEndReport' }),
     answers: { 200: { description: 'Stored', schema: shapes.call }, 404: 'No call with this id was reported' },
     handler: async ({ params, body }) => {
       const row = await callEndReports.submit({ id: params.call_id, ended_at: body.ended_at });

@@ -11,7 +11,7 @@ import { requireAccount } from './visible-account';
 import { vcard } from './schemas';
 import { shapes } from './shapes';
 
-const body = Joi.object<{ vcard: Vcard }, true>({ vcard: vcard().required() });
+const body = Joi.object<{ vcard: Vcard }, true>({ vcard: vcard().required() }).meta({ name: 'NewVcard' });
 
 /** What is added to the 403 of every endpoint. */
 const NO_ROOM = 'The account has no room for it: as many vCards as it may have, or as many bytes; `errors` names `vcard`';

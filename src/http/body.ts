@@ -109,7 +109,7 @@ export async function readBody(request: Request, response: Response, formats?: r
 }
 
 /** Trims strings, inside objects too; what is empty then is null. */
-function trim(value: unknown): unknown {
+export function trim(value: unknown): unknown {
   if (typeof value === 'string') return value.trim() || null;
   if (Array.isArray(value)) return value.map(trim);
   if (typeof value !== 'object' || value === null) return value;

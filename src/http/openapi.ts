@@ -1,61 +1,42 @@
 // The OpenAPI 3.1 document, made of the endpoints.
 import type Joi from 'joi';
 import type { Settings } from '../../config';
-import { type AnyEndpoint, type Answer, changesAnything } from './route';
+import { type Json, SchemaWriter } from './json-schema';
+import { type AnyEndpoint, type Answer, type Api, changesAnything } from './route';
 
-type Json = Record<string, unknown>;
-
-interface Description {
-  type?: string;
-  flags?: { presence?: string };
-  metas?: { json?: Json }[];
-  keys?: Record<string, Description>;
-}
-
-/**
- * JSON Schema 2020-12 of a Joi schema, by Joi itself; fields whose rule is ours bring their own (`meta({ json })`).
- * `and()` is not shown there: the endpoint's description says it.
- */
-export function jsonSchema(schema: Joi.Schema, direction: 'input' | 'output' = 'input'): Json {
-  const made = schema['~standard'].jsonSchema?.[direction]({ target: 'draft-2020-12' }) as Json;
-  return patch(made, schema.describe());
-}
-
-function patch(made: Json, description: Description): Json {
-  const own = description.metas?.find(({ json }) => json)?.json;
-  if (own) return own;
-  if (!description.keys) return made;
-  const properties = { ...(made['properties'] as Record<string, Json> | undefined) };
-  for (const [name, child] of Object.entries(description.keys)) properties[name] = patch(properties[name] ?? {}, child);
-  return { ...made, properties };
-}
-
-const COMMON_ANSWERS: Record<number, string> = {
-  400: 'The path or the body cannot be read: the body is no JSON object',
-  401: 'Not authenticated',
-  403: 'Blocked, expired space, not the role for it, or a cookie that a browser must not act by here',
-  404: 'DIGEST names no account, the endpoint is switched off, or the account was deleted meanwhile',
-  406: 'The answer is application/json, which `accept` does not admit',
-  413: 'The body is larger than 1 MiB',
-  415: 'The body is not application/json',
-  422: 'A field is not valid: `errors` names it',
-  429: 'Too many requests',
-  431: 'A header is too long, or there are too many',
-  500: 'A fault of the server',
-  503: 'A worker, a provider, Redis or PostgreSQL did not do its part in time',
+/** What every endpoint may answer with besides its own answers: under which name, and when. */
+const COMMON_ANSWERS: Record<number, { name: string; description: string }> = {
+  400: { name: 'BadRequest', description: 'The path or the body cannot be read: the body is no JSON object' },
+  401: { name: 'Unauthorized', description: 'Not authenticated' },
+  403: { name: 'Forbidden', description: 'Blocked, expired space, not the role for it, or a cookie that a browser must not act by here' },
+  404: {
+    name: 'NotFound',
+    description:
+      'DIGEST names no account, the endpoint is switched off, or the account was deleted meanwhile, or what else the request names',
+  },
+  406: { name: 'NotAcceptable', description: 'The answer has a content type which `accept` does not admit' },
+  413: { name: 'ContentTooLarge', description: 'The body is larger than 1 MiB' },
+  415: { name: 'UnsupportedMediaType', description: 'The body is not application/json' },
+  422: { name: 'UnprocessableContent', description: 'A field is not valid: `errors` names it' },
+  429: { name: 'TooManyRequests', description: 'Too many requests' },
+  431: { name: 'RequestHeaderFieldsTooLarge', description: 'A header is too long, or there are too many' },
+  500: { name: 'InternalServerError', description: 'A fault of the server' },
+  503: { name: 'ServiceUnavailable', description: 'A worker, a provider, Redis or PostgreSQL did not do its part in time' },
 };
 
 /**
  * What an endpoint may answer besides its own `answers`, since every endpoint passes the same checks before its handler.
  *
- * @returns descriptions by status; each has the shape `shapes.error`
+ * @returns statuses; each has the shape `Error`
  */
-export function commonAnswersOf({ access, params, body, query, oversized, when }: AnyEndpoint): Record<number, string> {
+function commonAnswersOf(endpoint: AnyEndpoint): number[] {
+  const { access, params, body, query, oversized, when } = endpoint;
   const isPublic = access === 'public';
-  const statuses = [
+  return [
     400,
     ...(isPublic ? [] : [401, 403]),
-    ...(isPublic && !when ? [] : [404]),
+    // Of public ones, those that write: what they write about may be deleted in the same moment.
+    ...(isPublic && !when && !changesAnything(endpoint) ? [] : [404]),
     406,
     413,
     415,
@@ -66,74 +47,179 @@ export function commonAnswersOf({ access, params, body, query, oversized, when }
     500,
     503,
   ];
-  return Object.fromEntries(statuses.map((status) => [status, COMMON_ANSWERS[status] ?? '']));
 }
 
 /** The content type of the answers that a schema describes: text for a bare string, JSON for all else. */
-export const contentTypeOf = (schema: Joi.Schema): 'text/plain' | 'application/json' =>
+const contentTypeOf = (schema: Joi.Schema): 'text/plain' | 'application/json' =>
   schema.type === 'string' ? 'text/plain' : 'application/json';
 
-function responsesOf(endpoint: AnyEndpoint): Json {
-  const responses: Json = {};
-  const common = commonAnswersOf(endpoint);
-  for (const [status, description] of Object.entries(common)) responses[status] = errorResponse(description);
-  for (const [status, given] of Object.entries(endpoint.answers)) {
-    const { description, schema }: Answer = typeof given === 'string' ? { description: given } : given;
-    if (!schema) {
-      // What holds for every endpoint holds here, too: a 404 may also be the caller's own account, deleted meanwhile.
-      const also = common[Number(status)];
-      responses[status] = errorResponse(also === undefined ? description : `${description}. Or: ${also}`);
-      continue;
-    }
-    const json = jsonSchema(schema, 'output');
-    const type = contentTypeOf(schema);
-    const others = (endpoint.formats ?? [])
-      .filter((format) => format !== type)
-      .map((format) => [format, { schema: { type: 'string' } }] as const);
-    responses[status] = { description, content: { [type]: { schema: json }, ...Object.fromEntries(others) } };
-  }
-  return responses;
+const whole = { type: 'integer', minimum: 0 };
+const RATE_LIMIT_HEADERS: Record<string, Json> = {
+  'ratelimit-policy': { description: 'Limit and window: `60;w=60` is 60 requests in 60 seconds', schema: { type: 'string' } },
+  'ratelimit-limit': { description: 'Requests in a window', schema: whole },
+  'ratelimit-remaining': { description: 'Those that are left', schema: whole },
+  'ratelimit-reset': { description: 'Seconds until there are as many again', schema: whole },
+  'x-ratelimit-limit': { description: 'The same as `ratelimit-limit`, for older clients', schema: whole },
+  'x-ratelimit-remaining': { description: 'The same as `ratelimit-remaining`, for older clients', schema: whole },
+};
+
+const HEADERS: Record<string, Json> = {
+  'x-request-id': {
+    description: 'The one that the request brought, or a new one; the log has it',
+    schema: { type: 'string', maxLength: 128 },
+  },
+  'content-language': { description: 'Language of `message` and `errors`', schema: { type: 'string', enum: ['en', 'fr'] } },
+  'www-authenticate': { description: 'Challenges, where a client can go on', schema: { type: 'string' } },
+  'retry-after': { description: 'Seconds until it may be asked again', schema: whole },
+  'x-ratelimit-reset': { description: 'When there are requests left again, in seconds since 1970', schema: whole },
+  ...RATE_LIMIT_HEADERS,
+};
+
+/** The headers of an answer, beside those of HTTP itself. Which of them an error has depends on the check that it failed: none is promised. */
+function headersOf(status: number, isLimited: boolean, own: Record<string, string> = {}): Json {
+  const names = [
+    'x-request-id',
+    ...(status >= 400 ? ['content-language'] : []),
+    ...(status === 401 ? ['www-authenticate'] : []),
+    ...(status === 429 || status === 503 ? ['retry-after'] : []),
+    ...(status === 429 ? ['x-ratelimit-reset'] : []),
+    ...(isLimited ? Object.keys(RATE_LIMIT_HEADERS) : []),
+  ];
+  return {
+    ...Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }])),
+    ...Object.fromEntries(Object.entries(own).map(([name, description]) => [name, { description, schema: { type: 'string' } }])),
+  };
 }
 
-const errorResponse = (description: string): Json => ({
+const errorResponse = (status: number, description: string, isLimited: boolean): Json => ({
   description,
+  headers: headersOf(status, isLimited),
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
 });
 
-function parametersOf({ path, params, query }: AnyEndpoint): Json[] {
-  const inPath = params ? (jsonSchema(params)['properties'] as Record<string, Json>) : {};
-  const inQuery = query ? (jsonSchema(query)['properties'] as Record<string, Json>) : {};
-  return [
-    ...[...path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
-      name,
-      in: 'path',
-      required: true,
-      schema: inPath[name] ?? { type: 'string' },
-    })),
-    ...Object.entries(inQuery).map(([name, schema]) => {
-      const flags: { description?: string } | undefined = query?.extract(name).describe().flags;
-      return { name, in: 'query', ...(flags?.description === undefined ? {} : { description: flags.description }), schema };
-    }),
-  ];
-}
+const PARAMETER = /:(\w+)/g;
 
 const CHANGING_GET = 'It changes something, though it is a GET: `HEAD` is not answered.';
 
-function operationOf(endpoint: AnyEndpoint): Json {
-  const roles = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
-  const isChangingGet = endpoint.method === 'get' && changesAnything(endpoint);
-  const name = endpoint.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
+const ROLES = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
+
+/** Writes the operations of one document. */
+class OperationWriter {
+  readonly schemas = new SchemaWriter();
+  readonly #api: Api;
+  readonly #isLimited: boolean;
+  readonly #security: Json[];
+
+  constructor(api: Api, settings: Settings, schemes: Json) {
+    this.#api = api;
+    this.#isLimited = settings.RATE_LIMIT_PER_MINUTE > 0;
+    this.#security = Object.keys(schemes).map((name) => ({ [name]: [] }));
+    this.schemas.of(api.error, 'answer');
+  }
+
+  operation(endpoint: AnyEndpoint): Json {
+    const isChangingGet = endpoint.method === 'get' && changesAnything(endpoint);
+    const name = endpoint.path.replace(/[/:]+/g, '_').replace(/[^A-Za-z0-9_]/g, '_');
+    const parameters = this.#parameters(endpoint);
+    return {
+      operationId: `${endpoint.method}${name}`,
+      tags: [endpoint.group],
+      summary: endpoint.summary,
+      description: [endpoint.description, isChangingGet ? CHANGING_GET : undefined, `*Access: ${ROLES[endpoint.access]}.*`]
+        .filter(Boolean)
+        .join('\n\n'),
+      ...(endpoint.deprecated ? { deprecated: true } : {}),
+      ...(parameters.length === 0 ? {} : { parameters }),
+      ...this.#requestBody(endpoint),
+      responses: this.#responses(endpoint),
+      security: endpoint.access === 'public' ? [] : this.#security,
+    };
+  }
+
+  /** The common answers, by their names. */
+  responses(): Json {
+    const entries = Object.entries(COMMON_ANSWERS);
+    return Object.fromEntries(
+      entries.map(([status, { name, description }]) => [name, errorResponse(Number(status), description, this.#isLimited)]),
+    );
+  }
+
+  #parameters({ path, params, query }: AnyEndpoint): Json[] {
+    const checked = new Map(
+      params ? this.schemas.membersOf(params, 'path').map(([name, json, description]) => [name, { json, description }]) : [],
+    );
+    const inPath = [...path.matchAll(PARAMETER)].map(([, name = '']) => {
+      const known = this.#api.parameters[name];
+      const { description, ...plain } = known ? this.schemas.of(known, 'path') : {};
+      const { json = plain, description: own = description } = checked.get(name) ?? {};
+      return { name, in: 'path', required: true, ...(own === undefined ? {} : { description: own }), schema: json };
+    });
+    const inQuery = query ? this.schemas.membersOf(query, 'query') : [];
+    return [
+      ...inPath,
+      ...inQuery.map(([name, schema, description]) => ({
+        name,
+        in: 'query',
+        ...(description === undefined ? {} : { description }),
+        allowEmptyValue: true,
+        schema,
+      })),
+    ];
+  }
+
+  /** GET has none here, since browsers send none with it; there as elsewhere it is read, and dropped. */
+  #requestBody({ method, body }: AnyEndpoint): Json {
+    if (!body) return method === 'get' ? {} : { requestBody: { $ref: '#/components/requestBodies/Ignored' } };
+    const schema = this.schemas.of(body, 'body');
+    const required = isNeeded(
+      typeof schema['$ref'] === 'string' ? (this.schemas.named[schema['$ref'].split('/').at(-1) ?? ''] ?? {}) : schema,
+    );
+    return { requestBody: { required, content: { 'application/json': { schema: required ? schema : orEmptyArray(schema) } } } };
+  }
+
+  #responses(endpoint: AnyEndpoint): Json {
+    const isLimited = this.#isLimited && endpoint.unlimited !== true;
+    const responses: Json = {};
+    const common = commonAnswersOf(endpoint);
+    for (const status of common) responses[status] = { $ref: `#/components/responses/${COMMON_ANSWERS[status]?.name}` };
+    for (const [key, given] of Object.entries(endpoint.answers)) {
+      const status = Number(key);
+      const { description, schema, headers }: Answer = typeof given === 'string' ? { description: given } : given;
+      if (!schema) {
+        // What holds for every endpoint holds here, too: a 404 may also be the caller's own account, deleted meanwhile.
+        const also = common.includes(status) ? COMMON_ANSWERS[status]?.description : undefined;
+        responses[status] = errorResponse(status, also === undefined ? description : `${description}. Or: ${also}`, isLimited);
+        continue;
+      }
+      const type = contentTypeOf(schema);
+      const others = (type === 'application/json' ? (endpoint.formats ?? []) : [])
+        .filter((format) => format !== type)
+        .map((format) => [format, { schema: { type: 'string' } }] as const);
+      responses[status] = {
+        description,
+        headers: headersOf(status, isLimited, headers),
+        content: { [type]: { schema: this.schemas.of(schema, 'answer') }, ...Object.fromEntries(others) },
+      };
+    }
+    return responses;
+  }
+}
+
+/** Whether a body must be there: an absent one is `{}`. */
+const isNeeded = (schema: Json): boolean => schema['required'] !== undefined || schema['allOf'] !== undefined;
+
+/** `[]` is `{}`: PHP makes it of an empty object. */
+const orEmptyArray = (schema: Json): Json => ({ anyOf: [schema, { type: 'array', maxItems: 0 }] });
+
+/** The schemes that this server takes. */
+function securitySchemes({ ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM }: Settings): Json {
   return {
-    operationId: `${endpoint.method}${name}`,
-    tags: [endpoint.group],
-    summary: endpoint.summary,
-    description: [endpoint.description, isChangingGet ? CHANGING_GET : undefined, `*Access: ${roles[endpoint.access]}.*`]
-      .filter(Boolean)
-      .join('\n\n'),
-    parameters: parametersOf(endpoint),
-    ...(endpoint.body ? { requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(endpoint.body) } } } } : {}),
-    responses: responsesOf(endpoint),
-    security: endpoint.access === 'public' ? [] : [{ api_key: [] }, { api_key_cookie: [] }, { digest: [] }, { bearer: [] }],
+    api_key: { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'Bound to the address it was made from' },
+    api_key_cookie: { type: 'apiKey', in: 'cookie', name: 'x-api-key', description: 'For pages of this server' },
+    ...(ACCOUNT_AUTHENTICATION_BEARER === undefined
+      ? { digest: { type: 'http', scheme: 'digest', description: 'RFC 7616, with the account in the header `From`' } }
+      : {}),
+    ...(JWT_RSA_PUBLIC_KEY_PEM === undefined ? {} : { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } }),
   };
 }
 
@@ -161,12 +247,15 @@ function describeSchemes({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARE
 }
 
 /** @param version of the program */
-export function openApiDocument(endpoints: readonly AnyEndpoint[], settings: Settings, version: string): Json {
+export function openApiDocument(api: Api, settings: Settings, version: string): Json {
+  const schemes = securitySchemes(settings);
+  const writer = new OperationWriter(api, settings, schemes);
   const paths: Record<string, Json> = {};
-  for (const endpoint of endpoints) {
-    const path = endpoint.path.replace(/:(\w+)/g, '{$1}');
-    (paths[path] ??= {})[endpoint.method] = operationOf(endpoint);
+  for (const endpoint of api.endpoints) {
+    const path = endpoint.path.replace(PARAMETER, '{$1}');
+    (paths[path] ??= {})[endpoint.method] = writer.operation(endpoint);
   }
+  const groups = new Set(api.endpoints.map(({ group }) => group));
   return {
     openapi: '3.1.0',
     info: {
@@ -175,30 +264,26 @@ export function openApiDocument(endpoints: readonly AnyEndpoint[], settings: Set
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       description: [
         'Creates and manages SIP accounts. Bodies and answers are JSON; an error is `{"message": "…"}`, with `errors` by field where a field is at fault.',
+        'Members of a body that are not known are dropped. Spaces around a text do not count (in a password they do), though values that are listed should be sent as they are listed; one that is empty then is `null`, and `null` for an optional member is as if it were absent. Answers may have more members in later releases.',
         'Texts come in English or French, as `accept-language` asks.',
         ...describeSchemes(settings),
       ].join('\n\n'),
     },
     servers: [{ url: `${settings.APP_URL}/api` }],
-    tags: [...new Set(endpoints.map(({ group }) => group))].map((name) => ({ name })),
+    tags: [...groups].map((name) => ({ name, description: api.groups[name] })),
     paths,
     components: {
-      schemas: {
-        Error: {
-          type: 'object',
-          required: ['message'],
-          properties: {
-            message: { type: 'string' },
-            errors: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } },
-          },
+      schemas: Object.fromEntries(Object.entries(writer.schemas.named).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+      responses: writer.responses(),
+      requestBodies: {
+        Ignored: {
+          description: 'Nothing of it is looked at, and it may be absent',
+          required: false,
+          content: { 'application/json': { schema: orEmptyArray({ type: 'object' }) } },
         },
       },
-      securitySchemes: {
-        api_key: { type: 'apiKey', in: 'header', name: 'x-api-key' },
-        api_key_cookie: { type: 'apiKey', in: 'cookie', name: 'x-api-key' },
-        digest: { type: 'http', scheme: 'digest' },
-        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
-      },
+      headers: HEADERS,
+      securitySchemes: schemes,
     },
   };
 }

@@ -35,7 +35,7 @@ type ParamNames<Path extends string> = Path extends `${string}:${infer Name}/${i
     : never;
 
 /** What an endpoint may answer with; the first of its list where the client has no wish. */
-export type Format = 'application/json' | 'text/csv';
+export type Format = 'application/json' | 'text/csv' | 'text/plain';
 
 /** All that a handler gets; it never sees the request or the response. */
 export interface Call<Path extends string, Body, A extends Access, Query = unknown> {
@@ -71,6 +71,8 @@ export interface Answer {
   description: string;
   /** Shape of the body; the tests hold every answer that they see against it. */
   schema?: Joi.Schema;
+  /** What its own headers say, by their names in lower case. */
+  headers?: Record<string, string>;
 }
 
 /**
@@ -99,12 +101,14 @@ interface Declaration<Path extends string, Body, A extends Access, Query> {
   group: string;
   summary: string;
   description?: string;
+  /** Set where clients should use something else. */
+  deprecated?: true;
   /** Checked as a body is: 422 names the parameter. */
   params?: Joi.ObjectSchema;
   body?: Joi.ObjectSchema<Body>;
   /** Parameters after the `?`; unknown ones are ignored, empty ones are none. */
   query?: Joi.ObjectSchema<Query>;
-  /** JSON alone where unset. */
+  /** What `accept` may ask for; JSON alone where unset. A text is text/plain for whoever asks for JSON, too. */
   formats?: readonly Format[];
   answers: Record<number, string | Answer>;
   /** Where false the endpoint is switched off: 404, after the role was checked, so that only those hear of it who may call it. */
@@ -120,6 +124,18 @@ interface Declaration<Path extends string, Body, A extends Access, Query> {
 
 /** Any endpoint, whatever the types of its path, body and query. */
 export type AnyEndpoint = Endpoint;
+
+/** All that the OpenAPI document is made of. */
+export interface Api {
+  /** In matching order. */
+  endpoints: readonly AnyEndpoint[];
+  /** What each group is about. */
+  groups: Record<string, string>;
+  /** What parameters of paths are, by name, where an endpoint has no rule of its own for them (`params`). */
+  parameters: Record<string, Joi.Schema>;
+  /** Shape of an error. */
+  error: Joi.Schema;
+}
 
 /** Whether a call of the endpoint changes anything. */
 export const changesAnything = ({ changes = true }: AnyEndpoint): boolean => changes;

@@ -4,11 +4,13 @@ import path from 'node:path';
 import SwaggerParser from '@apidevtools/swagger-parser';
 import Ajv2020 from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
+import Joi from 'joi';
 import pg from 'pg';
 import { DataTypes, type ModelStatic, type Model } from 'sequelize';
 import { envExample, parseSettings, SettingsError, table } from '../../config/settings';
-import { endpoints } from '../../src/api';
-import { jsonSchema, openApiDocument } from '../../src/http/openapi';
+import { api } from '../../src/api';
+import { SchemaWriter } from '../../src/http/json-schema';
+import { openApiDocument } from '../../src/http/openapi';
 import { catalogues, render, type MessageKey } from '../../src/i18n';
 import { migrate } from '../../src/migrations';
 import { MIGRATION_NAMES } from '../../src/migrations/state';
@@ -226,31 +228,71 @@ describe('data model', () => {
 });
 
 describe('OpenAPI document', () => {
-  const document = openApiDocument(endpoints, parseSettings({}), '1.0.0');
+  interface Operation {
+    operationId: string;
+    summary: string;
+    description: string;
+    parameters?: { name: string }[];
+  }
+  const document = openApiDocument(api, parseSettings({ APP_URL: 'https://sip.example.org/flexiapi' }), '1.0.0') as unknown as {
+    servers: { url: string }[];
+    tags: { name: string; description?: string }[];
+    paths: Record<string, Record<string, Operation>>;
+    components: { schemas: Record<string, object> };
+  };
+  const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
 
   test('is valid OpenAPI 3.1 and has every endpoint', async () => {
     await SwaggerParser.validate(structuredClone(document) as never);
-    const paths = document['paths'] as Record<string, Record<string, unknown>>;
-    expect(Object.values(paths).flatMap((methods) => Object.keys(methods))).toHaveLength(endpoints.length);
+    expect(operations).toHaveLength(api.endpoints.length);
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
+    expect(document.servers).toEqual([{ url: 'https://sip.example.org/flexiapi/api' }]);
   });
 
-  test('every schema is a JSON Schema', () => {
-    const ajv = new Ajv2020({ strict: false });
-    addFormats(ajv);
-    for (const { body, params, answers } of endpoints) {
-      for (const schema of [
-        body,
-        params,
-        ...Object.values(answers).map((answer) => (typeof answer === 'string' ? undefined : answer.schema)),
-      ]) {
-        if (schema) expect(() => ajv.compile(jsonSchema(schema))).not.toThrow();
-      }
+  test('its schemas are JSON Schemas, those that many use have names, and none forbids members that it does not know', () => {
+    const ajv = addFormats(new Ajv2020({ strict: false }));
+    ajv.addSchema({ $id: 'document', components: document.components });
+    for (const name of Object.keys(document.components.schemas)) {
+      expect(() => ajv.compile({ $ref: `document#/components/schemas/${name}` })).not.toThrow();
     }
+    expect(Object.keys(document.components.schemas)).toEqual(
+      expect.arrayContaining(['Account', 'Space', 'Contact', 'Device', 'ContactsList', 'AccountType', 'AccountAction', 'Vcard', 'Error']),
+    );
+    const text = JSON.stringify(document);
+    expect(text).not.toMatch(/"(additional|unevaluated)Properties":false/);
+    // Wherever an account is, it is a reference to the one.
+    expect(text.match(/"provisioning_token_expire_at":\{/g)).toHaveLength(1);
   });
 
-  test('no endpoint is hidden by an earlier one, none lacks a summary', () => {
-    const seen = endpoints.map(({ method, path: route }) => `${method} ${route.replace(/:\w+/g, ':')}`);
+  test('every group, operation and parameter is described', () => {
+    expect(Object.keys(api.groups)).toEqual(document.tags.map(({ name }) => name));
+    for (const { description = '' } of document.tags) expect(description.length).toBeGreaterThan(10);
+    for (const { summary, description } of operations) expect([summary.length > 3, description.length > 10]).toEqual([true, true]);
+    const named = operations.flatMap(({ parameters = [] }) => parameters.map(({ name }) => name));
+    const checked = api.endpoints.flatMap(({ params, query }) => [params, query].flatMap((schema) => [...(schema?.$_terms['keys'] ?? [])]));
+    const known = new Set([...Object.keys(api.parameters), ...(checked as { key: string }[]).map(({ key }) => key)]);
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
+    expect(Object.keys(api.parameters).filter((name) => !named.includes(name))).toEqual([]);
+  });
+
+  test('no endpoint is hidden by an earlier one', () => {
+    const seen = api.endpoints.map(({ method, path: route }) => `${method} ${route.replace(/:\w+/g, ':')}`);
     expect(new Set(seen).size).toBe(seen.length);
-    for (const { summary, group } of endpoints) expect([summary.length > 3, group.length > 3]).toEqual([true, true]);
+  });
+
+  test('one name is for one schema, and what is made of a named one has a name of its own', () => {
+    const account = Joi.object({ id: Joi.number() }).meta({ name: 'Thing' });
+    const writer = new SchemaWriter();
+    writer.of(account, 'answer');
+    expect(() => writer.of(account.keys({ more: Joi.number() }), 'answer')).toThrow('Two schemas have the name Thing');
+    const larger = account.keys({ more: Joi.number() }).meta({ name: 'Larger', base: { schema: () => account, own: ['more'] } });
+    expect(writer.of(larger, 'answer')).toEqual({ $ref: '#/components/schemas/Larger' });
+    expect(() => writer.of(larger.keys({ most: Joi.number() }), 'answer')).toThrow('Made of Larger');
+  });
+
+  test('the schemes are those that the server takes', () => {
+    const schemesOf = (environment: Record<string, string>): string[] =>
+      Object.keys((openApiDocument(api, parseSettings(environment), '1')['components'] as { securitySchemes: object }).securitySchemes);
+    expect(schemesOf({})).toEqual(['api_key', 'api_key_cookie', 'digest']);
   });
 });
