@@ -279,7 +279,9 @@ export const table = {
   APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API: flag(false, 'admins may give a phone number as username'),
   BLOCKING_TIME_PERIOD_CHECK: integer(30, 'minutes in which code requests are counted'),
   BLOCKING_AMOUNT_EVENTS_AUTHORIZED_DURING_PERIOD: integer(5, 'code requests in that time that block an account; 0 turns blocking off'),
-  ACCOUNT_PROVISIONING_RC_FILE: optionalText('INI file with general settings for remote provisioning'),
+  ACCOUNT_PROVISIONING_RC_FILE: optionalText(
+    'linphonerc file with general settings for remote provisioning; read again when it has changed',
+  ),
   ACCOUNT_PROVISIONING_OVERWRITE_ALL: flag(false, 'remote provisioning puts overwrite="true" on every entry'),
   ACCOUNT_PROVISIONING_USE_X_LINPHONE_PROVISIONING_HEADER: flag(true, 'remote provisioning asks for the x-linphone-provisioning header'),
   COTURN_SERVER_HOST: optionalText('TURN server told to apps'),

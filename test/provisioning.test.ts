@@ -1,4 +1,5 @@
 // Remote provisioning: the documents that apps fetch, and the tokens that open them.
+import { createHash } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { create as parseXml } from 'xmlbuilder2';
@@ -126,6 +127,44 @@ test('an address that anyone can extend changes no password, but gives one where
   await system.rows('DELETE FROM passwords WHERE account_id = $1', [bare.id]);
   const { auth_info_1: info } = sections((await fetchXml(`/${bare.token}?reset_password`)).text);
   expect(info).toMatchObject({ algorithm: 'SHA-256', ha1: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
+});
+
+test('a name that a SIP URI cannot hold as it is is escaped there, and only there', async () => {
+  for (const [username, user] of [
+    ['prov-üser', 'prov-%C3%BCser'],
+    ['prov%41@#?', 'prov%2541%40%23%3F'],
+    ['+33612345678', '+33612345678'],
+  ] as const) {
+    const { id, key } = await system.account(username);
+    await system.rows("INSERT INTO passwords (account_id, password, algorithm) VALUES ($1, 'x', 'MD5')", [id]);
+    const own = sections((await fetchXml('/me', { ...header, 'x-api-key': key })).text);
+    expect([own['proxy_0'], own['auth_info_1']?.['username']]).toEqual([{ reg_identity: `<sip:${user}@${SPACE}>` }, username]);
+  }
+});
+
+test('a password in clear text is never told: its hashes are, of each algorithm one', async () => {
+  const { id, key } = await system.account('prov-clear-user');
+  await system.rows("INSERT INTO passwords (account_id, password, algorithm) VALUES ($1, 'in the clear é', 'CLRTXT')", [id]);
+  const answer = await fetchXml('/me', { ...header, 'x-api-key': key });
+  const ha1 = (algorithm: string): string => createHash(algorithm).update(`prov-clear-user:${SPACE}:in the clear é`).digest('hex');
+  expect(answer.text).not.toContain('in the clear');
+  const infos = sections(answer.text);
+  expect([infos['auth_info_1'], infos['auth_info_2'], infos['auth_info_3']]).toEqual([
+    { username: 'prov-clear-user', domain: SPACE, ha1: ha1('md5'), realm: SPACE, algorithm: 'MD5' },
+    { username: 'prov-clear-user', domain: SPACE, ha1: ha1('sha256'), realm: SPACE, algorithm: 'SHA-256' },
+    undefined,
+  ]);
+});
+
+test('beside one in clear text, the hash that DIGEST takes is told, once', async () => {
+  const { id, key } = await system.account('prov-both-user');
+  await system.rows("INSERT INTO passwords (account_id, password, algorithm) VALUES ($1, 'clear', 'CLRTXT'), ($1, 'ABCDEF', 'MD5')", [id]);
+  const infos = sections((await fetchXml('/me', { ...header, 'x-api-key': key })).text);
+  expect([infos['auth_info_1']?.['ha1'], infos['auth_info_2']?.['algorithm'], infos['auth_info_3']]).toEqual([
+    'abcdef',
+    'SHA-256',
+    undefined,
+  ]);
 });
 
 test('by auth token, once, without the header', async () => {
