@@ -101,6 +101,24 @@ test('by SMS, the phone being the name; found, recovered once, with its hash', a
   expect((await system.api(`${route}${sms().slice(0, 4)}`)).status).toBe(404);
 });
 
+test('the phone as people write it finds the account; of a password in clear text the hashes are told', async () => {
+  const made = await create({ username: 'clear.text.x', phone: '+33 6 12 00 00 77' });
+  await system.rows("UPDATE passwords SET algorithm = 'CLRTXT', password = 'in the clear' WHERE account_id = $1", [made.json['id']]);
+  const written = encodeURIComponent('\u202a(+33) 6 12\u00a000\u201100 ٧٧\u202c');
+  expect((await system.api(`/accounts/${written}/info-by-phone`)).json).toEqual({ activated: false, realm: null, phone: true });
+  expect((await system.api(`/accounts/${'+33'.repeat(100)}/info-by-phone`)).status).toBe(422);
+  await recover('＋３３６１２００００７７', await token());
+  const recovered = await system.api(`/accounts/${written}@${SPACE}/recover/${recoveryCode('+33612000077')}`);
+  const ha1 = (algorithm: string): string => createHash(algorithm).update(`clear.text.x:${SPACE}:in the clear`).digest('hex');
+  expect([recovered.status, recovered.json['passwords']]).toEqual([
+    200,
+    [
+      { algorithm: 'MD5', password: ha1('md5') },
+      { algorithm: 'SHA-256', password: ha1('sha256') },
+    ],
+  ]);
+});
+
 test('a recovery code is void after five wrong tries', async () => {
   await create({ username: 'guess.me.x', phone: '+33600000099' });
   await recover('+33600000099', await token());

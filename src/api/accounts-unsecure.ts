@@ -10,7 +10,7 @@ import { requireFields } from '../services/accounts/fields';
 import { recoverByPhone } from '../services/accounts/phone-recovery';
 import { createPublicAccount } from '../services/accounts/public-creation';
 import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
-import type { PasswordAlgorithm } from '../services/credentials/secrets';
+import { ha1sOf, type PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestDomain, findRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
@@ -94,7 +94,7 @@ export const accountsUnsecure = [
       422: 'Not a number of an activated country',
     },
     handler: async ({ params, host }) => {
-      const number = normalisePhone(params.phone.trim());
+      const number = normalisePhone(params.phone);
       if (number === null) throw unprocessable(fieldError('phone', 'field.phone'));
       if (!(await isCountryActivated(number))) throw unprocessable(fieldError('phone', 'phone.country'));
       const accounts = Account.scope([visibleTo(SYSTEM), { method: ['called', number, 'phone'] }]);
@@ -140,15 +140,12 @@ export const accountsUnsecure = [
       429: TOO_MANY_WRONG,
     },
     handler: async ({ params, host, client }) => {
-      const { username: name, domain } = pathSip(params.sip);
+      const { username: given, domain } = pathSip(params.sip);
+      const name = normalisePhone(given) ?? given;
       const id = await redeemConfirmationKey({ name, domain, byPhone: true }, params.recover_key, { host, ip: client.ip });
       const view = await requireAccountView(id, SYSTEM);
-      const passwords = await Password.findAll({
-        attributes: ['algorithm', 'password'],
-        where: { account_id: id },
-        order: ['id'],
-        raw: true,
-      });
+      const stored = await Password.findAll({ attributes: ['algorithm', 'password'], where: { account_id: id }, order: ['id'], raw: true });
+      const passwords = ha1sOf(view, stored).map(([kind, ha1]) => ({ algorithm: kind, password: ha1 }));
       return ok({ ...presentAccount(view), passwords });
     },
   }),

@@ -6,7 +6,7 @@ import { operatorPattern } from '../../config/operator-pattern';
 import type { PushDevice, PushProvider } from '../queues/contracts';
 import { hasInvisible, isShowable } from '../infra/characters';
 import type { SipAddress } from '../infra/sip-uri';
-import { normalisePhone } from '../services/accounts/phone-numbers';
+import { inPlainCharacters, normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { canonicalTimeZone } from '../services/statistics/time-zones';
 import { parseVcard, type Vcard } from '../services/address-book/vcards';
@@ -21,8 +21,6 @@ const MAX_MESSAGE_BYTES = 32_000;
 const MAX_INTEGER_CHARACTERS = 32;
 /** An ISO 8601 date-time with a fraction and an offset has 35. */
 const MAX_DATE_CHARACTERS = 64;
-/** A number of 15 digits with the characters that people write between them. */
-const MAX_PHONE_CHARACTERS = 64;
 /** Of each part of a SIP address. */
 const MAX_SIP_PART_CHARACTERS = 256;
 /** Entries of a dictionary; apps write a few. */
@@ -125,9 +123,11 @@ const blacklist = settings.ACCOUNT_BLACKLISTED_USERNAMES.map((entry) => ({ entry
 /** A name for which a pattern takes too long is refused like one that it matches. */
 const isBlacklisted = (name: string): boolean => blacklist.some(({ entry, matches }) => entry === name || matches(name) !== false);
 
-/** A phone number as a username: begins with `+`, or is nothing but 7 to 15 digits with spaces, dots, dashes between. */
-const isPhoneNumber = (name: string): boolean =>
-  name.startsWith('+') || (/^[\d .-]+$/.test(name) && /^\d{7,15}$/.test(name.replace(/[ .-]/g, '')));
+/** A phone number as a username: begins with `+`, or is nothing but 7 to 15 digits, of any script, with spaces, dots, dashes between. */
+function isPhoneNumber(name: string): boolean {
+  const plain = inPlainCharacters(name);
+  return plain.startsWith('+') || (/^[\d .-]+$/.test(plain) && /^\d{7,15}$/.test(plain.replace(/[ .-]/g, '')));
+}
 
 /** @param allowPhone an admin may give a phone number as username where APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API */
 export const username = ({ allowPhone = false } = {}): Joi.StringSchema =>
@@ -162,8 +162,7 @@ export const displayName = (): Joi.StringSchema =>
 export const phone = (): Joi.StringSchema =>
   custom({ type: 'string', examples: ['+33612345678'], description: 'International phone number' }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
-    const number = value.length <= MAX_PHONE_CHARACTERS ? normalisePhone(value) : null;
-    return number ?? helpers.error('message:field.phone');
+    return normalisePhone(value) ?? helpers.error('message:field.phone');
   }) as unknown as Joi.StringSchema;
 
 /** An object whose values are strings, `[]` = empty; null is no dictionary. */
