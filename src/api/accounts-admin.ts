@@ -3,7 +3,6 @@ import Joi from 'joi';
 import { settings } from '../../config';
 import { fieldError, forbidden, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type Call, type Caller, type Reply, pathId, pathSip } from '../http/route';
-import { Account } from '../models';
 import {
   ACCOUNTS_PER_PAGE,
   type AccountView,
@@ -11,8 +10,7 @@ import {
   findAccountViewByEmail,
   findAccountViewBySipAddress,
 } from '../models/accounts/account-view';
-import { visibleTo } from '../models/visibility';
-import { createAccount, createProvisioningToken, updateAccount } from '../services/accounts/accounts';
+import { createAccount, createProvisioningToken, setAccountFlag, updateAccount } from '../services/accounts/accounts';
 import { markCodesShown } from '../services/accounts/change-codes';
 import { deleteAccount } from '../services/accounts/deletion';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
@@ -32,7 +30,7 @@ import {
   text,
   username,
 } from './schemas';
-import { shapes } from './shapes';
+import { LAST_SUPER_ADMIN, shapes } from './shapes';
 import { requireAccount, requireAccountView } from './visible-account';
 
 interface AccountBody {
@@ -151,17 +149,21 @@ const flagEndpoint = (
   verb: 'activate' | 'deactivate' | 'block' | 'unblock',
   flag: 'activated' | 'blocked',
   value: boolean,
+  refusals: Record<number, string> = {},
 ): ReturnType<typeof route> =>
   route({
     ...shared,
     method: 'post',
     path: `/accounts/:id/${verb}`,
     summary: `${verb[0]?.toUpperCase()}${verb.slice(1)}s an account`,
-    answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
+    answers: {
+      200: { description: 'The account', schema: shapes.account },
+      404: 'No such account',
+      ...refusals,
+    },
     handler: async ({ params, caller }) => {
       const id = pathId(params.id);
-      const [changed] = await Account.scope(visibleTo(caller)).update({ [flag]: value }, { where: { id } });
-      if (changed === 0) throw notFound('account.not_found');
+      if (!(await setAccountFlag(id, flag, value, caller))) throw notFound('account.not_found');
       return ok(presentAccount(await requireAccountView(id, caller)));
     },
   });
@@ -238,7 +240,7 @@ export const accountsAdmin = [
     method: 'delete',
     path: '/accounts/:id',
     summary: 'Deletes an account; its name stays taken',
-    answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account' },
+    answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account', 409: LAST_SUPER_ADMIN },
     handler: async ({ params, caller }) => {
       if (!(await deleteAccount(pathId(params.id), caller))) throw notFound('account.not_found');
       return ok();
@@ -246,7 +248,7 @@ export const accountsAdmin = [
   }),
   flagEndpoint('activate', 'activated', true),
   flagEndpoint('deactivate', 'activated', false),
-  flagEndpoint('block', 'blocked', true),
+  flagEndpoint('block', 'blocked', true, { 409: LAST_SUPER_ADMIN }),
   flagEndpoint('unblock', 'blocked', false),
   route({
     ...shared,

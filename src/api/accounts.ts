@@ -16,7 +16,7 @@ import { findRequestSpace } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, oneOf, password, text, username } from './schemas';
-import { shapes, TOO_MANY_WRONG } from './shapes';
+import { LAST_SUPER_ADMIN, shapes, TOO_MANY_WRONG } from './shapes';
 import { requireAccountView } from './visible-account';
 
 interface AccountWithToken {
@@ -144,7 +144,7 @@ export const accounts = [
     method: 'delete',
     path: '/accounts/me',
     summary: 'Deletes the own account; its name stays taken',
-    answers: { 200: { description: 'Deleted', schema: shapes.empty } },
+    answers: { 200: { description: 'Deleted', schema: shapes.empty }, 409: LAST_SUPER_ADMIN },
     handler: async ({ caller }) => {
       await deleteAccount(caller.account_id, caller);
       return ok();

@@ -256,6 +256,9 @@ export const shapes = {
   }),
 };
 
+/** Why an account must stay as it is. */
+export const LAST_SUPER_ADMIN = 'It is the last super admin';
+
 /** What endpoints say of 429, which send messages. */
 export const TOO_MANY_SENT =
   'Too many requests; or too many messages to the same mailbox or number, to numbers of its range, or asked for from the same address. `retry-after` says when to go on';

@@ -87,7 +87,7 @@ export const spaces = [
     path: '/spaces/:domain',
     summary: 'Changes a space',
     description:
-      'Takes the body that GET gives. The domain cannot be changed; `host` stays where it is absent; `expire_at` must be there, and may be null.',
+      'Takes the body that GET gives. The domain cannot be changed; `host` stays where it is absent; `expire_at` must be there, and may be null. The last super space with an admin stays super.',
     body: change,
     answers: { 200: { description: 'The space', schema: shapes.space }, 404: 'No such space' },
     handler: async ({ params, body }) => {
@@ -102,7 +102,11 @@ export const spaces = [
     path: '/spaces/:domain',
     summary: 'Deletes a space with all its accounts',
     description: 'And everything that hangs on them, its contacts lists, its figures, and the statistics sent from it.',
-    answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such space' },
+    answers: {
+      200: { description: 'Deleted', schema: shapes.empty },
+      404: 'No such space',
+      409: 'No super space with an admin would be left',
+    },
     handler: async ({ params }) => {
       if (!(await deleteSpace(params.domain))) throw notFound('space.not_found');
       return ok();

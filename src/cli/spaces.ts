@@ -1,5 +1,6 @@
 // Commands for Spaces.
 import type { Command } from 'commander';
+import { ApiError } from '../infra/errors';
 import { action, Refusal, requireDatabase } from './command';
 
 /** Adds the commands of this file to the program. */
@@ -21,7 +22,10 @@ export function addSpaceCommands(program: Command): void {
         const created = await onUniqueViolation(
           { spaces_host_key: () => new Refusal(`--host: another space has the host ${host ?? domain}`) },
           () => createOrUpdateSpace(domain, { isSuper, ...(host === undefined ? {} : { host }) }),
-        );
+        ).catch((error: unknown) => {
+          const isLast = error instanceof ApiError && error.text.key === 'space.last_super';
+          throw isLast ? new Refusal('--super: without it no super space with an admin who is not blocked would be left') : error;
+        });
         return {
           json: { domain: domain.toLowerCase(), created },
           text: `Space ${domain.toLowerCase()} ${created ? 'created' : 'changed'}.`,

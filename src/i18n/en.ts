@@ -84,6 +84,7 @@ export const en = {
   'account.not_found': 'This account does not exist.',
   'auth_token.invalid': 'This token does not exist, has expired or was used.',
   'space.not_found': 'This space does not exist.',
+  'space.last_super': 'At least one super space with an admin who is not blocked must remain.',
   'space.domain_taken': 'There is already a space with this {attribute}.',
   'space.max_accounts_low': 'The {attribute} field must not be less than the {count} accounts of the space.',
   'field.not_before_today': 'The {attribute} field must not be before today.',

@@ -82,6 +82,7 @@ export const fr: Record<keyof typeof en, string> = {
   'account.not_found': 'Ce compte n’existe pas.',
   'auth_token.invalid': 'Ce jeton n’existe pas, a expiré ou a déjà servi.',
   'space.not_found': 'Cet espace n’existe pas.',
+  'space.last_super': 'Il doit rester au moins un super espace avec un administrateur qui n’est pas bloqué.',
   'space.domain_taken': 'Il existe déjà un espace avec ce {attribute}.',
   'space.max_accounts_low': 'Le champ {attribute} ne doit pas être inférieur aux {count} comptes de l’espace.',
   'field.not_before_today': 'Le champ {attribute} ne doit pas être avant aujourd’hui.',

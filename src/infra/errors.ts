@@ -31,6 +31,7 @@ export const badRequest = maker(400);
 export const unauthorized = maker(401);
 export const forbidden = maker(403);
 export const notFound = maker(404);
+export const conflict = maker(409);
 export const unavailable = maker(503);
 
 /** 429. @param seconds until it may be asked again, for `retry-after` */

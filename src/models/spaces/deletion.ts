@@ -15,6 +15,7 @@ import { Send } from '../messaging/send';
 import { ProvisioningToken } from '../provisioning/provisioning-token';
 import { endFigures } from '../statistics/deletion';
 import { AccountCreationToken } from '../tokens/account-creation-token';
+import { isLastSuperSpace } from './super-admins';
 
 /** Tables whose rows go with their account, and the columns that name it. */
 const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id'][] = [
@@ -40,14 +41,15 @@ const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id
  * it, are pending deletions then. Inside a transaction whose statements may take long: while it runs, nothing is made in the Space.
  *
  * @param domain in lower case
- * @returns whether there was one
+ * @returns `last`: nothing was deleted, since nobody would be left to manage the installation
  */
-export async function deleteSpaceWithAll(domain: string): Promise<boolean> {
+export async function deleteSpaceWithAll(domain: string): Promise<'deleted' | 'absent' | 'last'> {
   // Making an account locks the same row, for its foreign key.
-  const found = await select('SELECT 1 AS one FROM spaces WHERE domain = $1 FOR UPDATE', [domain]);
-  if (found.length === 0) return false;
+  const [found] = await select<{ super: boolean }>('SELECT super FROM spaces WHERE domain = $1 FOR UPDATE', [domain]);
+  if (!found) return 'absent';
   // Accounts before what hangs on them, as everybody locks them.
   await select('SELECT count(*) AS accounts FROM (SELECT id FROM accounts WHERE domain = $1 ORDER BY id FOR UPDATE) a', [domain]);
+  if (found.super && (await isLastSuperSpace(domain))) return 'last';
   for (const [{ tableName }, column] of RELATED)
     await execute(`DELETE FROM ${tableName} t USING accounts a WHERE a.domain = $1 AND t.${column} = a.id`, [domain]);
   await execute('DELETE FROM accounts WHERE domain = $1', [domain]);
@@ -58,5 +60,5 @@ export async function deleteSpaceWithAll(domain: string): Promise<boolean> {
   );
   // Last, since aggregations wait from here to the end of the transaction.
   await endFigures(domain, deletion?.moment ?? 'now');
-  return true;
+  return 'deleted';
 }

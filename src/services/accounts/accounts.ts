@@ -1,6 +1,7 @@
 // Accounts: the rules that hold whoever makes or changes one.
 import { settings } from '../../../config';
-import { forbidden, unprocessable } from '../../infra/errors';
+import { inTransaction } from '../../infra/database';
+import { conflict, fieldError, forbidden, unprocessable } from '../../infra/errors';
 import {
   Account,
   AccountCount,
@@ -14,6 +15,7 @@ import {
 import { insertNewAccount, type NewAccountRow } from '../../models/accounts/new-account';
 import { removeLinksAcrossSpaces } from '../../models/address-book/links';
 import { NO_KEY_UPDATE } from '../../models/moments';
+import { isNoSuperAdminLeft } from '../../models/spaces/super-admins';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 import { issueApiKey } from '../credentials/api-keys';
 import { newToken, randomText, type PasswordAlgorithm } from '../credentials/secrets';
@@ -158,11 +160,11 @@ export interface ChangedAccount extends AccountFields {
  *
  * @param viewer who changes it
  * @returns whether the viewer sees such an account
- * @throws {ApiError} 422 with every fault, 403 where the Space it moves to is full
+ * @throws {ApiError} 422 with every fault, and where no super admin would be left; 403 where the Space it moves to is full
  */
 export async function updateAccount(id: number, account: ChangedAccount, viewer: Viewer): Promise<boolean> {
   const accounts = Account.scope(visibleTo(viewer));
-  const current = await accounts.findByPk(id, { attributes: ['domain'], raw: true });
+  const current = await accounts.findByPk(id, { attributes: ['domain', 'admin', 'blocked'], raw: true });
   if (!current) return false;
   const { username, domain = current.domain } = account;
   await requireFields({ username: { name: username, domain }, email: account.email, phone: account.phone }, id);
@@ -175,6 +177,9 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
       { where: { id, domain: current.domain } },
     );
     if (changed === 0) return false;
+    const isStillAdmin = account.admin === true && domain === current.domain;
+    if (current.admin && !current.blocked && !isStillAdmin && (await isNoSuperAdminLeft(current.domain)))
+      throw unprocessable(fieldError(account.admin ? 'domain' : 'admin', 'space.last_super'));
     if (domain !== current.domain) await removeLinksAcrossSpaces({ id, domain });
     await claimEmail(account.email, id);
     await replacePassword({ id, username, domain }, account.algorithm, account.password);
@@ -183,6 +188,22 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
       await addDictionary(id, account.dictionary);
     }
     return true;
+  });
+}
+
+/**
+ * Activates or blocks an account that the viewer sees, or undoes it.
+ *
+ * @returns whether there was one
+ * @throws {ApiError} 409 where no super admin would be left
+ */
+export async function setAccountFlag(id: number, flag: 'activated' | 'blocked', value: boolean, viewer: Viewer): Promise<boolean> {
+  const accounts = Account.scope(visibleTo(viewer));
+  if (flag === 'activated' || !value) return (await accounts.update({ [flag]: value }, { where: { id } }))[0] > 0;
+  return inTransaction(async () => {
+    const [, [blocked]] = await accounts.update({ blocked: true }, { where: { id }, returning: ['admin', 'domain'] });
+    if (blocked?.admin && (await isNoSuperAdminLeft(blocked.domain))) throw conflict('space.last_super');
+    return blocked !== undefined;
   });
 }
 

@@ -1,23 +1,31 @@
 // The end of an account: a tombstone, so that nobody else gets its name, and the account's row, through which everybody reaches what hangs on it. What
 // there may be any number of is removed afterwards (leftovers.ts).
 import { inTransaction } from '../../infra/database';
+import { conflict } from '../../infra/errors';
 import { reasonOf } from '../../infra/log';
 import { Account, AccountTombstone } from '../../models';
+import { isNoSuperAdminLeft } from '../../models/spaces/super-admins';
 import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
 
-/** Deletes an account that the viewer sees, by number, in the same time whatever hangs on it. @returns whether there was one */
+/**
+ * Deletes an account that the viewer sees, by number, in the same time whatever hangs on it.
+ *
+ * @returns whether there was one
+ * @throws {ApiError} 409 for the last super admin
+ */
 export async function deleteAccount(id: number, viewer: Viewer): Promise<boolean> {
   return inTransaction(async () => {
     const account = await Account.scope(visibleTo(viewer)).findOne({
-      attributes: ['id', 'username', 'domain'],
+      attributes: ['id', 'username', 'domain', 'admin', 'blocked'],
       where: { id },
       lock: true,
     });
     if (!account) return false;
-    const { username, domain } = account;
+    const { username, domain, admin, blocked } = account;
     await AccountTombstone.record({ username, domain });
     // Tables with a row or a few for each account have ON DELETE CASCADE; of the others, and of statistics, a trigger makes a pending deletion.
     await account.destroy();
+    if (admin && !blocked && (await isNoSuperAdminLeft(domain))) throw conflict('space.last_super');
     return true;
   });
 }

@@ -1,5 +1,6 @@
 // The end of a Space, in one transaction that may take minutes.
 import { inLongTransaction } from '../../infra/database';
+import { conflict } from '../../infra/errors';
 import { deleteSpaceWithAll } from '../../models/spaces/deletion';
 
 /**
@@ -7,5 +8,10 @@ import { deleteSpaceWithAll } from '../../models/spaces/deletion';
  *
  * @param domain in any letter case
  * @returns whether there was one
+ * @throws {ApiError} 409 where nobody would be left to manage the installation
  */
-export const deleteSpace = (domain: string): Promise<boolean> => inLongTransaction(() => deleteSpaceWithAll(domain.toLowerCase()));
+export async function deleteSpace(domain: string): Promise<boolean> {
+  const outcome = await inLongTransaction(() => deleteSpaceWithAll(domain.toLowerCase()));
+  if (outcome === 'last') throw conflict('space.last_super');
+  return outcome === 'deleted';
+}

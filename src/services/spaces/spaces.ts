@@ -5,6 +5,7 @@ import { fieldError, unprocessable } from '../../infra/errors';
 import { AccountCount, Space } from '../../models';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import type { RequestSpace } from '../../models/spaces/space';
+import { isLastSuperSpace } from '../../models/spaces/super-admins';
 
 /** The Space that a request is for, by its host (lower case, no port). @returns null only where even the default one was never made */
 export const findRequestSpace = (host: string): Promise<RequestSpace | null> => Space.findForRequest(host, settings.APP_SIP_DOMAIN);
@@ -12,9 +13,29 @@ export const findRequestSpace = (host: string): Promise<RequestSpace | null> => 
 /** The domain of the Space that a request is for; the default one's where even that was never made. */
 export const findRequestDomain = async (host: string): Promise<string> => (await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN;
 
-/** Makes a Space, or changes host and role of the one with that domain; a host that is absent stays. @returns whether it is new */
-export const createOrUpdateSpace = (domain: string, { host, isSuper }: { host?: string; isSuper: boolean }): Promise<boolean> =>
-  Space.createOrUpdate({ domain: domain.toLowerCase(), host: host?.toLowerCase() ?? null, super: isSuper });
+/**
+ * Refuses to make a Space an ordinary one where nobody would be left to manage the installation. Inside a transaction that holds the Space's row.
+ *
+ * @throws {ApiError} 422
+ */
+async function requireOtherSuperSpace(domain: string): Promise<void> {
+  if (await isLastSuperSpace(domain)) throw unprocessable(fieldError('super', 'space.last_super'));
+}
+
+/**
+ * Makes a Space, or changes host and role of the one with that domain; a host that is absent stays.
+ *
+ * @returns whether it is new
+ * @throws {ApiError} 422 where nobody would be left to manage the installation
+ */
+export async function createOrUpdateSpace(given: string, { host, isSuper }: { host?: string; isSuper: boolean }): Promise<boolean> {
+  const domain = given.toLowerCase();
+  return inTransaction(async () => {
+    const space = isSuper ? null : await Space.findOne({ attributes: ['super'], where: { domain }, lock: NO_KEY_UPDATE, raw: true });
+    if (space?.super) await requireOtherSuperSpace(domain);
+    return Space.createOrUpdate({ domain, host: host?.toLowerCase() ?? null, super: isSuper });
+  });
+}
 
 /** What a person may set of a Space, beside its domain; the order of answers and documentation. */
 export const SPACE_FLAGS = [
@@ -58,15 +79,17 @@ export function createSpace(domain: string, values: SpaceValues): Promise<Space>
  * Changes all but the domain; a host that is absent stays.
  *
  * @returns null where there is no such Space
- * @throws {ApiError} 422 for a host that another Space has, or a limit below the number of accounts there
+ * @throws {ApiError} 422 for a host that another Space has, a limit below the number of accounts there, or where nobody would be left to manage the
+ *   installation
  */
 export async function updateSpace(domain: string, { host, ...values }: SpaceValues): Promise<Space | null> {
   const where = { domain: domain.toLowerCase() };
   return unique(() =>
     inTransaction(async () => {
       // The lock under which accounts are made in a Space with a limit.
-      const space = await Space.findOne({ attributes: ['id'], where, lock: NO_KEY_UPDATE, raw: true });
+      const space = await Space.findOne({ attributes: ['super'], where, lock: NO_KEY_UPDATE, raw: true });
       if (!space) return null;
+      if (space.super && !values.super) await requireOtherSuperSpace(where.domain);
       if (values.max_accounts > 0) {
         const count = await AccountCount.ofDomain(where.domain);
         if (count > values.max_accounts) {
