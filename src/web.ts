@@ -1,9 +1,12 @@
 // The process `web`: the API. Stateless; any number of them may run.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { settings } from '../config';
 import { createApp } from './app';
 import { withHttp2Support } from './http/http2';
-import { closeDatabase } from './infra/database';
-import { log } from './infra/log';
+import { closeDatabase, isDatabaseUnavailable } from './infra/database';
+import { log, reasonOf } from './infra/log';
+import { isMigrated } from './migrations/state';
+import { addPhoneCountries } from './models/accounts/phone-country';
 import { closeQueues, openQueues } from './queues/producer';
 import { createListener, type Listener } from './http/server';
 import { flushUses } from './services/credentials/api-keys';
@@ -31,6 +34,20 @@ function open(): Listener {
   }
 }
 
+const COUNTRIES_PATIENCE_MS = 1000;
+const COUNTRIES_RETRY_MS = 10_000;
+
+/** An upgrade may bring countries and no migration; with one, that adds them. PostgreSQL may come later than this process. */
+async function addNewCountries(): Promise<void> {
+  try {
+    const countries = (await isMigrated()) ? await addPhoneCountries() : [];
+    if (countries.length > 0) log.info({ countries }, 'phone countries are new or have another calling code; new ones are not activated');
+  } catch (error) {
+    if (isDatabaseUnavailable(error)) setTimeout(() => void addNewCountries(), COUNTRIES_RETRY_MS).unref();
+    else log.warn({ reason: reasonOf(error) }, 'new phone countries cannot be added');
+  }
+}
+
 // Whoever believes any address has no limit by address, and no key that is bound to one.
 if (settings.TRUST_PROXY === true)
   log.warn(
@@ -42,10 +59,13 @@ const { server, drain } = open();
 server.on('error', (error: NodeJS.ErrnoException) =>
   die(error.code === 'EADDRINUSE' ? `PORT ${settings.PORT} of ${settings.HOST} is in use: stop what uses it, or set PORT` : error.message),
 );
-server.listen(settings.PORT, settings.HOST, () => {
-  log.info({ host: settings.HOST, port: settings.PORT, tls: settings.TLS_CERT_FILE !== undefined }, 'web listens');
-  process.send?.('ready');
-});
+// Before the first request, so that none waits for it; a PostgreSQL that does not answer holds nobody up.
+void Promise.race([addNewCountries(), sleep(COUNTRIES_PATIENCE_MS)]).then(() =>
+  server.listen(settings.PORT, settings.HOST, () => {
+    log.info({ host: settings.HOST, port: settings.PORT, tls: settings.TLS_CERT_FILE !== undefined }, 'web listens');
+    process.send?.('ready');
+  }),
+);
 
 onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['http', drain],

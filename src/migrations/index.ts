@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Sequelize } from 'sequelize';
 import { Umzug, type UmzugStorage } from 'umzug';
 import { openDatabase } from '../infra/sequelize';
+import { addPhoneCountries } from '../models/accounts/phone-country';
 import { ensurePartitions } from '../models/statistics/partitions';
 import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
@@ -47,7 +48,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 /**
- * Brings the schema up to date and makes the partitions of the coming months.
+ * Brings the schema up to date, makes the partitions of the coming months, and adds countries that the phone library has come to know.
  *
  * The lock is held by a connection of its own in an open transaction, and is tried, not waited for: a waiter's snapshot
  * would block CREATE INDEX CONCURRENTLY, and a session lock is lost behind a pooler in transaction mode, which gives each
@@ -81,6 +82,7 @@ export async function migrate(url: string, names: readonly MigrationName[] = MIG
       });
       const applied = await umzug.up();
       await ensurePartitions(new Date(), database);
+      await addPhoneCountries(database);
       return applied.map(({ name }) => name);
     } finally {
       await database.close();
