@@ -1,6 +1,7 @@
 // Accounts, as admins manage them. Outside the caller's scope everything is 404.
 import Joi from 'joi';
 import { settings } from '../../config';
+import { canonicalEmail } from '../infra/email-address';
 import { fieldError, forbidden, notFound, unprocessable } from '../infra/errors';
 import { ok, route, type Call, type Caller, type Reply, pathId, pathSip } from '../http/route';
 import {
@@ -223,7 +224,7 @@ export const accountsAdmin = [
     answers: { 200: { description: 'The account, of several the one with the lowest id', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller }) => {
       if (params.email.includes('\u0000')) throw notFound('account.not_found');
-      return present(await findAccountViewByEmail(params.email.trim(), caller));
+      return present(await findAccountViewByEmail(canonicalEmail(params.email.trim()), caller));
     },
   }),
   route({

@@ -5,6 +5,7 @@ import { settings } from '../../config';
 import { operatorPattern } from '../../config/operator-pattern';
 import type { PushDevice, PushProvider } from '../queues/contracts';
 import { hasInvisible, isShowable } from '../infra/characters';
+import { parseEmail } from '../infra/email-address';
 import type { SipAddress } from '../infra/sip-uri';
 import { inPlainCharacters, normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
@@ -144,15 +145,36 @@ export const username = ({ allowPhone = false } = {}): Joi.StringSchema =>
     .empty(null)
     .required();
 
-/** RFC 5321/5322 address, of any top-level domain. */
+/** `dot-string@domain`, of any top-level domain. */
+const plainEmail = Joi.string().email({ tlds: { allow: false }, minDomainSegments: 1 });
+/** Octets (RFC 5321, section 4.5.3.1). */
+const MAX_LOCAL_PART_OCTETS = 64;
+const MAX_EMAIL_OCTETS = 254;
+
+/** An RFC 5321 address, also with a quoted local part or an address in brackets; becomes its one spelling. */
 export const email = (): Joi.StringSchema =>
   Joi.string()
     .max(255)
-    .email({ tlds: { allow: false }, minDomainSegments: 1 })
-    .custom((address: string, helpers) =>
-      hasInvisible(address) || UNSTORABLE.test(address) ? helpers.error('message:field.invisible') : address,
-    )
-    .empty(null);
+    .custom((entered: string, helpers) => {
+      if (hasInvisible(entered) || UNSTORABLE.test(entered)) return helpers.error('message:field.invisible');
+      const address = parseEmail(entered);
+      if (!address) return helpers.error('string.email');
+      const { local, domain, isQuoted, isLiteral } = address;
+      // What Joi does not know is right by now.
+      const plain = `${isQuoted ? 'quoted' : local}@${isLiteral ? 'example.org' : domain}`;
+      const given = `${local}@${domain}`;
+      const isLong = Buffer.byteLength(local) > MAX_LOCAL_PART_OCTETS || Buffer.byteLength(given) > MAX_EMAIL_OCTETS;
+      return isLong || plainEmail.validate(plain).error ? helpers.error('string.email') : given;
+    })
+    .empty(null)
+    .meta({
+      json: {
+        type: 'string',
+        maxLength: 255,
+        description: 'As RFC 5321 and RFC 6531 have it, without comments; no `<` and `>` in a quoted local part',
+        examples: ['alice@example.org'],
+      },
+    });
 
 /** How an account is shown to others. */
 export const displayName = (): Joi.StringSchema =>

@@ -28,6 +28,10 @@ export class RawSmtp {
   /** Commands that came, in order. */
   verbs: string[] = [];
   extensions: string[] = [];
+  /** Between the brackets of each RCPT, an octet a character. */
+  recipients: string[] = [];
+  /** The last text that came whole. */
+  text = '';
   #plan: { moment: Moment; deed: Deed; times: number; reached: () => void } | undefined;
   #lastDeed: Deed | undefined;
 
@@ -56,6 +60,8 @@ export class RawSmtp {
     this.connections = 0;
     this.verbs = [];
     this.extensions = [];
+    this.recipients = [];
+    this.text = '';
     this.#plan = undefined;
   }
 
@@ -112,6 +118,7 @@ export class RawSmtp {
           }
           const end = text.indexOf('\r\n.\r\n');
           if (end < 0) return;
+          this.text = text.slice(0, end + 2);
           text = text.slice(end + 5);
           inText = false;
           this.taken += 1;
@@ -120,6 +127,7 @@ export class RawSmtp {
         }
         const end = text.indexOf('\r\n');
         if (end < 0) return;
+        this.recipients.push(...(/^RCPT TO:<(.*)>/i.exec(text.slice(0, end))?.slice(1) ?? []));
         const verb = (text.slice(0, end).split(/[ :]/)[0] ?? '').toUpperCase();
         text = text.slice(end + 2);
         this.verbs.push(verb);

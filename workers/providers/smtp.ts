@@ -103,6 +103,8 @@ export async function sendSmtp(mail: Mail, signal: AbortSignal): Promise<Attempt
   try {
     await transport.sendMail({
       ...mail,
+      // Not as text, which would be read as a list of addresses: what is quoted in a local part may look like another one (GHSA-mm7p-fcc7-pg87).
+      to: { name: '', address: mail.to },
       from: { name: settings.MAIL_FROM_NAME ?? settings.APP_NAME, address: settings.MAIL_FROM_ADDRESS ?? '' },
       signal,
     });

@@ -1,6 +1,7 @@
 // JSON Web Tokens (RFC 7519) as Bearer tokens (RFC 6750), and the challenge where a server that gives such tokens is announced instead of DIGEST.
 import type { Request } from 'express';
 import { settings } from '../../../config';
+import { canonicalEmail } from '../../infra/email-address';
 import { type ApiError, forbidden, unauthorized } from '../../infra/errors';
 import { identityOfEmail, identityOfSipAddress } from '../../services/credentials/identities';
 import { hostOf } from '../client';
@@ -67,7 +68,7 @@ async function identify(request: Request): Promise<Authenticated> {
     if (address) identity = await identityOfSipAddress(address, host);
   } else {
     const email = emailOf(claims);
-    if (email !== null) identity = await identityOfEmail(email, host);
+    if (email !== null) identity = await identityOfEmail(canonicalEmail(email), host);
   }
   if (!identity) throw forbidden('auth.bearer_account');
   return { identity };
