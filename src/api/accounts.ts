@@ -119,11 +119,9 @@ export const accounts = [
     summary: 'Tells whether an account exists and is activated',
     answers: { 200: { description: 'It exists', schema: shapes.accountInfo }, 404: 'No such account' },
     handler: async ({ params }) => {
-      const info = await Account.scope(visibleTo(SYSTEM)).findOne({
-        attributes: ['activated'],
-        where: { ...pathSip(params.sip) },
-        raw: true,
-      });
+      const { username: name, domain } = pathSip(params.sip);
+      const named = Account.scope([visibleTo(SYSTEM), { method: ['named', name] }]);
+      const info = await named.findOne({ attributes: ['activated'], where: { domain }, raw: true });
       if (!info) throw notFound('account.not_found');
       return ok({ activated: info.activated, realm: settings.ACCOUNT_REALM ?? null });
     },

@@ -33,8 +33,7 @@ export const contacts = [
     summary: 'Shows one of them',
     answers: { 200: { description: 'The contact', schema: shapes.contact }, 404: 'No such contact' },
     handler: async ({ caller, params }) => {
-      const { username, domain } = pathSip(params.sip);
-      return present(await findContact(caller.account_id, username, domain));
+      return present(await findContact(caller.account_id, pathSip(params.sip)));
     },
   }),
   route({

@@ -111,6 +111,7 @@ export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
     return { username, domain } satisfies SipAddress;
   }) as unknown as Joi.ObjectSchema<SipAddress>;
 
+const MAX_USERNAME_CHARACTERS = 64;
 const usernamePattern = operatorPattern(settings.ACCOUNT_USERNAME_REGEX, 'u');
 
 function asPattern(entry: string): ReturnType<typeof operatorPattern> {
@@ -134,9 +135,12 @@ function isPhoneNumber(name: string): boolean {
 export const username = ({ allowPhone = false } = {}): Joi.StringSchema =>
   Joi.string()
     .min(6)
-    .max(64)
-    .custom((name: string, helpers) => {
-      if (/[A-Z]/.test(name)) return helpers.error('message:username.lowercase');
+    .max(MAX_USERNAME_CHARACTERS)
+    .custom((given: string, helpers) => {
+      // Two that look the same are the same one, as RFC 7616, section 4, has it.
+      const name = given.normalize('NFC');
+      if (name.length > MAX_USERNAME_CHARACTERS) return helpers.error('string.max', { limit: MAX_USERNAME_CHARACTERS });
+      if (name !== name.toLowerCase()) return helpers.error('message:username.lowercase');
       if (usernamePattern(name) !== true || UNSTORABLE.test(name)) return helpers.error('string.pattern.base');
       if (hasInvisible(name)) return helpers.error('message:field.invisible');
       if (!allowPhone && isPhoneNumber(name)) return helpers.error('message:username.phone');

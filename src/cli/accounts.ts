@@ -44,7 +44,7 @@ export function addAccountCommands(program: Command): void {
         requireDatabase();
         const { isIP } = await import('node:net');
         if (apiKeyIp !== '' && isIP(apiKeyIp) === 0) throw new Refusal(`-k: ${apiKeyIp} is not an IP address`);
-        if (!/^[^\s@A-Z]{1,64}$/.test(username) || hasInvisible(username))
+        if (!/^[^\s@]{1,64}$/.test(username) || username !== username.normalize('NFC').toLowerCase() || hasInvisible(username))
           throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
         if (password !== undefined && password.length < 6) throw new Refusal('-p: at least 6 characters are expected');
         const { createAdmin } = await import('../services/accounts/accounts.js');

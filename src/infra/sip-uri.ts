@@ -9,22 +9,40 @@ export interface SipAddress {
 const MAX_CHARACTERS = 4096;
 
 /**
- * Reads `sip:user@domain` (RFC 3261 19.1), percent-encoded or not, as it comes in `From` headers and claims: parameters after `;` are cut, `<…>`
- * and a name before it are tolerated. Null for anything else, and for what is longer than any address.
+ * Reads `sip:user@domain` (RFC 3261 19.1; `sips:` names the same account), percent-encoded or not, as it comes in `From` headers and claims:
+ * port, parameters and headers behind the domain are cut, `<…>` and a name before it are tolerated. Null for anything else, and for what is longer
+ * than any address.
  */
 export function parseSipUri(text: string): SipAddress | null {
   if (text.length > MAX_CHARACTERS) return null;
-  const opened = text.indexOf('<');
-  const closed = text.indexOf('>', opened);
-  const uri = (opened >= 0 && closed >= 0 ? text.slice(opened + 1, closed) : text).trim();
-  const match = /^sip:([^@\s]+)@([^@;\s]+)(?:;.*)?$/i.exec(uri);
+  // A name in quotes may have brackets of its own (RFC 3261 25.1).
+  const unnamed = text.replace(/^\s*"(?:[^"\\]|\\.)*"/s, '');
+  const opened = unnamed.indexOf('<');
+  const closed = unnamed.indexOf('>', opened);
+  const uri = (opened >= 0 && closed >= 0 ? unnamed.slice(opened + 1, closed) : unnamed).trim();
+  const match = /^sips?:([^@\s]+)@([^@;?\s]+)(?:[;?].*)?$/i.exec(uri);
   if (!match?.[1] || !match[2]) return null;
   try {
     // Parameters of the user part (`;phone-context=…`) are cut, too.
     const username = decodeURIComponent(match[1].split(';', 1)[0] ?? '');
-    const domain = decodeURIComponent(match[2]).toLowerCase();
-    return username === '' ? null : { username, domain };
+    const domain = decodeURIComponent(match[2].replace(/:\d{1,5}$/, '')).toLowerCase();
+    return username === '' || domain === '' ? null : { username, domain };
   } catch {
     return null;
   }
 }
+
+/** Only ASCII letters change, as by PostgreSQL's `lower(… COLLATE "C")`: both agree, whatever the locale of the server is. */
+const lowerAscii = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+
+/**
+ * What a username is looked for as where letter case is ignored: its spellings in lower case, of ASCII letters alone and of all, each to be compared
+ * with `lower(username COLLATE "C")`. Of all letters in Unicode's normal form C as well, which people's keyboards and RFC 7616, section 4, agree on.
+ */
+export const caselessUsernames = (username: string): string[] => [
+  ...new Set([lowerAscii(username), username.normalize('NFC').toLowerCase()]),
+];
+
+/** Whether a client means by `given` the account whose username is `stored`. */
+export const isSameUsername = (given: string, stored: string): boolean =>
+  given === stored || caselessUsernames(given).includes(lowerAscii(stored));

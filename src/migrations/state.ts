@@ -17,6 +17,7 @@ export const MIGRATION_NAMES = [
   '0012-a-year-of-life',
   '0013-task-runs',
   '0014-sweep-indexes',
+  '0015-names',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

@@ -38,8 +38,7 @@ async function* storedCards(caller: Caller): Parts {
 const ROUTES: Record<string, Work> = {
   '/contacts/vcard': ({ account_id }) => contactCards(account_id),
   '/contacts/vcard/:name': async ({ account_id }, name) => {
-    const { username, domain } = pathSip(name);
-    const contact = await findContact(account_id, username, domain);
+    const contact = await findContact(account_id, pathSip(name));
     if (!contact) throw notFound('contact.not_found');
     return contactCard(contact);
   },

@@ -1,9 +1,10 @@
 // Names of deleted accounts: taken until an operator clears them.
 import { type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
 import { database, select } from '../../infra/sequelize';
+import { caselessUsernames } from '../../infra/sip-uri';
 import { dated, dates, id, required, varchar } from '../columns';
 import { daysAgo, NOW } from '../moments';
-import type { AccountName } from './account';
+import { type AccountName, caselessSql } from './account';
 
 export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, InferCreationAttributes<AccountTombstone>> {
   declare id: CreationOptional<number>;
@@ -18,11 +19,15 @@ export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, I
   }
 
   /**
-   * Whether an account of this name was deleted. After the insert of a new account a later statement must ask: the insert may have waited for that
+   * Whether an account of this name was deleted, letter case ignored. After the insert of a new account a later statement must ask: the insert may have waited for that
    * very deletion. Of our own, since every creation of an account pays for it.
    */
   static async has({ username, domain }: AccountName): Promise<boolean> {
-    return (await select('SELECT 1 AS one FROM accounts_tombstones WHERE username = $1 AND domain = $2', [username, domain])).length > 0;
+    const found = await select(`SELECT 1 AS one FROM accounts_tombstones WHERE ${caselessSql()} = ANY($1::text[]) AND domain = $2`, [
+      caselessUsernames(username),
+      domain,
+    ]);
+    return found.length > 0;
   }
 }
 AccountTombstone.init(

@@ -6,7 +6,7 @@ import type { AccountAction } from '../address-book/account-action';
 import type { AccountType } from '../address-book/account-type';
 import type { ProvisioningToken } from '../provisioning/provisioning-token';
 import { confinedTo, type Viewer } from '../visibility';
-import type { Account, AccountName } from './account';
+import { type Account, type AccountName, sipAddressBinds, sipAddressSql } from './account';
 import { AccountCount } from './account-count';
 import type { ActivationExpiration } from './activation-expiration';
 import type { ChangeCode } from './change-code';
@@ -92,10 +92,10 @@ export async function findAccountView(id: Attributes<Account>['id'], viewer: Vie
 }
 
 /** The view of an account by its SIP address; null where the viewer sees none. */
-export async function findAccountViewBySipAddress({ username, domain }: AccountName, viewer: Viewer): Promise<AccountView | null> {
+export async function findAccountViewBySipAddress(address: AccountName, viewer: Viewer): Promise<AccountView | null> {
   const [view] = await select<AccountView>(
-    `${ACCOUNT_VIEW} WHERE a.username = $1 AND a.domain = $2 AND ($3::text IS NULL OR a.domain = $3)`,
-    [username, domain, confinedTo(viewer)],
+    `${ACCOUNT_VIEW} WHERE ($1::text IS NULL OR a.domain = $1) AND ${sipAddressSql('$2', '$3', '$4')}`,
+    [confinedTo(viewer), ...sipAddressBinds(address)],
   );
   return view ?? null;
 }

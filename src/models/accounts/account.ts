@@ -12,6 +12,7 @@ import {
   Transaction,
 } from 'sequelize';
 import { database } from '../../infra/sequelize';
+import { caselessUsernames } from '../../infra/sip-uri';
 import { BOOLEAN, clipped, DATE, dated, dates, id, optional, required, SMALLINT, varchar } from '../columns';
 import type { AccountDictionaryEntry } from '../address-book/account-dictionary-entry';
 import { NO_KEY_UPDATE, daysAgo } from '../moments';
@@ -76,10 +77,40 @@ confine(Account, (domain) => ({ domain }));
 /** What names an account to people and SIP servers. */
 export type AccountName = Pick<Attributes<Account>, 'username' | 'domain'>;
 
+/** A username in lower case as the index on names has it: the collation "C" knows ASCII letters alone, with any locale of the server. */
+export const caselessSql = (column = 'username'): string => `lower(${column} COLLATE "C")`;
+
+/**
+ * The condition and order that find the account of a SIP address as `a`, by the index on names: letter case is ignored where no account is spelled
+ * so. Nothing may follow. The placeholders are of what sipAddressBinds() gives.
+ */
+export const sipAddressSql = (username: string, usernames: string, domain: string): string =>
+  `${caselessSql('a.username')} = ANY(${usernames}::text[]) AND a.domain = ${domain} ORDER BY a.username = ${username} DESC, a.id LIMIT 1`;
+/** What sipAddressSql() has placeholders for, in their order. */
+export const sipAddressBinds = ({ username, domain }: AccountName): unknown[] => [username, caselessUsernames(username), domain];
+
+/** As sipAddressSql(), for finders of Sequelize. */
+const usernameIs = (username: string): ReturnType<typeof literal> =>
+  literal(
+    `${caselessSql('"Account"."username"')} IN (${caselessUsernames(username)
+      .map((each) => database.escape(each))
+      .join(', ')})`,
+  );
+const spelledFirst = (column: 'username' | 'phone', text: string): OrderItem[] => [
+  [literal(`"Account"."${column}" = ${database.escape(text)}`), 'DESC NULLS LAST'],
+  ['id', 'ASC'],
+];
+
+/** `named(username)`: the one that is spelled so stands first, as for sipAddressSql(). */
+Account.addScope('named', (username: string) => ({
+  where: { [Op.and]: [usernameIs(username)] },
+  order: spelledFirst('username', username),
+}));
+
 /** `called(name, first)`: whose username or phone is `name`; the one whose `first` it is stands first. */
 Account.addScope('called', (name: string, first: 'username' | 'phone') => ({
-  where: { [Op.or]: [{ username: name }, { phone: name }] },
-  order: [[literal(`"Account"."${first}" = ${database.escape(name)}`), 'DESC NULLS LAST'] as OrderItem],
+  where: { [Op.or]: [usernameIs(name), { phone: name }] },
+  order: spelledFirst(first, name),
 }));
 
 /** `clearable(days, after)`: made over so many days ago by the database's clock, with an id above `after`; admins never. */

@@ -1,7 +1,8 @@
 // Whether what an account is to have belongs to another one. Statements of our own: each answers about several fields or tables at once.
 import type { Attributes } from 'sequelize';
 import { select } from '../../infra/sequelize';
-import type { Account, AccountName } from './account';
+import { caselessUsernames } from '../../infra/sip-uri';
+import { type Account, type AccountName, caselessSql } from './account';
 
 /** What is looked for; absent fields are free. */
 export interface WantedFields {
@@ -9,6 +10,9 @@ export interface WantedFields {
   email: Attributes<Account>['email'] | undefined;
   phone: Attributes<Account>['phone'] | undefined;
 }
+
+/** Letter case ignored: what was imported may have capitals. */
+const NAMED = `${caselessSql()} = ANY($1::text[]) AND domain = $2`;
 
 /**
  * Which of the fields other accounts have, in any Space; one statement, since every request that makes an account asks for all.
@@ -21,11 +25,11 @@ export async function findTakenFields(
   except: Attributes<Account>['id'] | null,
 ): Promise<Record<keyof WantedFields, boolean>> {
   const [taken] = await select<Record<keyof WantedFields, boolean>>(
-    `SELECT EXISTS (SELECT 1 FROM accounts WHERE username = $1 AND domain = $2 AND id IS DISTINCT FROM $5)
-         OR ($5::integer IS NULL AND EXISTS (SELECT 1 FROM accounts_tombstones WHERE username = $1 AND domain = $2)) AS name,
+    `SELECT EXISTS (SELECT 1 FROM accounts WHERE ${NAMED} AND id IS DISTINCT FROM $5)
+         OR ($5::integer IS NULL AND EXISTS (SELECT 1 FROM accounts_tombstones WHERE ${NAMED})) AS name,
             EXISTS (SELECT 1 FROM accounts WHERE lower(email) = lower($3) AND id IS DISTINCT FROM $5) AS email,
             EXISTS (SELECT 1 FROM accounts WHERE (phone = $4 OR username = $4) AND id IS DISTINCT FROM $5) AS phone`,
-    [name?.username ?? null, name?.domain ?? null, email ?? null, phone ?? null, except],
+    [name ? caselessUsernames(name.username) : null, name?.domain ?? null, email ?? null, phone ?? null, except],
   );
   return taken ?? { name: false, email: false, phone: false };
 }

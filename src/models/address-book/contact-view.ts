@@ -2,7 +2,7 @@
 // with all that hangs on a contact each answer is one statement, whatever the number of contacts.
 import type { Attributes } from 'sequelize';
 import { select } from '../../infra/sequelize';
-import type { Account } from '../accounts/account';
+import { type Account, type AccountName, sipAddressBinds, sipAddressSql } from '../accounts/account';
 import { RELATED, type RelatedData } from '../accounts/account-view';
 import { type Pages, pagesById } from '../pages';
 
@@ -31,11 +31,10 @@ export const contactPages = (accountId: number): Pages<ContactView> =>
   pagesById((after, limit) => select<ContactView>(nextOf(ALL_CONTACTS), [accountId, after, limit]));
 
 /** One of them by its SIP address, the domain in lower case. @returns null where the account has no such contact */
-export async function findContact(accountId: number, username: string, domain: string): Promise<ContactView | null> {
-  const [view] = await select<ContactView>(`${CONTACT_VIEW} WHERE a.username = $2 AND a.domain = $3 AND a.id IN (${ALL_CONTACTS})`, [
+export async function findContact(accountId: number, address: AccountName): Promise<ContactView | null> {
+  const [view] = await select<ContactView>(`${CONTACT_VIEW} WHERE a.id IN (${ALL_CONTACTS}) AND ${sipAddressSql('$2', '$3', '$4')}`, [
     accountId,
-    username,
-    domain,
+    ...sipAddressBinds(address),
   ]);
   return view ?? null;
 }

@@ -3,7 +3,7 @@
 import type { Attributes } from 'sequelize';
 import { settings } from '../../../config';
 import { select } from '../../infra/sequelize';
-import type { Account, AccountName } from '../accounts/account';
+import { type Account, type AccountName, sipAddressBinds, sipAddressSql } from '../accounts/account';
 import { passwordsSql, type StoredPassword } from '../accounts/password';
 import { requestSpaceSql, type Space } from '../spaces/space';
 import type { ApiKey } from './api-key';
@@ -71,11 +71,9 @@ export async function findIdentityById(id: Attributes<Account>['id'], host: stri
   return found ?? null;
 }
 
-const BY_NAME = 'a.username = $3 AND a.domain = $4';
-
 /** The account of a SIP address, in whatever Space; `host` is the request's Host header. */
-export async function findIdentityBySipAddress({ username, domain }: AccountName, host: string): Promise<Identity | null> {
-  const [found] = await findIdentities({ host, where: BY_NAME, bind: [username, domain] });
+export async function findIdentityBySipAddress(address: AccountName, host: string): Promise<Identity | null> {
+  const [found] = await findIdentities({ host, where: sipAddressSql('$3', '$4', '$5'), bind: sipAddressBinds(address) });
   return found ?? null;
 }
 
@@ -108,12 +106,12 @@ export interface DigestIdentity extends Identity {
 }
 
 /** The account of a SIP address with its passwords; `host` is the request's Host header. */
-export async function findDigestIdentity({ username, domain }: AccountName, host: string): Promise<DigestIdentity | null> {
+export async function findDigestIdentity(address: AccountName, host: string): Promise<DigestIdentity | null> {
   const [found] = await findIdentities<DigestIdentity>({
     host,
     columns: `${passwordsSql('algorithm', 'password')}, ${CLEARED_BEFORE_SQL} AS cleared_before`,
-    where: BY_NAME,
-    bind: [username, domain],
+    where: sipAddressSql('$3', '$4', '$5'),
+    bind: sipAddressBinds(address),
   });
   return found ?? null;
 }

@@ -224,6 +224,7 @@ export interface NewAdmin {
  */
 export async function createAdmin(admin: { username: string; password?: string; domain: string; ip: string | null }): Promise<NewAdmin> {
   const { username, password = randomText(20), domain, ip } = admin;
+  await requireFields({ username: { name: username, domain } });
   return writeAccount(async () => {
     const id = await insertAccount(
       {

@@ -34,21 +34,23 @@ const keysOf = (account: Pick<Account, 'confirmation_key'>, codes: readonly Send
 
 /** Whose key is redeemed. */
 export interface KeyHolder {
-  /** Username, or phone where `byPhone`; the account with that username comes first. */
+  /** Username, letter case ignored where nobody is spelled so, or phone where `byPhone`; the account with that username comes first. */
   name: string;
   domain: string;
   byPhone: boolean;
 }
 
-const scopeOf = ({ name, byPhone }: KeyHolder): typeof Account =>
-  Account.scope(byPhone ? [visibleTo(SYSTEM), { method: ['called', name, 'username'] as [string, ...unknown[]] }] : visibleTo(SYSTEM));
-const whereOf = ({ name, domain, byPhone }: KeyHolder): { domain: string; username?: string } =>
-  byPhone ? { domain } : { username: name, domain };
+const accountsOf = ({ name, byPhone }: KeyHolder): typeof Account =>
+  Account.scope([visibleTo(SYSTEM), { method: byPhone ? ['called', name, 'username'] : ['named', name] }]);
 
 /** Counts a guess at a key of four digits for the phone that it was sent to. @returns takes it back; undefined where the key cannot be guessed */
 async function countShortGuess(holder: KeyHolder, given: string, ip: string): Promise<(() => Promise<void>) | undefined> {
   if (!isShort(given)) return undefined;
-  const account = await scopeOf(holder).findOne({ attributes: ['id', 'phone', 'confirmation_key'], where: whereOf(holder), raw: true });
+  const account = await accountsOf(holder).findOne({
+    attributes: ['id', 'phone', 'confirmation_key'],
+    where: { domain: holder.domain },
+    raw: true,
+  });
   if (!account || !keysOf(account, await Send.findPendingCodes(account.id)).some(isShort)) return undefined;
   return countGuess([{ channel: 'phone', recipient: account.phone ?? `account ${account.id}` }], ip);
 }
@@ -89,9 +91,9 @@ async function compareConfirmationKey(
 ): Promise<number | 'expired' | null> {
   return inTransaction(async () => {
     // The row is locked: attempts at once are counted one by one.
-    const account = await scopeOf(holder).findOne({
+    const account = await accountsOf(holder).findOne({
       attributes: ['id', 'confirmation_key', 'confirmation_key_attempts', 'key_mailed_to'],
-      where: whereOf(holder),
+      where: { domain: holder.domain },
       // Included only where it has passed.
       include: { model: ActivationExpiration.scope('passed'), as: 'activation_expiration', attributes: ['id'], required: false },
       lock: ACCOUNT_FOR_UPDATE,
