@@ -170,7 +170,7 @@ export const attacks: readonly Attack[] = [
       return [
         ...header(
           'authorization',
-          ['a=b,', 'a="', 'a="\\', ' ', ','].map((text) => `Digest ${fill(text)}`),
+          ['a=b,', 'a="', 'a="\\', 'a="\\""\t', ' ', '\t,', ',', 'a = '].map((text) => `Digest ${fill(text)}`),
           '/api/accounts/me',
           from,
         ),

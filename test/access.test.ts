@@ -26,6 +26,42 @@ describe('API keys', () => {
     expect((await me({ authorization: `Bearer ${key}` })).status).toBe(401);
   });
 
+  test('white space around the header, letter case of its name, and the forms of a cookie (RFC 9110, 5.5; RFC 6265, 4.1.1 and 5.4)', async () => {
+    const { key, id } = await system.account('key-writer');
+    const raw = (...headers: string[]): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const { hostname, port } = new URL(system.url);
+        const sent = httpRequest({ hostname, port, path: '/api/accounts/me', headers: ['host', hostname, ...headers] }, (answer) => {
+          resolve(answer.resume().statusCode ?? 0);
+        });
+        sent.on('error', reject).end();
+      });
+    const right: string[][] = [
+      ['x-api-key', ` \t${key}\t `],
+      ['X-API-KEY', key],
+      ['cookie', `x-api-key=${key}`],
+      ['Cookie', `a="b"; x-api-key=${key}; c`],
+      ['cookie', `a=b;x-api-key=${key};`],
+      ['cookie', `;; x-api-key = ${key} \t; x=y=z`],
+      ['cookie', 'a=b', 'cookie', `x-api-key=${key}`],
+      ['cookie', `X-API-Key=other; x-api-key=${key}`],
+    ];
+    for (const headers of right) expect([headers, await raw(...headers)]).toEqual([headers, 200]);
+    const wrong: string[][] = [
+      ['x-api-key', key, 'x-api-key', key],
+      ['x-api-key', `"${key}"`],
+      ['x-api-key', ''],
+      ['x-api-key', key.toUpperCase()],
+      ['cookie', `X-API-KEY=${key}`],
+      ['cookie', `x-api-key=${key},`],
+      // Quotes are part of the value (RFC 6265, section 5.2), and it was given without.
+      ['cookie', `x-api-key="${key}"`],
+      ['cookie', `x-api-key=${key}; x-api-key=${key}`],
+    ];
+    for (const headers of wrong) expect([headers, await raw(...headers)]).toEqual([headers, 401]);
+    expect((await me({ 'x-api-key': key })).json['id']).toBe(id);
+  });
+
   test('bound to an address, as the trusted front names it', async () => {
     const { key } = await system.account('bound-owner', { ip: '203.0.113.7' });
     expect((await me({ 'x-api-key': key })).status).toBe(401);

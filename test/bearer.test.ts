@@ -1,6 +1,7 @@
 // JSON Web Tokens, made by the library as an identity provider makes them.
 import { execFile } from 'node:child_process';
 import { createHmac, generateKeyPairSync } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
 import { promisify } from 'node:util';
 import { SignJWT } from 'jose';
 import { request, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
@@ -100,6 +101,68 @@ test('the documentation’s line works when pasted, with a token in it', async (
   const line = /^ {4}(curl .*Bearer.*)$/m.exec(description)?.[1]?.replace('YOUR_TOKEN', await token({ sip_identity: sip })) ?? '';
   const { stdout } = await promisify(execFile)('sh', ['-c', line.replace('curl', 'curl -s')]);
   expect(JSON.parse(stdout)).toMatchObject({ username: 'bearer-user' });
+});
+
+describe('the grammar of RFC 6750, section 2.1', () => {
+  const mine = async (write: (token: string) => string): Promise<Answer> =>
+    system.api('/accounts/me', { headers: { authorization: write(await token({ sip_identity: sip })) } });
+
+  test.each<[string, (text: string) => string]>([
+    ['the scheme in lower case', (text) => `bearer ${text}`],
+    ['the scheme in capitals', (text) => `BEARER ${text}`],
+    ['several spaces', (text) => `Bearer    ${text}`],
+    ['white space behind', (text) => `Bearer ${text} \t`],
+  ])('%s: 200', async (_name, write) => {
+    expect((await mine(write)).status).toBe(200);
+  });
+
+  test.each<[string, (text: string) => string]>([
+    ['no token', () => 'Bearer'],
+    ['a token in quotes', (text) => `Bearer "${text}"`],
+    ['a parameter', (text) => `Bearer token=${text}`],
+    ['two tokens', (text) => `Bearer ${text} ${text}`],
+    ['two tokens as a list', (text) => `Bearer ${text}, ${text}`],
+    ['a comma for the space', (text) => `Bearer ,${text}`],
+    ['what is no octet of a token', (text) => `Bearer ${text}\u00e9`],
+  ])('%s: 401 with the reason', async (_name, write) => {
+    const answer = await mine(write);
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, expect.stringContaining('error="invalid_token"')]);
+  });
+
+  test.each<[string, (text: string) => string]>([
+    ['another scheme of that beginning', (text) => `Bearers ${text}`],
+    ['the token without a space', (text) => `Bearer${text}`],
+    ['the token alone', (text) => text],
+  ])('%s is another scheme', async (_name, write) => {
+    const answer = await mine(write);
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="login.example.org"']);
+  });
+
+  test('two headers, whichever is right', async () => {
+    const right = `Bearer ${await token({ sip_identity: sip })}`;
+    for (const values of [
+      [right, 'Bearer x'],
+      [right, right],
+    ]) {
+      const status = await new Promise((resolve, reject) => {
+        const { hostname, port } = new URL(system.url);
+        const headers = ['host', hostname, ...values.flatMap((value) => ['authorization', value])];
+        const sent = httpRequest({ hostname, port, path: '/api/accounts/me', headers }, (answer) => resolve(answer.resume().statusCode));
+        sent.on('error', reject).end();
+      });
+      expect(status).toBe(401);
+    }
+  });
+});
+
+test('a SIP address as identity providers write it', async () => {
+  for (const identity of [
+    `sip:Bearer-User@${SPACE.toUpperCase()}`,
+    `<sip:bearer-user@${SPACE}>`,
+    `sips:bearer-user@${SPACE}:5061;transport=tls`,
+    `SIP:bearer%2Duser@${SPACE}`,
+  ])
+    expect([identity, (await me(await token({ sip_identity: identity }))).status]).toEqual([identity, 200]);
 });
 
 test('nbf may be a minute ahead', async () => {

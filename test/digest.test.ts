@@ -2,7 +2,8 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { digestResponse, parseDirectives } from '../src/http/schemes/digest';
+import { parseAuthParameters } from '../src/http/schemes/credentials';
+import { digestResponse } from '../src/http/schemes/digest';
 import { parseSipUri } from '../src/infra/sip-uri';
 import { hashPassword } from '../src/services/credentials/secrets';
 import { SPACE, startSystem, type Answer, type System } from './helpers/system';
@@ -40,8 +41,10 @@ interface Challenge {
 function challengesOf({ headers }: Answer): Challenge[] {
   const lines = (headers.get('www-authenticate') ?? '').split(/, (?=Digest )/).filter((line) => line !== '');
   return lines.map((line) => {
-    expect(line).toMatch(/^Digest realm="[^"]*",qop="auth",algorithm=(MD5|SHA-256),nonce="[\w-]+",opaque="[0-9a-f]{64}"(,stale=true)?$/);
-    const directives = parseDirectives(line) as Map<string, string>;
+    expect(line).toMatch(
+      /^Digest realm="[^"]*",qop="auth",algorithm=(MD5|SHA-256),nonce="[\w-]+",opaque="[0-9a-f]{64}"(,charset=UTF-8)?(,stale=true)?$/,
+    );
+    const directives = parseAuthParameters(line.slice('Digest '.length)) as Map<string, string>;
     return { ...(Object.fromEntries(directives) as unknown as Challenge), stale: directives.get('stale') };
   });
 }
@@ -98,6 +101,7 @@ describe('RFC 7616 3.9.1, its example', () => {
     nonce: '7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v',
     nc: '00000001',
     cnonce: 'f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ',
+    qop: 'auth',
     uri: '/dir/index.html',
   };
   test.each([

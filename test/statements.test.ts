@@ -1,6 +1,6 @@
 // How many statements a request costs PostgreSQL: a change of the data layer that adds one fails here. BEGIN and COMMIT count, too.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { parseDirectives } from '../src/http/schemes/digest';
+import { parseAuthParameters } from '../src/http/schemes/credentials';
 import { hashPassword } from '../src/services/credentials/secrets';
 import { StatementCounter } from './helpers/statements';
 import { SPACE, startSystem, type Account, type Answer, type RequestOptions, type System } from './helpers/system';
@@ -36,7 +36,7 @@ afterAll(async () => {
 async function digest(nonce: number, nc: number, password = PASSWORD): Promise<Answer> {
   const challenge = await system.api('/accounts/me', { headers: { from: `sip:user@${SPACE}` } });
   const { realm = '', opaque = '' } = Object.fromEntries(
-    parseDirectives((challenge.headers.get('www-authenticate') ?? '').split(/, (?=Digest )/)[0] ?? '') ?? [],
+    parseAuthParameters((challenge.headers.get('www-authenticate') ?? '').slice('Digest '.length).split(', Digest ')[0] ?? '') ?? [],
   ) as Record<string, string>;
   const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
   const count = nc.toString(16).padStart(8, '0');

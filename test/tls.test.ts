@@ -1,6 +1,6 @@
 // TLS by web itself: HTTP/2 for Flexisip, which speaks nothing else, and HTTP/1.1 for all others, the whole API alike over both.
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import path from 'node:path';
@@ -188,6 +188,18 @@ test('curl --http2 and --http1.1', async () => {
     ).stdout;
   expect(await curl('--http2')).toBe('2 200 application/json');
   expect(await curl('--http1.1')).toBe('1.1 200 application/json');
+});
+
+test('DIGEST of a name beyond ASCII, over either protocol', async () => {
+  const { id } = await system.account('üser');
+  const hash = createHash('md5').update(`üser:${SPACE}:secret`).digest('hex');
+  await system.rows("INSERT INTO passwords (account_id, password, algorithm) VALUES ($1, $2, 'MD5')", [id, hash]);
+  for (const protocol of ['--http2', '--http1.1']) {
+    const parameters = ['-s', '-k', protocol, '--digest', '-u', 'üser:secret', '-H', `From: sip:üser@${SPACE}`, '-w', '\n%{http_version}'];
+    const { stdout } = await run('curl', [...parameters, `${urlOf(0)}/api/accounts/me`]);
+    expect(stdout).toContain('"username":"üser"');
+    expect(stdout).toMatch(protocol === '--http2' ? /\n2$/ : /\n1\.1$/);
+  }
 });
 
 test('200 streams at once on one connection, as Flexisip sends them, each answered for itself', async () => {

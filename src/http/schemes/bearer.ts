@@ -6,15 +6,12 @@ import { type ApiError, forbidden, unauthorized } from '../../infra/errors';
 import { identityOfEmail, identityOfSipAddress } from '../../services/credentials/identities';
 import { hostOf } from '../client';
 import { parseSipUri } from '../../infra/sip-uri';
+import { credentialsOf } from './credentials';
 import type { Authenticated, Scheme } from './scheme';
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512'];
 /** How far the clock of the token's issuer may be ahead of ours. */
 const NOT_BEFORE_TOLERANCE_SECONDS = 60;
-
-function tokenOf({ headers: { authorization = '' } }: Request): string | undefined {
-  return /^Bearer /i.test(authorization) ? authorization.slice('Bearer '.length).trim() : undefined;
-}
 
 function invalidToken(description: string): ApiError {
   const announced = settings.ACCOUNT_AUTHENTICATION_BEARER;
@@ -59,7 +56,7 @@ function emailOf({ email, email_verified: verified }: Record<string, unknown>): 
 
 /** @throws {ApiError} 403 where the claims name no account, or several */
 async function identify(request: Request): Promise<Authenticated> {
-  const claims = await verify(tokenOf(request) ?? '');
+  const claims = await verify(credentialsOf(request).value);
   const host = hostOf(request);
   const sip = claims[settings.JWT_SIP_IDENTIFIER];
   let identity = null;
@@ -75,7 +72,7 @@ async function identify(request: Request): Promise<Authenticated> {
 }
 
 export const jsonWebToken: Scheme = {
-  applies: (request) => settings.JWT_RSA_PUBLIC_KEY_PEM !== undefined && tokenOf(request) !== undefined,
+  applies: (request) => settings.JWT_RSA_PUBLIC_KEY_PEM !== undefined && credentialsOf(request).scheme === 'bearer',
   identify,
 };
 

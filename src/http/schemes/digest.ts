@@ -6,20 +6,27 @@ import { type ApiError, notFound, unauthorized } from '../../infra/errors';
 import type { MessageKey } from '../../i18n';
 import { type DigestAccount, findDigestAccount } from '../../services/credentials/identities';
 import { acceptNonceCount, MAX_NONCE_COUNT, newNonce, NONCE_LIFETIME_MINUTES, nonceTime } from '../../services/credentials/nonces';
-import { appSecret, isSameSecret, type PasswordAlgorithm } from '../../services/credentials/secrets';
+import { appSecret, ha1sOf, isSameSecret, type PasswordAlgorithm } from '../../services/credentials/secrets';
 import { requireTellable } from '../../services/limits/wrong-secrets';
 import { clientOf, hostOf } from '../client';
-import { parseSipUri } from '../../infra/sip-uri';
+import { isSameUsername, parseSipUri } from '../../infra/sip-uri';
+import { credentialsOf, headerOctets, headerText, parseAuthParameters, parseExtendedValue } from './credentials';
+import { normaliseTarget } from './target';
 import type { Authenticated, Scheme } from './scheme';
 
 const opaque = appSecret('opaque').toString('hex');
 
-/** One line an algorithm, all with the same nonce: belle-sip computes with the first line and answers with the nonce of the last. */
+/**
+ * One line an algorithm, all with the same nonce: belle-sip computes with the first line and answers with the nonce of the last. HA1 is of UTF-8; a
+ * client is told so where it could not know (RFC 7616, section 3.3): where the realm or the name, both of which it hashes, are not ASCII.
+ */
 function challenges(account: DigestAccount, nonce: string, stale = false): string[] {
-  const quoted = account.realm.replace(/["\\]/g, '\\$&');
-  return [...account.ha1s.keys()].map(
-    (algorithm) =>
-      `Digest realm="${quoted}",qop="auth",algorithm=${algorithm},nonce="${nonce}",opaque="${opaque}"${stale ? ',stale=true' : ''}`,
+  const { username, realm, passwords } = account;
+  const quoted = headerOctets(realm).replace(/["\\]/g, '\\$&');
+  const charset = /^[ -~]*$/.test(username + realm) ? '' : ',charset=UTF-8';
+  return ha1sOf(account, passwords).map(
+    ([algorithm]) =>
+      `Digest realm="${quoted}",qop="auth",algorithm=${algorithm},nonce="${nonce}",opaque="${opaque}"${charset}${stale ? ',stale=true' : ''}`,
   );
 }
 
@@ -29,25 +36,11 @@ function challenge(account: DigestAccount, key: MessageKey, stale = false): ApiE
   return unauthorized(key, {}, lines.length === 0 ? {} : { headers: { 'www-authenticate': lines } });
 }
 
-const DIRECTIVE = /\s*([a-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)/gy;
-
-/** Directives of an Authorization header, quoted or not, in any order; null where it is malformed or names one twice. */
-export function parseDirectives(header: string): Map<string, string> | null {
-  const text = header.replace(/^Digest\s+/i, '');
-  const directives = new Map<string, string>();
-  DIRECTIVE.lastIndex = 0;
-  while (DIRECTIVE.lastIndex < text.length) {
-    const match = DIRECTIVE.exec(text);
-    if (!match?.[1]) return null;
-    const name = match[1].toLowerCase();
-    if (directives.has(name)) return null;
-    directives.set(name, match[2]?.replace(/\\(.)/g, '$1') ?? match[3] ?? '');
-  }
-  return directives;
-}
-
+/** What an answer to a challenge says; but for the username each character is an octet, as they are hashed. */
 interface Claim {
+  username: string;
   algorithm: PasswordAlgorithm;
+  qop: string;
   nonce: string;
   nc: string;
   cnonce: string;
@@ -55,28 +48,37 @@ interface Claim {
   response: string;
 }
 
-const NEEDED = ['username', 'realm', 'nonce', 'uri', 'nc', 'cnonce', 'qop', 'response', 'opaque'] as const;
+const NEEDED = ['realm', 'nonce', 'uri', 'nc', 'cnonce', 'qop', 'response', 'opaque'] as const;
+
+/** The name of an answer, plain or extended, never both (RFC 7616, section 3.4). Hashed ones (section 3.4.4) nobody was invited to send. */
+function usernameOf(directives: Map<string, string>): string | null {
+  const [plain, extended] = [directives.get('username'), directives.get('username*')];
+  const isHashed = (directives.get('userhash') ?? 'false').toLowerCase() !== 'false';
+  if (isHashed || (plain === undefined) === (extended === undefined)) return null;
+  return plain === undefined ? parseExtendedValue(extended ?? '') : headerText(plain);
+}
 
 /** What the header claims, if it is whole and fits the challenge; nothing is computed yet. */
-function readClaim(request: Request, account: DigestAccount): Claim | null {
-  const directives = parseDirectives(request.headers.authorization ?? '');
+function readClaim(value: string, request: Request, account: DigestAccount): Claim | null {
+  const directives = parseAuthParameters(value);
   if (!directives || NEEDED.some((name) => !directives.has(name))) return null;
-  const get = (name: string): string => directives.get(name) ?? '';
+  const get = (name: (typeof NEEDED)[number]): string => directives.get(name) ?? '';
   const algorithm = (directives.get('algorithm') ?? 'MD5').toUpperCase();
   if (algorithm !== 'MD5' && algorithm !== 'SHA-256') return null;
   const count = Number.parseInt(get('nc'), 16);
   if (!/^[0-9a-f]{8}$/i.test(get('nc')) || count < 1 || count > MAX_NONCE_COUNT) return null;
-  if (get('qop') !== 'auth' || get('opaque') !== opaque || get('realm') !== account.realm) return null;
-  if (get('username') !== account.username || !isOwnTarget(get('uri'), request)) return null;
-  return { algorithm, nonce: get('nonce'), nc: get('nc'), cnonce: get('cnonce'), uri: get('uri'), response: get('response') };
+  if (get('qop').toLowerCase() !== 'auth' || get('opaque') !== opaque || headerText(get('realm')) !== account.realm) return null;
+  const username = usernameOf(directives);
+  if (username === null || !isSameUsername(username, account.username) || !isOwnTarget(get('uri'), request)) return null;
+  const [qop, nonce, nc, cnonce] = [get('qop'), get('nonce'), get('nc'), get('cnonce')];
+  return { username, algorithm, qop, nonce, nc, cnonce, uri: get('uri'), response: get('response') };
 }
 
-/** `uri` is the request's target as sent; its absolute form, or with the path of APP_URL that a front has cut, names the same. */
+/** `uri` names the request's target, also in absolute form, and with the path of APP_URL that a front has cut. */
 function isOwnTarget(uri: string, request: Request): boolean {
-  const target = request.originalUrl;
+  const [named, target] = [normaliseTarget(uri), normaliseTarget(request.originalUrl)];
   const prefix = new URL(settings.APP_URL).pathname.replace(/\/$/, '');
-  const path = /^https?:\/\/[^/]*(\/.*)$/i.exec(uri)?.[1] ?? uri;
-  return path === target || (prefix !== '' && path === prefix + target);
+  return named === target || (prefix !== '' && named === normaliseTarget(prefix) + target);
 }
 
 /** Response of RFC 7616, section 3.4.1, lower-case hexadecimal. */
@@ -84,28 +86,30 @@ export function digestResponse(
   algorithm: PasswordAlgorithm,
   ha1: string,
   method: string,
-  { uri, nonce, nc, cnonce }: Omit<Claim, 'algorithm' | 'response'>,
+  { uri, nonce, nc, cnonce, qop }: Pick<Claim, 'uri' | 'nonce' | 'nc' | 'cnonce' | 'qop'>,
 ): string {
-  const hash = (text: string): string =>
+  const hash = (octets: string): string =>
     createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
-      .update(text, 'utf8')
+      .update(octets, 'latin1')
       .digest('hex');
-  return hash(`${ha1}:${nonce}:${nc}:${cnonce}:auth:${hash(`${method}:${uri}`)}`);
+  return hash(`${ha1}:${nonce}:${nc}:${cnonce}:${qop}:${hash(`${method}:${uri}`)}`);
 }
 
 async function identify(request: Request): Promise<Authenticated> {
-  const from = parseSipUri(request.headers.from ?? '');
+  const from = parseSipUri(headerText(request.headers.from ?? ''));
   if (!from) throw unauthorized('auth.required');
   const account = await findDigestAccount(from, hostOf(request));
   // That tells which accounts exist; so does the public /accounts/{sip}/info.
   if (!account) throw notFound('account.not_found');
-  if (!/^Digest\s/i.test(request.headers.authorization ?? '')) throw challenge(account, 'auth.required');
+  const { scheme, value } = credentialsOf(request);
+  if (scheme !== 'digest') throw challenge(account, 'auth.required');
 
-  const claim = readClaim(request, account);
+  const claim = readClaim(value, request, account);
   if (!claim) throw challenge(account, 'auth.digest');
   const made = nonceTime(claim.nonce, account.account_id);
   if (!made) throw challenge(account, 'auth.nonce_invalid');
-  const ha1 = account.ha1s.get(claim.algorithm);
+  // Of a name in another letter case than the account's only a password in clear text tells the hash.
+  const ha1 = new Map(ha1sOf({ username: claim.username, domain: account.domain }, account.passwords)).get(claim.algorithm);
   const isRight =
     ha1 !== undefined && isSameSecret(digestResponse(claim.algorithm, ha1, request.method, claim), claim.response.toLowerCase());
   // Before anything that tells the verdict, `stale` among it.

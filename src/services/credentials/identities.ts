@@ -8,7 +8,7 @@ import {
   findIdentityBySipAddress,
   type Identity,
 } from '../../models/credentials/identity';
-import { ha1sOf, type PasswordAlgorithm, realmOf } from './secrets';
+import { realmOf } from './secrets';
 
 export type { Identity };
 
@@ -39,16 +39,12 @@ export async function identityOfEmail(email: string, host: string): Promise<Iden
 }
 
 /** An account that proves its password by DIGEST. */
-export interface DigestAccount extends Omit<DigestIdentity, 'passwords'> {
+export interface DigestAccount extends DigestIdentity {
   realm: string;
-  /** HA1 in lower-case hexadecimal, the algorithms in the order in which they are offered. */
-  ha1s: Map<PasswordAlgorithm, string>;
 }
 
 /** The account of a SIP address with what DIGEST compares with; null where nobody has the address. `host` is the request's Host header. */
 export async function findDigestAccount(address: AccountName, host: string): Promise<DigestAccount | null> {
   const found = await findDigestIdentity(address, host);
-  if (!found) return null;
-  const { passwords, ...identity } = found;
-  return { ...identity, realm: realmOf(identity.domain), ha1s: new Map(ha1sOf(identity, passwords)) };
+  return found && { ...found, realm: realmOf(found.domain) };
 }
