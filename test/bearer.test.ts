@@ -43,6 +43,8 @@ test('a right token of nobody is 403; the email counts only where the address is
   for (const claims of [
     { sip_identity: `sip:nobody@${SPACE}`, email: 'bearer@example.org' },
     { sip_identity: 12 },
+    { sip_identity: `sip:bearer\u0000user@${SPACE}` },
+    { sip_identity: `sip:bearer%00user@${SPACE}` },
     { email: 'twin@example.org' },
     { email: 'none@example.org' },
     { email: 'bearer@example.org\u0000' },

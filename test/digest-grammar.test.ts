@@ -298,6 +298,11 @@ describe('challenges', () => {
     expect(await ask('/api/accounts/me', [['from', 'sip:alice@line%0Abreak.example.org']])).toMatchObject({ status: 401 });
   });
 
+  test('an address that no column can hold names nobody', async () => {
+    for (const from of [`sip:a%00b@${SPACE}`, 'sip:alice@sip%00.example.org', `<sip:%00@${SPACE}>`])
+      expect([from, (await ask('/api/accounts/me', [['from', from]])).status]).toEqual([from, 401]);
+  });
+
   test('curl, which hashes octets as they come, answers one beyond ASCII', async () => {
     for (const [user, domain] of [
       ['alice', ODD_SPACE],

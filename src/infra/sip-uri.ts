@@ -26,7 +26,8 @@ export function parseSipUri(text: string): SipAddress | null {
     // Parameters of the user part (`;phone-context=…`) are cut, too.
     const username = decodeURIComponent(match[1].split(';', 1)[0] ?? '');
     const domain = decodeURIComponent(match[2].replace(/:\d{1,5}$/, '')).toLowerCase();
-    return username === '' || domain === '' ? null : { username, domain };
+    // A character that no column can hold names nobody.
+    return username === '' || domain === '' || `${username}${domain}`.includes('\u0000') ? null : { username, domain };
   } catch {
     return null;
   }
