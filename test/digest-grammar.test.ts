@@ -375,6 +375,18 @@ test.each([
 });
 
 test.each([
+  ['/a%2Fb', '/a/b'],
+  ['/a%252Fb', '/a%2Fb'],
+  ['/a%3Fb', '/a?b'],
+  ['/a?b%26c', '/a?b&c'],
+  ['/a?b%2Bc', '/a?b+c'],
+  ['/a#', '/a'],
+  ['//host/a', '/a'],
+])('%s and %s are two', (one, other) => {
+  expect(normaliseTarget(one)).not.toBe(normaliseTarget(other));
+});
+
+test.each([
   ["UTF-8''a%20b", 'a b'],
   ["UTF-8'en'", ''],
   ["UTF-8''a b", null],

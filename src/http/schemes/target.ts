@@ -10,7 +10,7 @@ const normalised = (text: string, isSame: (character: string) => boolean): strin
     const octet = digits === undefined ? given.charCodeAt(0) : Number.parseInt(digits, 16);
     const character = String.fromCharCode(octet);
     const isPlain = octet > 0x20 && octet < 0x7f && isSame(character);
-    return isPlain ? character : `%${octet.toString(16).padStart(2, '0').toUpperCase()}`;
+    return isPlain ? character : `%${octet.toString(16).padStart(2, '0')}`;
   });
 
 /**
