@@ -1,5 +1,7 @@
 // The forms in which a Redis is named. Pure; what is not understood is refused with words that name it, and never with the value: it has a
 // password in it.
+import { hostAndPortOf, requireEncoded } from './hosts';
+import { percentDecoded, refuse } from './refused';
 
 /** Where one server, Sentinel or node of a Cluster listens. */
 export interface RedisHost {
@@ -26,25 +28,16 @@ export interface RedisAddress {
 
 const PORT = 6379;
 const SENTINEL_PORT = 26379;
-const MAX_PORT = 65535;
+/** A server has 16 unless its `databases` says otherwise. */
+const MAX_DATABASE = 9999;
 /** In the order of the documentation. */
 const PARAMETERS = { server: ['family'], cluster: ['family'], sentinel: ['family', 'sentinel_username', 'sentinel_password'] } as const;
 const FORM =
   'must be redis://host:port, several of these separated by commas, or redis+sentinel://host:port,host:port/master-name (rediss for TLS)';
 
-function decoded(text: string, what: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw new Error(`has a % in its ${what} that no two hexadecimal digits follow: write it as %25`);
-  }
-}
-
-function hostOf(text: string, defaultPort: number): RedisHost {
-  const match = /^(\[[\da-f:.]+\]|[^\s:[\]@#]+)(?::(\d{1,5}))?$/i.exec(text);
-  const port = Number(match?.[2] ?? defaultPort);
-  if (!match?.[1] || port < 1 || port > MAX_PORT) throw new Error(`has a host that is none; ${FORM}`);
-  return { host: match[1].replace(/^\[|\]$/g, ''), port };
+function serverOf(text: string, defaultPort: number): RedisHost {
+  const { host, port = defaultPort } = hostAndPortOf(text, `; ${FORM}`);
+  return { host, port };
 }
 
 interface Pieces {
@@ -58,14 +51,15 @@ interface Pieces {
 function piecesOf(text: string): Pieces {
   const [before = '', query = ''] = text.split(/\?(.*)/s);
   const [authority = '', ...path] = before.split('/');
+  requireEncoded(authority, path.join('/'), query);
   const at = authority.lastIndexOf('@');
   if (at < 0) return { user: {}, hosts: authority, path, query };
   const [username = '', password] = authority.slice(0, at).split(/:(.*)/s);
-  if (!password) throw new Error('has a user without a password: write user:password@, or :password@ for the default user');
+  if (!password) refuse('has a user without a password: write user:password@, or :password@ for the default user');
   return {
     user: {
-      ...(username === '' ? {} : { username: decoded(username, 'user name') }),
-      password: decoded(password, 'password'),
+      ...(username === '' ? {} : { username: percentDecoded(username, 'user name') }),
+      password: percentDecoded(password, 'password'),
     },
     hosts: authority.slice(at + 1),
     path,
@@ -78,13 +72,17 @@ function parametersOf(query: string, kind: RedisAddress['kind']): Pick<RedisAddr
   const values: Record<string, string> = {};
   for (const pair of query === '' ? [] : query.split('&')) {
     const [name = '', value = ''] = pair.split(/=(.*)/s);
-    if (!known.includes(name)) throw new Error(`has the parameter «${name}», which is not known here: ${known.join(', ')} can be given`);
-    values[name] = decoded(value, `parameter «${name}»`);
+    // What stands there may be the end of a password.
+    if (!/^\w{1,30}$/.test(name)) refuse('has a ? in it that begins no parameters: in a password write it as %3F');
+    if (!known.includes(name)) refuse(`has the parameter «${name}», which is not known here: ${known.join(', ')} can be given`);
+    if (name in values) refuse(`has the parameter «${name}» twice`);
+    values[name] = percentDecoded(value, `parameter «${name}»`);
   }
   const { family = '0', sentinel_username: sentinelUsername, sentinel_password: sentinelPassword } = values;
-  if (!/^[046]$/.test(family)) throw new Error('has a parameter «family» that is neither 4 nor 6');
-  if (sentinelUsername !== undefined && !sentinelPassword)
-    throw new Error('has the parameter «sentinel_username» without «sentinel_password»');
+  if (!/^[046]$/.test(family)) refuse('has a parameter «family» that is neither 4 nor 6');
+  if (sentinelPassword === '' || sentinelUsername === '') refuse('has an empty parameter «sentinel_username» or «sentinel_password»');
+  if (sentinelUsername !== undefined && sentinelPassword === undefined)
+    refuse('has the parameter «sentinel_username» without «sentinel_password»');
   return {
     family: Number(family),
     ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
@@ -93,20 +91,20 @@ function parametersOf(query: string, kind: RedisAddress['kind']): Pick<RedisAddr
 }
 
 function databaseOf(text: string): number {
-  if (!/^\d{0,4}$/.test(text)) throw new Error('has a database that is no number');
+  if (!/^\d{0,4}$/.test(text)) refuse(`has a database that is none: 0 to ${MAX_DATABASE} can be given`);
   return Number(text);
 }
 
 function sentinelAddress(text: string, tls: boolean): RedisAddress {
   const { user, hosts, path, query } = piecesOf(text);
   const [master = '', db = '', ...rest] = path;
-  if (rest.length > 0) throw new Error(`has too long a path; ${FORM}`);
+  if (rest.length > 0) refuse(`has too long a path; ${FORM}`);
   return {
     kind: 'sentinel',
-    hosts: hosts.split(',').map((host) => hostOf(host, SENTINEL_PORT)),
+    hosts: hosts.split(',').map((host) => serverOf(host, SENTINEL_PORT)),
     tls,
     ...user,
-    master: decoded(master, 'master name') || 'mymaster',
+    master: percentDecoded(master, 'master name') || 'mymaster',
     db: databaseOf(db),
     ...parametersOf(query, 'sentinel'),
   };
@@ -117,7 +115,7 @@ function serverAddress(nodes: readonly string[], scheme: string): RedisAddress {
   const kind = nodes.length > 1 ? 'cluster' : 'server';
   const all = nodes.map((node) => {
     const [, own = scheme, rest = ''] = /^(?:([a-z+]+):\/\/)?(.*)$/s.exec(node) ?? [];
-    if (own !== scheme) throw new Error('has nodes of different schemes');
+    if (own !== scheme) refuse('has nodes of different schemes');
     return piecesOf(rest);
   });
   const user = all[0]?.user ?? {};
@@ -125,22 +123,18 @@ function serverAddress(nodes: readonly string[], scheme: string): RedisAddress {
   if (
     all.some((node) => node.user.password !== undefined && (node.user.password !== user.password || node.user.username !== user.username))
   )
-    throw new Error('has nodes with different users or passwords');
-  if (kind === 'cluster' && paths.some((path) => path !== '' && path !== '0')) throw new Error('has a database: a Cluster has none but 0');
+    refuse('has nodes with different users or passwords');
+  const queries = new Set(all.map(({ query }) => query).filter((query) => query !== ''));
+  if (queries.size > 1) refuse('has nodes with different parameters');
+  if (kind === 'cluster' && paths.some((path) => path !== '' && path !== '0')) refuse('has a database: a Cluster has none but 0');
   return {
     kind,
-    hosts: all.map(({ hosts }) => hostOf(hosts, PORT)),
+    hosts: all.map(({ hosts }) => serverOf(hosts, PORT)),
     tls: scheme === 'rediss',
     ...user,
     master: '',
     db: databaseOf(paths[0] ?? ''),
-    ...parametersOf(
-      all
-        .map(({ query }) => query)
-        .filter((query) => query !== '')
-        .join('&'),
-      kind,
-    ),
+    ...parametersOf([...queries][0] ?? '', kind),
   };
 }
 
@@ -149,11 +143,11 @@ function serverAddress(nodes: readonly string[], scheme: string): RedisAddress {
  * `redis+sentinel://[user:password@]host[:port][,host[:port]…][/master-name[/db]][?sentinel_username=…&sentinel_password=…]`; `rediss` and
  * `rediss+sentinel` speak TLS, the latter with Sentinels and servers.
  *
- * @throws {Error} which says what is not understood, and ends the sentence «REDIS_URL …»
+ * @throws {Refused} which says what is not understood, and ends the sentence «REDIS_URL …»
  */
 export function parseRedisUrl(url: string): RedisAddress {
   const [, scheme = '', sentinel = '', rest = ''] = /^(rediss?)(\+sentinel)?:\/\/(.*)$/s.exec(url) ?? [];
-  if (scheme === '') throw new Error('must begin with redis:// or rediss:// or redis+sentinel:// or rediss+sentinel://');
-  if (/[\s#]/.test(rest)) throw new Error('has a blank or a # in it: write them as %20 and %23');
+  if (scheme === '') refuse('must begin with redis:// or rediss:// or redis+sentinel:// or rediss+sentinel://');
+  if (/[\s#]/.test(rest)) refuse('has a blank or a # in it: write them as %20 and %23');
   return sentinel === '' ? serverAddress(rest.split(','), scheme) : sentinelAddress(rest, scheme === 'rediss');
 }

@@ -75,6 +75,7 @@ const doors = {
 const packages = {
   sequelize: ['models', 'migrations', 'infra/sequelize', 'infra/database'],
   pg: ['migrations', 'infra/sequelize', 'infra/postgres-client', 'start/postgres'],
+  'pg-connection-string': ['infra/sequelize'],
   express: ['http', 'http/route', 'pages', 'web'],
 };
 

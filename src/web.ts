@@ -1,6 +1,6 @@
 // The process `web`: the API. Stateless; any number of them may run.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { settings } from '../config';
+import { settings, settingsWarnings } from '../config';
 import { createApp } from './app';
 import { withHttp2Support } from './http/http2';
 import { closeDatabase, isDatabaseUnavailable } from './infra/database';
@@ -26,12 +26,7 @@ function die(reason: string): never {
 function open(): Listener {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, SHUTDOWN_GRACE_SECONDS: grace } = settings;
   const tls = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined;
-  const handler = withHttp2Support(createApp());
-  try {
-    return createListener(handler, tls, grace);
-  } catch (error) {
-    return die(`TLS_CERT_FILE=${certFile} and TLS_KEY_FILE=${keyFile} cannot be used: ${error instanceof Error ? error.message : ''}`);
-  }
+  return createListener(withHttp2Support(createApp()), tls, grace);
 }
 
 const COUNTRIES_PATIENCE_MS = 1000;
@@ -48,11 +43,7 @@ async function addNewCountries(): Promise<void> {
   }
 }
 
-// Whoever believes any address has no limit by address, and no key that is bound to one.
-if (settings.TRUST_PROXY === true)
-  log.warn(
-    'TRUST_PROXY=true believes the X-Forwarded-For of anybody, so that clients choose their own address: set it to the number of proxies, or to their addresses',
-  );
+for (const warning of settingsWarnings) log.warn(warning);
 
 openQueues();
 const { server, drain } = open();

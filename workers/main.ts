@@ -1,7 +1,7 @@
 // The process `worker`: does the jobs of the queues it serves (WORKER_QUEUES), and keeps their schedules.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
-import { settings } from '../config';
+import { settings, settingsWarnings } from '../config';
 import { closeDatabase } from '../src/infra/database';
 import { log } from '../src/infra/log';
 import { queuePrefix, queues, type Envelope, type QueueName } from '../src/queues/contracts';
@@ -77,8 +77,7 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['database', closeDatabase],
 ]);
 
-if (served.includes('maintenance') && !served.includes('chores'))
-  log.warn('WORKER_QUEUES names maintenance without chores, which was a part of it: some worker must serve chores, too');
+for (const warning of settingsWarnings) log.warn(warning);
 
 // Said last: whoever reads it may send a signal at once.
 log.info({ queues: served }, 'worker runs');

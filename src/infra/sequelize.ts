@@ -3,6 +3,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { parse } from 'pg-connection-string';
 import { type Options, QueryTypes, Sequelize } from 'sequelize';
 import { settings } from '../../config';
 import { context } from './context';
@@ -91,10 +92,18 @@ export function openDatabase({
   lockTimeoutMs = LOCK_TIMEOUT_MS,
 }: DatabaseOptions): Sequelize {
   const limits = { statementMs: statementTimeoutMs, lockMs: lockTimeoutMs, isLong: statementTimeoutMs > STATEMENT_TIMEOUT_MS };
+  // By pg's own parser, which migrations go through, too: Sequelize's takes neither `?user=` nor `%2Fvar%2Frun%2Fpostgresql` for what they are, and leaves
+  // the name of a database encoded.
+  const { host, port, user, password, database: name, ...parameters } = parse(url);
   // PgBouncer in transaction mode gives each transaction another connection, so nothing may be SET on one without asking whose it is (postgres-client.ts);
   // the types lack the option.
   const options: Options & { keepDefaultTimezone: true } = {
     dialect: 'postgres',
+    host: host ?? undefined,
+    port: port ? Number(port) : undefined,
+    username: user,
+    password,
+    database: name ?? undefined,
     dialectModule: Object.create(pg, { Client: { value: limitedClient(limits) } }) as object,
     logging: false,
     keepDefaultTimezone: true,
@@ -107,9 +116,10 @@ export function openDatabase({
       clientMinMessages: 'ignore',
       connectionTimeoutMillis: 3000,
       keepAlive: true,
+      ...parameters,
     },
   };
-  const opened = new Sequelize(url, options);
+  const opened = new Sequelize(options);
   const manager = (opened as unknown as { connectionManager: ConnectionManager }).connectionManager;
   const [connect, getConnection] = [manager.connect.bind(manager), manager.getConnection.bind(manager)];
   // Who asks first makes a connection that others wait for, too: the time of its own request does not bind it.

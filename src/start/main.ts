@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DATA_DIRECTORY, environment, SERVERS_FILE } from '../../config/environment';
-import { parseSettings, SettingsError } from '../../config/settings';
+import { loadSettings } from '../../config/load';
+import { SettingsError } from '../../config/settings';
 import { StartError, startPostgres, type EmbeddedServer } from './postgres';
 import { startRedis } from './redis';
 
@@ -63,7 +64,7 @@ async function startServers(): Promise<{ found: Record<string, string>; servers:
 }
 
 async function main(): Promise<void> {
-  parseSettings(environment); // A wrong setting is said before anything is started.
+  loadSettings(environment, ['web', 'worker']); // A wrong setting is said before anything is started.
   mkdirSync(DATA_DIRECTORY, { recursive: true });
   claimFolder();
   const { found, servers } = await startServers().catch((error: unknown) => {

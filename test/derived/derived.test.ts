@@ -1,13 +1,11 @@
 // What is derived from one declaration, or must agree with another: settings, catalogues, models, the OpenAPI document.
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import SwaggerParser from '@apidevtools/swagger-parser';
 import Ajv2020 from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import Joi from 'joi';
 import pg from 'pg';
 import { DataTypes, type ModelStatic, type Model } from 'sequelize';
-import { envExample, parseSettings, SettingsError, table } from '../../config/settings';
+import { parseSettings } from '../../config/settings';
 import { api } from '../../src/api';
 import { SchemaWriter } from '../../src/http/json-schema';
 import { openApiDocument } from '../../src/http/openapi';
@@ -15,143 +13,8 @@ import { catalogues, render, type MessageKey } from '../../src/i18n';
 import { migrate } from '../../src/migrations';
 import { MIGRATION_NAMES } from '../../src/migrations/state';
 import * as models from '../../src/models';
-import { parseRedisUrl } from '../../config/redis-url';
 import { startSystem, type System } from '../helpers/system';
 import { databaseName, testServers, withDatabase } from '../setup/servers';
-
-const root = path.join(__dirname, '..', '..');
-
-describe('settings', () => {
-  const faultsOf = (environment: Record<string, string>): string[] => {
-    try {
-      parseSettings(environment);
-      return [];
-    } catch (error) {
-      return (error as SettingsError).faults;
-    }
-  };
-
-  test('.env.example is what the table says', () => {
-    expect(readFileSync(path.join(root, '.env.example'), 'utf8')).toBe(envExample());
-  });
-
-  test('every default is valid, and every setting of the example with it', () => {
-    expect(faultsOf({})).toEqual([]);
-    const example = Object.fromEntries(Object.entries(table).map(([name, { example: value }]) => [name, value]));
-    expect(parseSettings(example)).toEqual(parseSettings({}));
-  });
-
-  test('all faults at once, with name, value and what is allowed; no secret', () => {
-    expect(
-      faultsOf({
-        PORT: 'eighty',
-        LOG_LEVEL: 'loud',
-        DATABASE_URL: 'mysql://root:geheim@db',
-        WORKER_QUEUES: 'push,fax',
-        APNS_KEY_FILE: 'k.p8',
-        APP_DANGEROUS_ENDPOINTS: 'maybe',
-        ACCOUNT_USERNAME_REGEX: '(',
-      }),
-    ).toEqual([
-      'PORT=eighty: must be a whole number from 0 to 65535',
-      'DATABASE_URL=(hidden): must begin with postgres:// or postgresql://',
-      'ACCOUNT_USERNAME_REGEX=(: must be a regular expression',
-      'APP_DANGEROUS_ENDPOINTS=maybe: must be true or false',
-      'WORKER_QUEUES=push,fax: must be queue names separated by commas, of push, sms, email, messages, api-keys, statistics, maintenance, chores',
-      'LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent',
-      'APNS_KEY_ID is missing: APNS_KEY_FILE needs it',
-      'APNS_TEAM_ID is missing: APNS_KEY_FILE needs it',
-    ]);
-    expect(faultsOf({ NODE_ENV: 'production' })).toEqual(
-      ['DATABASE_URL', 'REDIS_URL', 'APP_KEY'].map((name) => `${name} is missing: NODE_ENV=production needs it`),
-    );
-  });
-
-  test('values that are more than text', () => {
-    const settings = parseSettings({
-      TRUST_PROXY: '2',
-      APP_URL: 'https://x.org/',
-      FIREBASE_SERVICE_ACCOUNTS: 'one:a.json  two:b.json',
-      ACCOUNT_BLACKLISTED_USERNAMES: 'root, admin.*',
-    });
-    expect(settings).toMatchObject({
-      TRUST_PROXY: 2,
-      APP_URL: 'https://x.org',
-      FIREBASE_SERVICE_ACCOUNTS: [
-        { project: 'one', file: 'a.json' },
-        { project: 'two', file: 'b.json' },
-      ],
-      ACCOUNT_BLACKLISTED_USERNAMES: ['root', 'admin.*'],
-    });
-    expect(parseSettings({ PORT: '9000' }).APP_URL).toBe('http://localhost:9000');
-  });
-
-  test("a Redis' address", () => {
-    expect(parseRedisUrl('redis+sentinel://:p%40ss@one:26379,two/main/3')).toMatchObject({
-      kind: 'sentinel',
-      hosts: [
-        { host: 'one', port: 26379 },
-        { host: 'two', port: 26379 },
-      ],
-      master: 'main',
-      password: 'p@ss',
-      db: 3,
-      tls: false,
-    });
-    expect(parseRedisUrl('rediss+sentinel://me:a@b@[::1]:7,two?sentinel_username=s&sentinel_password=%2B&family=6')).toEqual({
-      kind: 'sentinel',
-      hosts: [
-        { host: '::1', port: 7 },
-        { host: 'two', port: 26379 },
-      ],
-      master: 'mymaster',
-      username: 'me',
-      password: 'a@b',
-      sentinelUsername: 's',
-      sentinelPassword: '+',
-      db: 0,
-      family: 6,
-      tls: true,
-    });
-    expect(parseRedisUrl('rediss://me:pw@a:1,b')).toMatchObject({
-      kind: 'cluster',
-      hosts: [
-        { host: 'a', port: 1 },
-        { host: 'b', port: 6379 },
-      ],
-      username: 'me',
-      password: 'pw',
-      tls: true,
-    });
-    expect(parseRedisUrl('redis://a/2')).toMatchObject({ kind: 'server', hosts: [{ host: 'a', port: 6379 }], db: 2 });
-  });
-
-  test.each([
-    ['redis://a?connectTimeout=1000', 'has the parameter «connectTimeout», which is not known here: family can be given'],
-    ['redis://a?sentinel_password=x', 'has the parameter «sentinel_password», which is not known here: family can be given'],
-    [
-      'redis+sentinel://a/m?x=1',
-      'has the parameter «x», which is not known here: family, sentinel_username, sentinel_password can be given',
-    ],
-    ['redis+sentinel://a/m?sentinel_username=x', 'has the parameter «sentinel_username» without «sentinel_password»'],
-    ['redis://me@a', 'has a user without a password: write user:password@, or :password@ for the default user'],
-    ['redis://me:%zz@a', 'has a % in its password that no two hexadecimal digits follow: write it as %25'],
-    ['redis://a/one', 'has a database that is no number'],
-    ['redis://a,b/1', 'has a database: a Cluster has none but 0'],
-    ['redis://a,rediss://b', 'has nodes of different schemes'],
-    ['redis://x:1@a,y:2@b', 'has nodes with different users or passwords'],
-    ['redis://a?family=5', 'has a parameter «family» that is neither 4 nor 6'],
-    ['http://a', 'must begin with redis:// or rediss:// or redis+sentinel:// or rediss+sentinel://'],
-    ['redis://:p#w@a', 'has a blank or a # in it: write them as %20 and %23'],
-    ['redis+sentinel://a/m/1/2', /^has too long a path; must be redis/],
-    ['redis://', /^has a host that is none; must be redis/],
-    ['redis://a:70000', /^has a host that is none; must be redis/],
-  ])('%s is refused by name', (url, fault) => {
-    const [found = ''] = faultsOf({ REDIS_URL: url });
-    expect(found.replace('REDIS_URL=(hidden): ', '')).toMatch(fault);
-    expect(faultsOf({ FLEXISIP_REDIS_URL: url })).toHaveLength(1);
-  });
-});
 
 test('both catalogues have the same keys, and the same values to fill in', () => {
   const placeholders = (text: string): string[] => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();

@@ -37,7 +37,7 @@ function options(environment: Environment): ProviderOptions {
     // Else it repeats 429 and 5xx at once, whatever Retry-After says: deliver() does it instead.
     connectionRetryLimit: 0,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    ...(proxy ? { proxy: { host: proxy.hostname, port: Number(proxy.port || 80) } } : {}),
+    ...(proxy ? { proxy: { host: proxy.hostname.replace(/^\[|\]$/g, ''), port: Number(proxy.port || 80) } } : {}),
   };
 }
 
