@@ -4,6 +4,9 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 /** The metrics of this process, Node's own among them. */
 export const registry = new Registry();
 collectDefaultMetrics({ register: registry });
+// Gauges with the suffix of counters, which Prometheus' own rules refuse (https://prometheus.io/docs/practices/naming/); they are the sums of the
+// series of the same names without it.
+for (const sum of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${sum}_total`);
 
 const requests = new Histogram({
   name: 'flexiapi_http_request_duration_seconds',
