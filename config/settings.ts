@@ -1,5 +1,37 @@
 // The table of settings: name, kind, default, meaning. Pure: reads no file and no environment of its own.
-import * as kinds from './kinds';
+import {
+  challenge,
+  choice,
+  displayName,
+  emailAddress,
+  firebaseAccounts,
+  flag,
+  host,
+  hostAndPort,
+  integer,
+  namesOf,
+  optionalDisplayName,
+  optionalFlag,
+  optionalHost,
+  optionalInteger,
+  optionalText,
+  pattern,
+  patternOr,
+  postgres,
+  proxyUrl,
+  publicUrl,
+  realm,
+  redis,
+  regularExpression,
+  rsaPublicKey,
+  secretText,
+  sipDomain,
+  smsSender,
+  trustProxy,
+  unixSocket,
+  usernames,
+  type Setting,
+} from './kinds';
 import { Refused } from './refused';
 
 const QUEUE_NAMES = ['push', 'sms', 'email', 'messages', 'api-keys', 'statistics', 'maintenance', 'chores'] as const;
@@ -13,99 +45,90 @@ const CLAIM_NAME = [/^[!-~]{1,255}$/, 'must have printable ASCII characters with
  * an operator can carry a configuration over.
  */
 export const table = {
-  NODE_ENV: kinds.choice(
+  NODE_ENV: choice(
     ['development', 'production', 'test'],
     'development',
     'production refuses to start without DATABASE_URL, REDIS_URL and APP_KEY',
   ),
-  PORT: kinds.integer(8000, 'port on which web listens', { max: MAX_PORT }),
-  HOST: kinds.host('0.0.0.0', 'address on which web listens'),
-  DATABASE_URL: kinds.postgres('PostgreSQL; unset, npm start brings its own'),
-  DATABASE_READ_URL: kinds.postgres('a read replica, which is asked for figures of statistics; DATABASE_URL where unset'),
-  DATABASE_POOL_SIZE: kinds.integer(10, 'PostgreSQL connections of one process', { min: 1, max: 1000 }),
-  REDIS_URL: kinds.redis(
+  PORT: integer(8000, 'port on which web listens', { max: MAX_PORT }),
+  HOST: host('0.0.0.0', 'address on which web listens'),
+  DATABASE_URL: postgres('PostgreSQL; unset, npm start brings its own'),
+  DATABASE_READ_URL: postgres('a read replica, which is asked for figures of statistics; DATABASE_URL where unset'),
+  DATABASE_POOL_SIZE: integer(10, 'PostgreSQL connections of one process', { min: 1, max: 1000 }),
+  REDIS_URL: redis(
     "the queues' and rate limits' Redis; several hosts separated by commas mean a Redis Cluster, redis+sentinel://host:port,host:port/master-name a Sentinel; unset, npm start brings its own",
   ),
-  QUEUE_PREFIX: kinds.patternOr(
+  QUEUE_PREFIX: patternOr(
     'flexiapi',
     /^[\w.-]{1,64}$/,
     'must have letters, digits, _, . and - alone, 64 at most',
     'first part of the keys in Redis; installations that share one Redis need one each',
   ),
-  FLEXISIP_REDIS_URL: kinds.redis("the Redis of Flexisip's registrar, where devices are read"),
-  APP_KEY: kinds.secretText(
+  FLEXISIP_REDIS_URL: redis("the Redis of Flexisip's registrar, where devices are read"),
+  APP_KEY: secretText(
     'secret from which DIGEST nonces and their opaque are derived, of 32 characters or more in production; npm start makes one and keeps it',
   ),
-  APP_NAME: kinds.displayName('FlexiAPI', 'name of the service in messages'),
-  APP_URL: kinds.publicUrl('the public address, used in links; http://localhost:$PORT where unset, https where web serves TLS'),
-  APP_SIP_DOMAIN: kinds.sipDomain('sip.example.org', "the default space's domain"),
-  ACCOUNT_REALM: kinds.realm("DIGEST realm; the account's domain where unset"),
-  TRUST_PROXY: kinds.trustProxy('from which hops X-Forwarded-For is believed: a number of hops, or addresses and networks'),
-  RATE_LIMIT_PER_MINUTE: kinds.integer(
-    600,
-    "a client's requests a minute, by account where authenticated, by IP otherwise; 0 turns it off",
-  ),
-  CODES_PER_RECIPIENT_PER_HOUR: kinds.integer(5, 'mails and SMS that one mailbox or phone number may be sent in an hour; 0 = no limit'),
-  CODES_PER_RECIPIENT_PER_DAY: kinds.integer(10, 'the same in 24 hours; 0 = no limit'),
-  CODES_PER_ADDRESS_PER_HOUR: kinds.integer(
+  APP_NAME: displayName('FlexiAPI', 'name of the service in messages'),
+  APP_URL: publicUrl('the public address, used in links; http://localhost:$PORT where unset, https where web serves TLS'),
+  APP_SIP_DOMAIN: sipDomain('sip.example.org', "the default space's domain"),
+  ACCOUNT_REALM: realm("DIGEST realm; the account's domain where unset"),
+  TRUST_PROXY: trustProxy('from which hops X-Forwarded-For is believed: a number of hops, or addresses and networks'),
+  RATE_LIMIT_PER_MINUTE: integer(600, "a client's requests a minute, by account where authenticated, by IP otherwise; 0 turns it off"),
+  CODES_PER_RECIPIENT_PER_HOUR: integer(5, 'mails and SMS that one mailbox or phone number may be sent in an hour; 0 = no limit'),
+  CODES_PER_RECIPIENT_PER_DAY: integer(10, 'the same in 24 hours; 0 = no limit'),
+  CODES_PER_ADDRESS_PER_HOUR: integer(
     60,
     'SMS that clients at one address may have sent in an hour, and mails as many; many people may share an address; 0 = no limit',
   ),
-  SMS_PER_PREFIX_PER_HOUR: kinds.integer(
+  SMS_PER_PREFIX_PER_HOUR: integer(
     100,
     'SMS to numbers with the same calling code and three digits behind it in an hour; more suggests SMS fraud; 0 = no limit',
   ),
-  WRONG_CODES_PER_RECIPIENT_PER_HOUR: kinds.integer(
+  WRONG_CODES_PER_RECIPIENT_PER_HOUR: integer(
     10,
     'wrong codes for one mailbox or phone number in an hour, whatever accounts ask; 0 = no limit',
   ),
-  WRONG_CODES_PER_ADDRESS_PER_HOUR: kinds.integer(50, 'wrong codes from one address in an hour; 0 = no limit'),
-  APP_API_KEY_EXPIRATION_MINUTES: kinds.integer(60, "an unused API key's life in minutes; 0 = never expires"),
-  APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES: kinds.integer(
+  WRONG_CODES_PER_ADDRESS_PER_HOUR: integer(50, 'wrong codes from one address in an hour; 0 = no limit'),
+  APP_API_KEY_EXPIRATION_MINUTES: integer(60, "an unused API key's life in minutes; 0 = never expires"),
+  APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES: integer(
     60,
     'minutes after one push token during which no other is sent to the same device; 0 = no wait',
   ),
-  APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE: kinds.integer(3, 'push tokens a device may be sent in 24 hours; 0 = no limit'),
-  APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES: kinds.integer(0, "an account creation token's life in minutes; 0 = never expires"),
-  APP_TOKENS_PER_ADDRESS: kinds.integer(
+  APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE: integer(3, 'push tokens a device may be sent in 24 hours; 0 = no limit'),
+  APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES: integer(0, "an account creation token's life in minutes; 0 = never expires"),
+  APP_TOKENS_PER_ADDRESS: integer(
     1000,
     'account creation request tokens that one address may ask for in an hour, and auth tokens as many; 0 = no limit',
   ),
-  APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES: kinds.integer(10, "an email change code's life in minutes; 0 = never expires"),
-  APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES: kinds.integer(10, "a phone change code's life in minutes; 0 = never expires"),
-  APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES: kinds.integer(0, "a provisioning token's life in minutes; 0 = never expires"),
-  VCARDS_PER_ACCOUNT: kinds.integer(5000, 'vCards that an account may store; 0 = no limit'),
-  VCARD_BYTES_PER_ACCOUNT: kinds.integer(67_108_864, 'size of all vCards of an account together, in bytes; 0 = no limit'),
-  ACCOUNT_EMAIL_UNIQUE: kinds.flag(false, 'no two accounts may have the same email'),
-  ACCOUNT_USERNAME_REGEX: kinds.regularExpression('^[a-z0-9+_.-]*$', 'what a username may look like'),
-  ACCOUNT_BLACKLISTED_USERNAMES: kinds.usernames('usernames nobody may take: names or regular expressions, separated by commas'),
-  ACCOUNT_DEFAULT_PASSWORD_ALGORITHM: kinds.choice(['SHA-256', 'MD5'], 'SHA-256', 'hash of the passwords that the program makes'),
-  ACCOUNT_AUTHENTICATION_BEARER: kinds.challenge('value of the WWW-Authenticate: Bearer header; set, it turns DIGEST off'),
-  JWT_RSA_PUBLIC_KEY_PEM: kinds.rsaPublicKey('public key that JSON Web Tokens are checked with: PEM, line ends as they are or written \\n'),
-  JWT_SIP_IDENTIFIER: kinds.patternOr('sip_identity', ...CLAIM_NAME, 'claim that holds the SIP address'),
-  APP_DANGEROUS_ENDPOINTS: kinds.flag(false, 'turns the four unsecure endpoints on'),
-  APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API: kinds.flag(false, 'admins may give a phone number as username'),
-  BLOCKING_TIME_PERIOD_CHECK: kinds.integer(30, 'minutes in which code requests are counted'),
-  BLOCKING_AMOUNT_EVENTS_AUTHORIZED_DURING_PERIOD: kinds.integer(
-    5,
-    'code requests in that time that block an account; 0 turns blocking off',
-  ),
-  ACCOUNT_PROVISIONING_RC_FILE: kinds.optionalText(
+  APP_EMAIL_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "an email change code's life in minutes; 0 = never expires"),
+  APP_PHONE_CHANGE_CODE_EXPIRATION_MINUTES: integer(10, "a phone change code's life in minutes; 0 = never expires"),
+  APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES: integer(0, "a provisioning token's life in minutes; 0 = never expires"),
+  VCARDS_PER_ACCOUNT: integer(5000, 'vCards that an account may store; 0 = no limit'),
+  VCARD_BYTES_PER_ACCOUNT: integer(67_108_864, 'size of all vCards of an account together, in bytes; 0 = no limit'),
+  ACCOUNT_EMAIL_UNIQUE: flag(false, 'no two accounts may have the same email'),
+  ACCOUNT_USERNAME_REGEX: regularExpression('^[a-z0-9+_.-]*$', 'what a username may look like'),
+  ACCOUNT_BLACKLISTED_USERNAMES: usernames('usernames nobody may take: names or regular expressions, separated by commas'),
+  ACCOUNT_DEFAULT_PASSWORD_ALGORITHM: choice(['SHA-256', 'MD5'], 'SHA-256', 'hash of the passwords that the program makes'),
+  ACCOUNT_AUTHENTICATION_BEARER: challenge('value of the WWW-Authenticate: Bearer header; set, it turns DIGEST off'),
+  JWT_RSA_PUBLIC_KEY_PEM: rsaPublicKey('public key that JSON Web Tokens are checked with: PEM, line ends as they are or written \\n'),
+  JWT_SIP_IDENTIFIER: patternOr('sip_identity', ...CLAIM_NAME, 'claim that holds the SIP address'),
+  APP_DANGEROUS_ENDPOINTS: flag(false, 'turns the four unsecure endpoints on'),
+  APP_ALLOW_PHONE_NUMBER_USERNAME_ADMIN_API: flag(false, 'admins may give a phone number as username'),
+  BLOCKING_TIME_PERIOD_CHECK: integer(30, 'minutes in which code requests are counted'),
+  BLOCKING_AMOUNT_EVENTS_AUTHORIZED_DURING_PERIOD: integer(5, 'code requests in that time that block an account; 0 turns blocking off'),
+  ACCOUNT_PROVISIONING_RC_FILE: optionalText(
     'linphonerc file with general settings for remote provisioning; read again when it has changed',
   ),
-  ACCOUNT_PROVISIONING_OVERWRITE_ALL: kinds.flag(false, 'remote provisioning puts overwrite="true" on every entry'),
-  ACCOUNT_PROVISIONING_USE_X_LINPHONE_PROVISIONING_HEADER: kinds.flag(
-    true,
-    'remote provisioning asks for the x-linphone-provisioning header',
-  ),
-  COTURN_SERVER_HOST: kinds.hostAndPort('TURN server told to apps'),
-  COTURN_SESSION_TTL_MINUTES: kinds.integer(1440, "a TURN credential's life in minutes"),
-  COTURN_STATIC_AUTH_SECRET: kinds.secretText('secret shared with the TURN server'),
-  APP_LINPHONE_DAEMON_UNIX_PATH: kinds.unixSocket('UNIX socket of linphone-daemon; unset, POST /messages answers 404'),
-  HCAPTCHA_SECRET: kinds.secretText('hCaptcha secret'),
-  HCAPTCHA_SITEKEY: kinds.pattern(...CLAIM_NAME, 'hCaptcha site key'),
-  MAIL_HOST: kinds.optionalHost('SMTP server'),
-  MAIL_PORT: kinds.integer(
+  ACCOUNT_PROVISIONING_OVERWRITE_ALL: flag(false, 'remote provisioning puts overwrite="true" on every entry'),
+  ACCOUNT_PROVISIONING_USE_X_LINPHONE_PROVISIONING_HEADER: flag(true, 'remote provisioning asks for the x-linphone-provisioning header'),
+  COTURN_SERVER_HOST: hostAndPort('TURN server told to apps'),
+  COTURN_SESSION_TTL_MINUTES: integer(1440, "a TURN credential's life in minutes"),
+  COTURN_STATIC_AUTH_SECRET: secretText('secret shared with the TURN server'),
+  APP_LINPHONE_DAEMON_UNIX_PATH: unixSocket('UNIX socket of linphone-daemon; unset, POST /messages answers 404'),
+  HCAPTCHA_SECRET: secretText('hCaptcha secret'),
+  HCAPTCHA_SITEKEY: pattern(...CLAIM_NAME, 'hCaptcha site key'),
+  MAIL_HOST: optionalHost('SMTP server'),
+  MAIL_PORT: integer(
     587,
     'SMTP port; 465 means TLS from the first byte, others STARTTLS where the server offers it, or MAIL_REQUIRE_TLS asks',
     {
@@ -113,55 +136,53 @@ export const table = {
       max: MAX_PORT,
     },
   ),
-  MAIL_USERNAME: kinds.optionalText('SMTP user'),
-  MAIL_PASSWORD: kinds.secretText('SMTP password'),
-  MAIL_REQUIRE_TLS: kinds.optionalFlag(
-    'send nothing, no password either, to an SMTP server without TLS; unset, on where MAIL_PASSWORD is set',
-  ),
-  MAIL_FROM_ADDRESS: kinds.emailAddress("sender's address"),
-  MAIL_FROM_NAME: kinds.optionalDisplayName("sender's name; APP_NAME where unset"),
-  MAIL_ALLOW_SELF_SIGNED: kinds.flag(false, 'accept an SMTP certificate that no authority signed'),
-  TWILIO_ACCOUNT_SID: kinds.pattern(/^AC[\da-f]{32}$/i, 'must be AC and 32 hexadecimal digits', 'Twilio account'),
-  TWILIO_AUTH_TOKEN: kinds.secretText('Twilio secret'),
-  TWILIO_FROM: kinds.smsSender('number or name that SMS come from'),
-  TWILIO_MESSAGING_SERVICE_SID: kinds.pattern(
+  MAIL_USERNAME: optionalText('SMTP user'),
+  MAIL_PASSWORD: secretText('SMTP password'),
+  MAIL_REQUIRE_TLS: optionalFlag('send nothing, no password either, to an SMTP server without TLS; unset, on where MAIL_PASSWORD is set'),
+  MAIL_FROM_ADDRESS: emailAddress("sender's address"),
+  MAIL_FROM_NAME: optionalDisplayName("sender's name; APP_NAME where unset"),
+  MAIL_ALLOW_SELF_SIGNED: flag(false, 'accept an SMTP certificate that no authority signed'),
+  TWILIO_ACCOUNT_SID: pattern(/^AC[\da-f]{32}$/i, 'must be AC and 32 hexadecimal digits', 'Twilio account'),
+  TWILIO_AUTH_TOKEN: secretText('Twilio secret'),
+  TWILIO_FROM: smsSender('number or name that SMS come from'),
+  TWILIO_MESSAGING_SERVICE_SID: pattern(
     /^MG[\da-f]{32}$/i,
     'must be MG and 32 hexadecimal digits',
     'Twilio messaging service, instead of TWILIO_FROM',
   ),
-  APNS_KEY_FILE: kinds.optionalText('.p8 file of an APNs key'),
-  APNS_KEY_ID: kinds.pattern(...APPLE_ID, 'id of that key'),
-  APNS_TEAM_ID: kinds.pattern(...APPLE_ID, 'team of that key'),
-  APNS_CERT_FILE: kinds.optionalText('APNs client certificate, instead of a key'),
-  APNS_CERT_KEY_FILE: kinds.optionalText('key of that certificate'),
-  APNS_TOPIC: kinds.pattern(
+  APNS_KEY_FILE: optionalText('.p8 file of an APNs key'),
+  APNS_KEY_ID: pattern(...APPLE_ID, 'id of that key'),
+  APNS_TEAM_ID: pattern(...APPLE_ID, 'team of that key'),
+  APNS_CERT_FILE: optionalText('APNs client certificate, instead of a key'),
+  APNS_CERT_KEY_FILE: optionalText('key of that certificate'),
+  APNS_TOPIC: pattern(
     /^[A-Za-z\d.-]{1,155}$/,
     'must have letters, digits, . and - alone, as bundle ids have',
     'APNs topic; unset, what follows the first dot of pn_param',
   ),
-  FIREBASE_SERVICE_ACCOUNTS: kinds.firebaseAccounts(
+  FIREBASE_SERVICE_ACCOUNTS: firebaseAccounts(
     'project_id:path/to/service-account.json pairs separated by spaces; pn_param picks the project, a single pair serves all',
   ),
-  HTTPS_PROXY: kinds.proxyUrl('HTTP CONNECT proxy through which APNs, FCM and Twilio are reached'),
-  PUSH_TIMEOUT_SECONDS: kinds.integer(4, "how long a request waits for its push's result before it answers 503", { min: 1, max: 60 }),
-  SMS_TIMEOUT_SECONDS: kinds.integer(10, 'the same for an SMS', { min: 1, max: 60 }),
-  EMAIL_TIMEOUT_SECONDS: kinds.integer(10, 'the same for an email', { min: 1, max: 60 }),
-  TLS_CERT_FILE: kinds.optionalText(
+  HTTPS_PROXY: proxyUrl('HTTP CONNECT proxy through which APNs, FCM and Twilio are reached'),
+  PUSH_TIMEOUT_SECONDS: integer(4, "how long a request waits for its push's result before it answers 503", { min: 1, max: 60 }),
+  SMS_TIMEOUT_SECONDS: integer(10, 'the same for an SMS', { min: 1, max: 60 }),
+  EMAIL_TIMEOUT_SECONDS: integer(10, 'the same for an email', { min: 1, max: 60 }),
+  TLS_CERT_FILE: optionalText(
     'certificate with its chain, PEM; with TLS_KEY_FILE set, web serves TLS itself, HTTP/2 and HTTP/1.1, and takes a renewed one without a restart',
   ),
-  TLS_KEY_FILE: kinds.optionalText('key of that certificate'),
-  STATISTICS_RETENTION_MONTHS: kinds.optionalInteger(
+  TLS_KEY_FILE: optionalText('key of that certificate'),
+  STATISTICS_RETENTION_MONTHS: optionalInteger(
     'whole months for which raw statistics events are kept beside the current one; figures by hour are kept for ever; unset, all is kept',
     // A century: a month so many before now must be one that exists.
     { min: 1, max: 1200 },
   ),
-  WORKER_QUEUES: kinds.namesOf(QUEUE_NAMES, 'queues that a worker serves'),
-  WORKER_CONCURRENCY: kinds.integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),
-  SHUTDOWN_GRACE_SECONDS: kinds.integer(25, 'how long SIGTERM waits for what is under way', { max: 3600 }),
-  LOG_LEVEL: kinds.choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', 'least severe log lines written'),
+  WORKER_QUEUES: namesOf(QUEUE_NAMES, 'queues that a worker serves'),
+  WORKER_CONCURRENCY: integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),
+  SHUTDOWN_GRACE_SECONDS: integer(25, 'how long SIGTERM waits for what is under way', { max: 3600 }),
+  LOG_LEVEL: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', 'least severe log lines written'),
 };
 
-type Value<S> = S extends kinds.Setting<infer T> ? T : never;
+type Value<S> = S extends Setting<infer T> ? T : never;
 
 /** All settings, parsed. `APP_URL` is always there, without a slash at its end. */
 export type Settings = Readonly<{ [K in keyof typeof table]: Value<(typeof table)[K]> } & { APP_URL: string }>;
@@ -214,7 +235,7 @@ function shown(text: string): string {
 /** Flexisip Account Manager reads these as «not set», and its own example has one. */
 const NOTHING = /^(?:null|\(null\))$/i;
 
-function valueOf<T>({ parse, fallback, secret }: kinds.Setting<T>, given: string | undefined): T {
+function valueOf<T>({ parse, fallback, secret }: Setting<T>, given: string | undefined): T {
   const text = given?.trim() ?? '';
   if (text === '' || (!secret && NOTHING.test(text))) return fallback;
   // What Node makes of bytes that are no UTF-8.
@@ -252,7 +273,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const faults: string[] = [];
   const refused = new Set<string>();
   const values: Record<string, unknown> = {};
-  for (const [name, setting] of Object.entries<kinds.Setting<unknown>>(table)) {
+  for (const [name, setting] of Object.entries<Setting<unknown>>(table)) {
     try {
       values[name] = valueOf(setting, env[name]);
     } catch (error) {

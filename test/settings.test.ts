@@ -1,7 +1,7 @@
 // Settings: each is tried with wrong values of every kind, and with right ones; then what real processes say of wrong ones.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'pg-connection-string';
@@ -10,6 +10,7 @@ import { parseRedisUrl } from '../config/redis-url';
 import { envExample, parseSettings, readSettings, SettingsError, table } from '../config/settings';
 import { freePort } from '../src/start/ports';
 import { CASES } from './helpers/setting-values';
+import { request, startSystem } from './helpers/system';
 
 const root = path.join(__dirname, '..');
 const directory = mkdtempSync(path.join(tmpdir(), 'flexiapi-settings-'));
@@ -300,4 +301,30 @@ describe('processes', () => {
     const { stdout, stderr } = await run('bin/flexiapi', { ...environment, PORT: '8000' }, ['--version']);
     expect([stdout.trim(), stderr]).toEqual([expect.stringMatching(/^[\d.]+$/), '']);
   });
+});
+
+test('PostgreSQL is reached by each form of its address, and through a socket', async () => {
+  const system = await startSystem({ webs: 0, workers: 0 });
+  const { hostname, port, username, password, pathname } = new URL(system.environment['DATABASE_URL'] ?? '');
+  const sockets = mkdtempSync(path.join(directory, 'pg-'));
+  const socket = createServer((client) => {
+    const server = connect(Number(port), hostname);
+    client.pipe(server).pipe(client);
+    for (const end of [client, server]) end.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => socket.listen(path.join(sockets, '.s.PGSQL.5432'), resolve));
+  const user = password === '' ? username : `${username}:${password}`;
+  const forms = [
+    `postgresql://${pathname}?host=${hostname}&port=${port}&user=${username}&password=${password}`,
+    `postgres://${user}@${hostname}:${port}/${encodeURIComponent(pathname.slice(1)).replace('_', '%5F')}?sslmode=disable`,
+    `postgres://${user}@${pathname}?host=${sockets}`,
+    `postgres://${user}@${encodeURIComponent(sockets)}${pathname}`,
+  ];
+  for (const url of forms) {
+    const web = await system.startWeb({ DATABASE_URL: url });
+    expect(await request(`${system.urls.at(-1)}/health/ready`)).toMatchObject({ json: { postgresql: { status: 'ok' } } });
+    await web.end();
+  }
+  socket.close();
+  await system.stop();
 });
