@@ -226,9 +226,11 @@ const NEEDS: readonly (readonly [Name, Name])[] = [
 
 const MAX_SHOWN_CHARACTERS = 200;
 
-/** A value as it can stand in a line. */
+/** A value as it can stand in a line; what looks like a user and a password of a URL is left out. */
 function shown(text: string): string {
-  const line = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+  const line = text
+    .replace(/\/\/[^/\s]*@/g, '//(hidden)@')
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
   return line.length > MAX_SHOWN_CHARACTERS ? `${line.slice(0, MAX_SHOWN_CHARACTERS)}…` : line;
 }
 

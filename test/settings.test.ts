@@ -93,6 +93,13 @@ test('all faults at once, with name, value and what is allowed; no secret', () =
   expect(() => parseSettings(environment)).toThrow(SettingsError);
 });
 
+test('no password that stands where none belongs', () => {
+  expect(faultsOf({ APP_URL: 'https://me:geheim@host', MAIL_HOST: 'smtp://me:geheim@host' })).toEqual([
+    expect.stringMatching(/^APP_URL=https:\/\/\(hidden\)@host: /),
+    expect.stringMatching(/^MAIL_HOST=smtp:\/\/\(hidden\)@host: /),
+  ]);
+});
+
 test('the default of APP_URL', () => {
   expect(parseSettings({ PORT: '9000' }).APP_URL).toBe('http://localhost:9000');
   expect(parseSettings({ TLS_CERT_FILE: 'a', TLS_KEY_FILE: 'b' }).APP_URL).toBe('https://localhost:8000');
@@ -303,7 +310,7 @@ describe('processes', () => {
   });
 });
 
-test('PostgreSQL is reached by each form of its address, and through a socket', async () => {
+test('PostgreSQL is reached by each form of its address, and through a socket; a realm of Latin-1 is told', async () => {
   const system = await startSystem({ webs: 0, workers: 0 });
   const { hostname, port, username, password, pathname } = new URL(system.environment['DATABASE_URL'] ?? '');
   const sockets = mkdtempSync(path.join(directory, 'pg-'));
@@ -326,5 +333,12 @@ test('PostgreSQL is reached by each form of its address, and through a socket', 
     await web.end();
   }
   socket.close();
+
+  // A realm of Latin-1 is sent as it is.
+  const { id } = await system.account('latin');
+  await system.rows("INSERT INTO passwords (account_id, algorithm, password) VALUES ($1, 'CLRTXT', 'password')", [id]);
+  await system.startWeb({ ACCOUNT_REALM: 'Café' });
+  const challenge = await request(`${system.urls.at(-1)}/api/accounts/me`, { headers: { from: 'sip:latin@sip.example.org' } });
+  expect([challenge.status, challenge.headers.get('www-authenticate')]).toEqual([401, expect.stringContaining('realm="Café"')]);
   await system.stop();
 });

@@ -23,7 +23,7 @@ async function seed(): Promise<NewAdmin | null> {
     const space = await Space.findOne({ attributes: ['id'], raw: true });
     if (space) return null;
     await createOrUpdateSpace(settings.APP_SIP_DOMAIN, { isSuper: true });
-    return createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN.toLowerCase(), ip: null });
+    return createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN, ip: null });
   });
 }
 
