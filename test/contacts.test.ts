@@ -1,5 +1,6 @@
 // Contacts, contacts lists, types, actions, dictionary: what admins hang on accounts, and what people see of it.
 import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
+import { readMeaning } from './helpers/vcard-meaning';
 
 const OTHER = 'tenant.example.org';
 let system: System;
@@ -383,6 +384,18 @@ describe('as text', () => {
     expect(await all.text()).toBe(cards.join('\n'));
     expect(await (await text(`/contacts/vcard/${full.sip}`, person.key)).text()).toBe(cards[1]);
     expect((await text(`/contacts/vcard/${person.sip}`, person.key)).status).toBe(404);
+  });
+
+  test('names of any characters, however long, mean the same in vCards', async () => {
+    const person = await newAccount();
+    for (const name of ['a,b;c\\d\r\ne: "f"', `${'Été, '.repeat(40)}fin`, '漢'.repeat(80), ` ${'a b'.repeat(60)}`, '\\n', 'x'.repeat(72)]) {
+      const contact = await newAccount();
+      await system.rows('UPDATE accounts SET display_name = $1 WHERE id = $2', [name, contact.id]);
+      await ask('POST', `/accounts/${person.id}/contacts/${contact.id}`, superAdmin.key);
+      const card = await (await text(`/contacts/vcard/${contact.sip}`, person.key)).text();
+      expect(readMeaning(card).find((property) => property.name === 'FN')?.value).toBe(name.replace('\r\n', '\n'));
+      expect(Math.max(...card.split('\n').map((line) => Buffer.byteLength(line)))).toBeLessThanOrEqual(75);
+    }
   });
 
   test('nobody, the blocked and expired Spaces are refused; the use of a key is counted', async () => {

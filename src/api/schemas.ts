@@ -315,6 +315,7 @@ export const actionCode = (): Joi.StringSchema => lowerCase(255, /^[a-z0-9]+$/);
 export const vcard = (): Joi.ObjectSchema<Vcard> =>
   custom({ type: 'string', examples: ['BEGIN:VCARD\nVERSION:4.0\nFN:Alice\nUID:1\nEND:VCARD\n'] }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
+    if (value.trim() === '') return helpers.error('any.required');
     const card = parseVcard(value);
     return 'refused' in card ? helpers.error(`message:${card.refused.key}`, card.refused.values) : card;
   }) as unknown as Joi.ObjectSchema<Vcard>;

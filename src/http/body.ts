@@ -8,8 +8,8 @@ import type { Format } from './route';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const JSON_ALONE: readonly Format[] = ['application/json'];
-/** A space at either end of a password is part of it. */
-const VERBATIM = new Set(['password', 'old_password']);
+/** A space at either end of a password is part of it, and lines of a vCard have numbers. */
+const VERBATIM = new Set(['password', 'old_password', 'vcard']);
 
 const refuse = (
   status: number,

@@ -1,5 +1,6 @@
 // A contact as a vCard, for apps that take their address book from here. They expect lines that end with LF.
 import type { ContactView } from '../../models/address-book/contact-view';
+import { fold } from './vcard-lines';
 
 /** RFC 6350 section 3.4. */
 const escapeText = (text: string): string => text.replace(/[\\,;]/g, '\\$&').replace(/\r\n|[\r\n]/g, '\\n');
@@ -17,5 +18,7 @@ export function contactCard({ username, domain, display_name: name, dtmf_protoco
     ...types.map(({ key }) => `X-LINPHONE-ACCOUNT-TYPE:${key}`),
     ...actions.map(({ key, code }) => `X-LINPHONE-ACCOUNT-ACTION:${key};${code}`),
     'END:VCARD',
-  ].join('\n');
+  ]
+    .map((line) => fold(line))
+    .join('\n');
 }
