@@ -45,12 +45,14 @@ const header = (name: string, texts: string[], path = '/api/accounts/me', more: 
 const card = (lines: string[], version = '4.0'): string =>
   ['BEGIN:VCARD', `VERSION:${version}`, 'FN:A', `UID:${randomBytes(8).toString('hex')}`, ...lines, 'END:VCARD', ''].join('\r\n');
 const times = (count: number, line: (index: number) => string): string[] => Array.from({ length: count }, (_, index) => line(index));
-const store = (lines: string[]): Shot => ({
+const store = (lines: string[], version?: string): Shot => ({
   method: 'POST',
   path: '/api/accounts/me/vcards-storage',
   headers: user,
-  body: { vcard: card(lines) },
+  body: { vcard: card(lines, version) },
 });
+/** As much of a text as a body may have, in JSON. */
+const brimful = (text: string): string => text.repeat(Math.floor(1_048_000 / (JSON.stringify(text).length - 2)));
 
 const post = (path: string, body: string | object, headers: Record<string, string> = {}): Shot => ({ method: 'POST', path, headers, body });
 const create = (fields: object): Shot =>
@@ -119,23 +121,43 @@ export const attacks: readonly Attack[] = [
   {
     name: 'vCards',
     shots: () => [
-      store([`TEL;TYPE=":"${',":"'.repeat(125_000)}:1`]),
-      store(times(8000, (n) => `TEL:${n}`)),
-      store(times(8100, (n) => `item${n}.TEL;TYPE=home,work;PREF=1:${'1'.repeat(20)}`)),
-      store(times(120, () => `NOTE${';A=b'.repeat(1000)}:x`)),
-      store(times(120, () => `NOTE;A=${'b,'.repeat(2000)}:x`)),
-      store(times(60, () => `NOTE;A=${'"",'.repeat(1300)}:x`)),
-      store([`NOTE:${'"a",'.repeat(125_000)}`]),
-      store([`NOTE:${'\\'.repeat(250_000)}`]),
-      store([`ORG:${'a;'.repeat(250_000)}`]),
-      store([`NOTE:${'é'.repeat(250_000)}`]),
-      store([`NOTE:${'😀'.repeat(125_000)}`]),
-      store([`PHOTO:data:image/jpeg;base64,${'QUJD'.repeat(129_000)}`]),
-      store([`NOTE:${times(7000, () => 'x'.repeat(70)).join('\r\n ')}`]),
-      store([`URL:http://${'é.'.repeat(100_000)}`]),
-      store([`BDAY:${'1'.repeat(400_000)}`]),
-      post('/api/accounts/me/vcards-storage', { vcard: `BEGIN:VCARD${'\n'.repeat(500_000)}x` }, user),
-      post('/api/accounts/me/vcards-storage', { vcard: `BEGIN:VCARD${'\r\n'.repeat(250_000)}` }, user),
+      store([`TEL;TYPE=":"${brimful(',":"')}:1`]),
+      store([brimful('TEL:1\n')]),
+      store([brimful('A:\n')], '2.1'),
+      store([brimful('item1.TEL;TYPE=home,work;PREF=1:1\n')]),
+      store([brimful('N;ALTID=1:a\n')]),
+      store([`NOTE${brimful(';A=b')}:x`]),
+      store([`NOTE${brimful(';TYPE=b')}:x`]),
+      store([`NOTE${brimful(';')}:x`], '2.1'),
+      store([`NOTE${brimful(';A="x')}:x`]),
+      store([`NOTE;A=${brimful('b,')}:x`]),
+      store([`NOTE;A=${brimful('"",')}:x`]),
+      store([`TEL;PID=1${brimful(',1')}:x`]),
+      store([`NOTE:${brimful('"a",')}`]),
+      store([`NOTE:${brimful('\\')}`]),
+      store([`ORG:${brimful(';')}`]),
+      store([`NOTE:${brimful('é')}`]),
+      store([`NOTE:${brimful('😀')}`]),
+      store([`PHOTO:data:image/jpeg;base64,${brimful('QUJD')}`]),
+      store([`NOTE:x${brimful('\n y')}`]),
+      store([`NOTE:x${brimful('\n ')}`], '2.1'),
+      store([`NOTE;QUOTED-PRINTABLE;A=x${brimful('\n y')}:=\n`]),
+      store([`NOTE;QUOTED-PRINTABLE:x${brimful('=\n')}y`], '2.1'),
+      store([`NOTE;QUOTED-PRINTABLE:x${brimful('=\n ')}y`]),
+      store([`NOTE;QUOTED-PRINTABLE:${brimful('= ')}x`]),
+      store([brimful('A;QUOTED-PRINTABLE:=\n\n')], '2.1'),
+      store([`PHOTO;BASE64:${brimful('\nA')}`], '2.1'),
+      store([`PHOTO;BASE64:${brimful('\n ')}`], '2.1'),
+      store([brimful('A;BASE64:A\n\n')], '2.1'),
+      store([brimful('AGENT:\nBEGIN:VCARD\n')], '2.1'),
+      store([brimful('AGENT:BEGIN:VCARD\nEND:VCARD\n')], '2.1'),
+      store([`${brimful('a.')}TEL:x`], '2.1'),
+      store([`URL:http://${brimful('é.')}`]),
+      store([brimful('\n')]),
+      store([brimful(' \n')]),
+      post('/api/accounts/me/vcards-storage', { vcard: `${brimful('\n')}x` }, user),
+      post('/api/accounts/me/vcards-storage', { vcard: `BEGIN:VCARD${brimful('\r\n')}` }, user),
+      post('/api/accounts/me/vcards-storage', { vcard: `BEGIN:VCARD\rUID:u\r${brimful('A:\r')}END:VCARD` }, user),
     ],
   },
   { name: 'From', shots: () => header('from', ['<', '<sip:a@', '"<', 'sip:', 'sip:a@b;', '%', ' ', '<>']) },
