@@ -139,10 +139,10 @@ export function createApp(): Express {
     document ??= Buffer.from(JSON.stringify(openApiDocument(api, settings, VERSION)));
     writeBytes(response, 200, 'application/json', document);
   });
-  app.get('/api', pagesPolicy, (_request, response) => {
+  app.get('/api', pagesPolicy, (request, response) => {
     // It names files of this version.
     response.setHeader('cache-control', 'no-store');
-    response.type('html').send(documentationPage());
+    response.type('html').send(documentationPage(request));
   });
   app.get('/favicon.ico', (_request, response) => {
     response.status(204).end();

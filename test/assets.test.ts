@@ -23,7 +23,10 @@ async function filesOf(page: string): Promise<string[]> {
     headers: { ...(page === '/queues' ? {} : { 'x-api-key': admin.key }), accept: 'text/html' },
   });
   expect([page, answer.headers.get('cache-control')]).toEqual([page, 'no-store']);
-  return [...answer.text.matchAll(/(?:src|href)="(\/assets\/[^"]*)"/g)].map(([, file = '']) => file).toSorted();
+  // Named from where the page is.
+  return [...answer.text.matchAll(/(?:src|href)="([./]+\/assets\/[^"]*)"/g)]
+    .map(([, file = '']) => new URL(file, `${system.url}${page}`).pathname)
+    .toSorted();
 }
 const load = async (file: string): Promise<{ status: number; cached: string | null; type: string | null; bytes: Buffer }> => {
   const answer = await fetch(`${system.url}${file}`);

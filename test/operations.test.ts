@@ -215,7 +215,7 @@ describe('dashboard', () => {
     expect((await signIn(admin.key)).status).toBe(403);
     expect((await signIn(superAdmin.key, { origin: 'https://evil.example.org' })).status).toBe(403);
     const signed = await signIn(superAdmin.key, { origin: system.urls[0] ?? '' });
-    expect([signed.status, signed.headers.get('location')]).toEqual([303, '/queues']);
+    expect([signed.status, signed.headers.get('location')]).toEqual([303, '../queues']);
     const cookie = signed.headers.get('set-cookie') ?? '';
     expect(cookie).toMatch(/HttpOnly/);
     expect(cookie).toMatch(/SameSite=Strict/);

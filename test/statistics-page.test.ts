@@ -36,7 +36,7 @@ test('who may see it: admins by form and cookie, which the endpoints take as wel
   expect((await post('/sign-in', {}, `api_key=${user.key}`)).status).toBe(403);
   expect((await post('/sign-in', { origin: 'https://evil.example.org' }, `api_key=${admin.key}`)).status).toBe(403);
   const signed = await post('/sign-in', { origin: url }, `api_key=${admin.key}`);
-  expect([signed.status, signed.headers.get('location')]).toEqual([303, '/statistics']);
+  expect([signed.status, signed.headers.get('location')]).toEqual([303, '../statistics']);
   const cookie = signed.headers.get('set-cookie')?.split(';')[0] ?? '';
   expect((await request(`${url}/statistics`, { headers: { ...html, cookie } })).status).toBe(200);
   expect((await request(`${url}/api/statistics/messages`, { headers: { cookie } })).status).toBe(200);

@@ -1,9 +1,7 @@
 // Auth tokens and API keys.
-import { serialize as serializeCookie } from 'cookie';
 import Joi from 'joi';
-import { settings } from '../../config';
 import { notFound } from '../infra/errors';
-import { created, ok, route, type Client, type Reply } from '../http/route';
+import { created, ok, route, type Reply } from '../http/route';
 import { issueApiKey } from '../services/credentials/api-keys';
 import { attachAuthToken, createAuthToken, exchangeAuthToken } from '../services/credentials/auth-tokens';
 import { presentAuthToken } from './presenters';
@@ -12,18 +10,8 @@ import { shapes } from './shapes';
 const group = 'API keys';
 const KEY_COOKIE = { 'set-cookie': 'The key once more, for pages of this server' };
 
-/** The key, also as a cookie for as long as it lives unused, so that the server's pages know whoever has asked for it in a browser. */
-function replyWithKey(key: string, body: unknown, client: Client): Reply {
-  const minutes = settings.APP_API_KEY_EXPIRATION_MINUTES;
-  const cookie = serializeCookie('x-api-key', key, {
-    path: '/',
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: client.secure,
-    ...(minutes === 0 ? {} : { maxAge: minutes * 60 }),
-  });
-  return { ...ok(body), headers: { 'set-cookie': cookie } };
-}
+/** The key, also as a cookie, so that the server's pages know whoever has asked for it in a browser. */
+const replyWithKey = (key: string, body: unknown): Reply => ({ ...ok(body), apiKeyCookie: key });
 
 export const keys = [
   route({
@@ -60,7 +48,7 @@ export const keys = [
     answers: { 200: { description: 'The key, as plain text', schema: Joi.string().length(40), headers: KEY_COOKIE } },
     handler: async ({ caller, client }) => {
       const key = await issueApiKey(caller.account_id, client.ip);
-      return replyWithKey(key, key, client);
+      return replyWithKey(key, key);
     },
   }),
   route({
@@ -80,7 +68,7 @@ export const keys = [
       const delivery = await exchangeAuthToken(params.auth_token, client.ip, host);
       if (delivery === null) throw notFound('auth_token.invalid');
       const { value: key, settle } = delivery;
-      return { ...replyWithKey(key, { api_key: key }, client), settle };
+      return { ...replyWithKey(key, { api_key: key }), settle };
     },
   }),
 ];

@@ -3,6 +3,9 @@ import type { Chart as ChartClass, ChartConfiguration, ChartDataset } from 'char
 
 declare const Chart: typeof ChartClass;
 
+/** Where the API is, as the page was opened: this script lies in /assets beside it. */
+const API = new URL('../api', import.meta.url).href;
+
 type Figures = Record<string, number | null>;
 interface Reading {
   from: string;
@@ -272,7 +275,7 @@ function table({ title, series }: ChartSpec, { periods, total }: Reading): HTMLE
 }
 
 async function download(kind: Kind['name']): Promise<void> {
-  const response = await fetch(`/api/statistics/${kind}?${query().toString()}`, {
+  const response = await fetch(`${API}/statistics/${kind}?${query().toString()}`, {
     headers: { accept: 'text/csv', 'accept-language': language },
   });
   if (!response.ok) throw await refusal(response);
@@ -303,7 +306,7 @@ function draw(kind: Kind, reading: Reading): HTMLElement {
     element('div', { class: 'heading' }, element('h2', { id: `${kind.name}-heading` }, say(kind.name)), button),
   );
   if (reading.total[kind.name] === 0) {
-    section.append(element('p', { class: 'empty' }, say(kind.empty)));
+    section.append(element('p', { class: 'empty' }, say(kind.empty).replace('{prefix}', `${new URL(API).pathname}/statistics/`)));
     return section;
   }
   const headline = kind.headline.map(({ figure, text, unit }) =>
@@ -339,7 +342,7 @@ async function load(): Promise<void> {
     const search = query().toString();
     const readings = await Promise.all(
       KINDS.map(async ({ name }) => {
-        const response = await fetch(`/api/statistics/${name}?${search}`, {
+        const response = await fetch(`${API}/statistics/${name}?${search}`, {
           headers: { accept: 'application/json', 'accept-language': language },
         });
         if (!response.ok) throw await refusal(response);

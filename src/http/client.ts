@@ -6,12 +6,12 @@ import { LANGUAGES, type Language } from '../i18n';
 import type { Client } from './route';
 
 /**
- * The client's address as TRUST_PROXY resolves it, its User-Agent (an empty one is none), and whether it came over TLS. Whatever a header has
- * that is no address is nobody's: then it is the address of the connection itself.
+ * The client's address as TRUST_PROXY resolves it and its User-Agent (an empty one is none). Whatever a header has that is no address is
+ * nobody's: then it is the address of the connection itself.
  */
 export function clientOf(request: Request): Client {
   const ip = parseIpAddress(request.ip ?? '') ?? parseIpAddress(request.socket.remoteAddress ?? '') ?? '';
-  return { ip, user_agent: request.headers['user-agent'] || undefined, secure: request.secure };
+  return { ip, user_agent: request.headers['user-agent'] || undefined };
 }
 
 /** The Host header, or what a trusted proxy says instead of it, without the port, in lower case; empty where there is none. */

@@ -23,8 +23,6 @@ export interface Client {
   /** As TRUST_PROXY resolves it, in one spelling; IPv4 without the IPv6 prefix. */
   ip: string;
   user_agent: string | undefined;
-  /** Whether the request came over TLS, as TRUST_PROXY lets a front say. */
-  secure: boolean;
 }
 
 /** Names in a path literal: `/a/:b/c/:d` → `b` | `d`. */
@@ -62,6 +60,8 @@ export interface Reply {
   body: unknown;
   type?: string;
   headers?: Record<string, string>;
+  /** An API key that a browser gets as a cookie as well, unless another site or a link asked for it. */
+  apiKeyCookie?: string;
   /** Called once: whether the whole answer was given to the client's connection. Never throws. */
   settle?: (isDelivered: boolean) => Promise<void>;
 }

@@ -6,6 +6,7 @@ import { ApiError, notFound, unprocessable } from '../infra/errors';
 import { observeRequest } from '../infra/metrics';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
+import { apiKeyCookie } from './cookies';
 import { identify } from './identification';
 import { writeError, writeReply } from './reply';
 import { type AnyEndpoint, changesAnything, type Reply } from './route';
@@ -48,8 +49,9 @@ async function answer(endpoint: AnyEndpoint, request: Request, response: Respons
 }
 
 async function write(reply: Reply, request: Request, response: Response): Promise<void> {
-  const { 'set-cookie': cookie, ...headers } = reply.headers ?? {};
-  await writeReply(response, cookie === undefined || maySetCookie(request) ? reply : { ...reply, headers });
+  if (reply.apiKeyCookie !== undefined && maySetCookie(request))
+    response.setHeader('set-cookie', apiKeyCookie(request, reply.apiKeyCookie));
+  await writeReply(response, reply);
 }
 
 function handle(endpoint: AnyEndpoint, refuse: RequestHandler): RequestHandler {

@@ -20,6 +20,7 @@ export const en = {
   'rate_limit.exceeded': 'Too many requests. Try again in {seconds} seconds.',
   'server.error': 'Server Error',
   'server.database': 'The database does not answer. Try again in a moment.',
+  'queue.refused': 'The queue refuses this.',
   'server.queue': 'The queues do not answer. Try again in a moment.',
   'server.overloaded': 'The server is overloaded. Try again in a moment.',
 
@@ -211,9 +212,9 @@ export const en = {
   'page.statistics.table': 'The figures of this chart',
   'page.statistics.period': 'Period',
   'page.statistics.empty_messages':
-    'No messages in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is /api/statistics/ and it has the API key of an admin.',
+    'No messages in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is {prefix} and it has the API key of an admin.',
   'page.statistics.empty_calls':
-    'No calls in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is /api/statistics/ and it has the API key of an admin.',
+    'No calls in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is {prefix} and it has the API key of an admin.',
   'page.statistics.messages': 'Messages',
   'page.statistics.calls': 'Calls',
   'page.statistics.chart_messages': 'Messages, and how many were encrypted',
@@ -246,6 +247,7 @@ export const en = {
   'page.validation.gone_title': 'This link is no longer good',
   'page.validation.gone': 'It was used, has expired, or never existed. Start again in your app.',
   'page.failed_title': 'Something went wrong',
+  'page.back': 'Back',
   'page.failed': 'Please try again in a moment.',
 
   'minutes.one': '{count} minute',

@@ -21,6 +21,7 @@ export const fr: Record<keyof typeof en, string> = {
   'rate_limit.exceeded': 'Trop de requêtes. Réessayez dans {seconds} secondes.',
   'server.error': 'Server Error',
   'server.database': 'La base de données ne répond pas. Réessayez dans un instant.',
+  'queue.refused': 'La file d’attente refuse cela.',
   'server.queue': 'Les files d’attente ne répondent pas. Réessayez dans un instant.',
   'server.overloaded': 'Le serveur est surchargé. Réessayez dans un instant.',
 
@@ -204,9 +205,9 @@ export const fr: Record<keyof typeof en, string> = {
   'page.statistics.table': 'Les chiffres de ce graphique',
   'page.statistics.period': 'Période',
   'page.statistics.empty_messages':
-    'Aucun message dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est /api/statistics/ et qu’il a la clé d’API d’un administrateur.',
+    'Aucun message dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est {prefix} et qu’il a la clé d’API d’un administrateur.',
   'page.statistics.empty_calls':
-    'Aucun appel dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est /api/statistics/ et qu’il a la clé d’API d’un administrateur.',
+    'Aucun appel dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est {prefix} et qu’il a la clé d’API d’un administrateur.',
   'page.statistics.messages': 'Messages',
   'page.statistics.calls': 'Appels',
   'page.statistics.chart_messages': 'Messages, et combien étaient chiffrés',
@@ -239,6 +240,7 @@ export const fr: Record<keyof typeof en, string> = {
   'page.validation.gone_title': 'Ce lien n’est plus valable',
   'page.validation.gone': 'Il a servi, a expiré ou n’a jamais existé. Recommencez dans votre application.',
   'page.failed_title': 'Un problème est survenu',
+  'page.back': 'Retour',
   'page.failed': 'Veuillez réessayer dans un instant.',
 
   'minutes.one': '{count} minute',

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Router, type Request, type Response } from 'express';
 import { documentationScript } from './documentation-script';
 import { stylesheet } from './page-style';
+import { queuesBaseScript } from './queues-script';
 import { statisticsStyle } from './statistics-style';
 
 const BASE = '/assets';
@@ -21,6 +22,7 @@ const SOURCES = {
   'statistics.js': () => readFileSync(path.join(__dirname, '..', '..', 'browser', 'statistics.js')),
   'chart.js': () => readFileSync(path.join(path.dirname(require.resolve('chart.js')), 'chart.umd.min.js')),
   'documentation.js': () => documentationScript,
+  'queues-base.js': () => queuesBaseScript,
   'swagger-ui.css': () => swaggerUi('swagger-ui.css'),
   'swagger-ui-bundle.js': () => swaggerUi('swagger-ui-bundle.js'),
 } satisfies Record<string, () => string | Buffer>;
@@ -46,7 +48,7 @@ function load(name: AssetName): Asset {
   return asset;
 }
 
-/** The address of a file, for the page that needs it. */
+/** The path of a file, which a page names from its own address (root.ts). */
 export const assetUrl = (name: AssetName): string => `${BASE}/${load(name).file}`;
 
 const isAsset = (name: string): name is AssetName => Object.hasOwn(SOURCES, name);

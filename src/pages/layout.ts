@@ -5,6 +5,7 @@ import { reportError, writeError } from '../http/reply';
 import { render, type Language } from '../i18n';
 import { escapeHtml } from '../infra/html';
 import { type AssetName, assetUrl } from './assets';
+import { rootOf } from './root';
 
 interface Page {
   status: number;
@@ -20,6 +21,7 @@ interface Page {
 
 /** Writes a page, not to be cached. What goes into it is HTML already: text in it was escaped by the caller. */
 export function writePage(response: Response, { status, language, title, body, styles = ['page.css'], scripts = [] }: Page): void {
+  const root = rootOf(response.req);
   response.status(status);
   response.setHeader('cache-control', 'no-store');
   response.setHeader('content-language', language);
@@ -29,8 +31,9 @@ export function writePage(response: Response, { status, language, title, body, s
 <meta name="viewport" content="width=device-width">
 <meta name="robots" content="noindex">
 <title>${title}</title>
-${styles.map((style) => `<link rel="stylesheet" href="${assetUrl(style)}">`).join('\n')}
-${scripts.map((script) => `<script type="module" src="${assetUrl(script)}"></script>`).join('\n')}
+<link rel="icon" href="${root}/favicon.ico">
+${styles.map((style) => `<link rel="stylesheet" href="${root}${assetUrl(style)}">`).join('\n')}
+${scripts.map((script) => `<script type="module" src="${root}${assetUrl(script)}"></script>`).join('\n')}
 <main>
 ${body}
 </main>
@@ -41,8 +44,12 @@ ${body}
 /** Whether an answer to a form is for a person: where the client admits a page, it is one. */
 export const wantsPage = (request: Request): boolean => request.accepts(['html', 'json']) === 'html';
 
-/** Writes an error as a page in the person's language, or as JSON where no page is wanted; logs what only operators should know. */
-export function writeErrorPage(request: Request, response: Response, error: unknown): void {
+/**
+ * Writes an error as a page in the person's language, or as JSON where no page is wanted; logs what only operators should know.
+ *
+ * @param back path of the page to go on with, such as `/statistics`; undefined: there is none
+ */
+export function writeErrorPage(request: Request, response: Response, error: unknown, back?: string): void {
   const language = languageOf(request);
   if (!wantsPage(request)) {
     writeError(response, error, language);
@@ -53,5 +60,6 @@ export function writeErrorPage(request: Request, response: Response, error: unkn
   const say = (message: typeof text): string => escapeHtml(render(message, language));
   const title = say({ key: 'page.failed_title', values: {} });
   const lead = say(status === 500 ? { key: 'page.failed', values: {} } : text);
-  writePage(response, { status, language, title, body: `<h1>${title}</h1>\n<p>${lead}</p>` });
+  const link = back === undefined ? '' : `\n<p><a href="${rootOf(request)}${back}">${say({ key: 'page.back', values: {} })}</a></p>`;
+  writePage(response, { status, language, title, body: `<h1>${title}</h1>\n<p>${lead}</p>${link}` });
 }

@@ -16,6 +16,7 @@ import { countStranger } from '../http/stranger';
 import { render, type Message, type MessageKey } from '../i18n';
 import { limitWrongKeys } from '../services/limits/wrong-secrets';
 import { wantsPage, writeErrorPage, writePage } from './layout';
+import { rootOf } from './root';
 
 /** A page behind a key. */
 export interface ProtectedPage {
@@ -40,7 +41,7 @@ function writeForm(response: Response, { base, title, lead }: ProtectedPage, sta
     body: `<h1>${say(title)}</h1>
 <p>${say(lead)}</p>
 ${fault ? `<p class="error" role="alert">${text(fault)}</p>` : ''}
-<form method="post" action="${escapeHtml(base)}/sign-in">
+<form method="post" action="${rootOf(response.req)}${base}/sign-in">
 <label for="api_key">${say('page.sign_in.key')}</label>
 <input id="api_key" name="api_key" type="password" required autofocus autocomplete="off">
 <button>${say('page.sign_in.submit')}</button>
@@ -48,10 +49,6 @@ ${fault ? `<p class="error" role="alert">${text(fault)}</p>` : ''}
 <small>${say('page.sign_in.help')}</small>`,
   });
 }
-
-/** As long as the key lives unused; undefined, a cookie of the browser's session, where it never expires. */
-const cookieSeconds = (): number | undefined =>
-  settings.APP_API_KEY_EXPIRATION_MINUTES === 0 ? undefined : settings.APP_API_KEY_EXPIRATION_MINUTES * 60;
 
 /** What to say beside the form of somebody who was refused: that another key may do, unless it is not the key's fault. */
 const faultOf = ({ wrong }: ProtectedPage, { text }: ApiError): Message =>
@@ -65,15 +62,15 @@ async function signIn(page: ProtectedPage, request: Request, response: Response)
   if (key === '') throw unprocessable(fieldError('api_key', 'field.required'));
   const { identity } = await limitWrongKeys(clientOf(request).ip, () => identifyByKey(request, key));
   authorize(identity, page.access);
-  response.setHeader('set-cookie', pageCookie(request, key, cookieSeconds()));
-  response.redirect(303, page.base);
+  response.setHeader('set-cookie', pageCookie(request, key));
+  response.redirect(303, rootOf(request) + page.base);
 }
 
-async function signOut({ base }: ProtectedPage, request: Request, response: Response): Promise<void> {
+async function signOut(page: ProtectedPage, request: Request, response: Response): Promise<void> {
   await countStranger(request, response);
   requireSameOrigin(request);
   response.setHeader('set-cookie', noCookies(request));
-  response.redirect(303, base);
+  response.redirect(303, rootOf(request) + page.base);
 }
 
 /**
@@ -83,6 +80,7 @@ async function signOut({ base }: ProtectedPage, request: Request, response: Resp
 export function protect(page: ProtectedPage): Router {
   const router = Router();
   router.post('/sign-in', async (request: Request, response: Response) => {
+    response.locals['route'] = `${page.base}/sign-in`;
     try {
       await signIn(page, request, response);
     } catch (error) {
@@ -90,17 +88,19 @@ export function protect(page: ProtectedPage): Router {
       // The form again, where filling it in otherwise helps.
       if ([401, 403, 422].includes(refused.status) && wantsPage(request)) {
         writeForm(response, page, refused.status === 401 ? 403 : refused.status, faultOf(page, refused));
-      } else writeErrorPage(request, response, error);
+      } else writeErrorPage(request, response, error, page.base);
     }
   });
   router.post('/sign-out', async (request: Request, response: Response) => {
+    response.locals['route'] = `${page.base}/sign-out`;
     try {
       await signOut(page, request, response);
     } catch (error) {
-      writeErrorPage(request, response, error);
+      writeErrorPage(request, response, error, page.base);
     }
   });
   router.use(async (request: Request, response: Response, next: NextFunction) => {
+    response.locals['route'] = page.base;
     const reads = request.method === 'GET' || request.method === 'HEAD';
     try {
       response.locals['caller'] = await identifyCaller({ access: page.access, changes: !reads, page: true }, request, response);

@@ -6,6 +6,7 @@ import { languageOf } from '../http/client';
 import type { Caller } from '../http/route';
 import { catalogues, render, type Language, type MessageKey } from '../i18n';
 import { writePage } from './layout';
+import { rootOf } from './root';
 import { listSpaces } from '../services/spaces/spaces';
 import { protect } from './sign-in';
 
@@ -27,7 +28,7 @@ function textsFor(language: Language): Record<string, string> {
   return Object.fromEntries(all.map(([key, text]) => [key.slice(TEXTS.length), text]));
 }
 
-function body(say: Say, language: Language, caller: Caller, domains: string[]): string {
+function body(say: Say, language: Language, caller: Caller, domains: string[], root: string): string {
   const groupings = (['hour', 'day', 'week', 'month', 'year'] as const).map((by) => option(by, say(`${TEXTS}by_${by}`)));
   const ranges = (['hours', 'days', 'weeks', 'months', 'custom'] as const).map((range) => option(range, say(`${TEXTS}range_${range}`)));
   const spaces = caller.super_admin
@@ -37,9 +38,9 @@ function body(say: Say, language: Language, caller: Caller, domains: string[]): 
   return `<header>
 <h1>${say(`${TEXTS}heading`)}</h1>
 <nav>
-<a href="/api">${say(`${TEXTS}documentation`)}</a>
-${caller.super_admin ? `<a href="/queues">${say(`${TEXTS}queues`)}</a>` : ''}
-<form method="post" action="${BASE}/sign-out"><button>${say(`${TEXTS}sign_out`)}</button></form>
+<a href="${root}/api">${say(`${TEXTS}documentation`)}</a>
+${caller.super_admin ? `<a href="${root}/queues">${say(`${TEXTS}queues`)}</a>` : ''}
+<form method="post" action="${root}${BASE}/sign-out"><button>${say(`${TEXTS}sign_out`)}</button></form>
 </nav>
 </header>
 <noscript><p class="error">${say(`${TEXTS}no_script`)}</p></noscript>
@@ -67,7 +68,7 @@ async function show(request: Request, response: Response): Promise<void> {
     title: say(`${TEXTS}title`),
     styles: ['statistics.css'],
     scripts: ['chart.js', 'statistics.js'],
-    body: body(say, language, caller, domains),
+    body: body(say, language, caller, domains, rootOf(request)),
   });
 }
 

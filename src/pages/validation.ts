@@ -10,6 +10,7 @@ import { countStranger } from '../http/stranger';
 import { log, reasonOf } from '../infra/log';
 import { render, type MessageKey } from '../i18n';
 import { writeErrorPage, writePage } from './layout';
+import { rootOf } from './root';
 import { AccountCreationRequestToken } from '../models';
 import { isHcaptchaOn, verifyHcaptcha } from '../services/tokens/hcaptcha';
 
@@ -19,6 +20,7 @@ const policy = helmet.contentSecurityPolicy({
   useDefaults: false,
   directives: {
     defaultSrc: ["'none'"],
+    imgSrc: ["'self'"],
     styleSrc: ["'self'", ...(isHcaptchaOn() ? HCAPTCHA : [])],
     formAction: ["'self'"],
     baseUri: ["'none'"],
@@ -45,7 +47,7 @@ function show(request: Request, response: Response, { status, title, lead, token
   const form =
     token === undefined
       ? ''
-      : `<form method="post" action="/creation_token/validate">
+      : `<form method="post" action="${rootOf(request)}/creation_token/validate">
 <input type="hidden" name="account_creation_request_token" value="${escapeHtml(token)}">
 ${captcha}
 <button>${say('page.validation.submit')}</button>
@@ -110,8 +112,9 @@ async function validate(request: Request, response: Response): Promise<void> {
 export function validationPage(): Router {
   const router = Router();
   const limited =
-    (work: (request: Request, response: Response) => Promise<void>) =>
+    (path: string, work: (request: Request, response: Response) => Promise<void>) =>
     async (request: Request, response: Response): Promise<void> => {
+      response.locals['route'] = `/creation_token${path}`;
       try {
         // Before the body is read.
         await countStranger(request, response);
@@ -121,7 +124,7 @@ export function validationPage(): Router {
       }
     };
   router.use(policy);
-  router.get('/check/:token', limited(check));
-  router.post('/validate', limited(validate));
+  router.get('/check/:token', limited('/check/:token', check));
+  router.post('/validate', limited('/validate', validate));
   return router;
 }

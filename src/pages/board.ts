@@ -1,0 +1,123 @@
+// bull-board over all queues: its adapter for Express, with what it leaves to whoever mounts it. Loaded for the first super admin who looks at it.
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import type { AppControllerRoute, AppViewRoute } from '@bull-board/api/typings/app';
+import { ExpressAdapter } from '@bull-board/express';
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import { settings } from '../../config';
+import { languageOf } from '../http/client';
+import { withHttp2Support } from '../http/http2';
+import { reportError, writeBytes } from '../http/reply';
+import { render } from '../i18n';
+import { ApiError, unavailable } from '../infra/errors';
+import { requireWritable } from '../infra/redis';
+import { gateOf } from '../infra/redis-gate';
+import { QUEUE_NAMES, queuePrefix } from '../queues/contracts';
+import { producerConnection, queueOf } from '../queues/producer';
+import { assetUrl } from './assets';
+import { rootOf } from './root';
+
+/** What of a job's data people may see: no device address. */
+function redact(data: unknown): unknown {
+  const { payload, ...rest } = (data ?? {}) as { payload?: Record<string, unknown> };
+  if (!payload) return data;
+  return {
+    ...rest,
+    payload: 'prid' in payload ? { ...payload, prid: payload['prid'] === null ? null : '(hidden)', ip: undefined } : payload,
+  };
+}
+
+/** bull-board waits for Redis as long as it takes. @throws {ApiError} 503 where that would be in vain */
+async function requireQueues(): Promise<void> {
+  const [connection, keys] = [producerConnection(), QUEUE_NAMES.map(queuePrefix)];
+  try {
+    await gateOf(connection).ask(keys[0] ?? '', () => requireWritable(connection, keys));
+  } catch (error) {
+    throw unavailable('server.queue', {}, { cause: error, headers: { 'retry-after': '5' } });
+  }
+}
+
+/** BullMQ's own refusals have a number below 0, such as that of a job that is not in the state in which it could be acted on. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && typeof error.code === 'number' && error.code < 0;
+
+/** Writes why a call failed, as the dashboard's script shows it: `error` is the headline. Redis may have gone silent in the middle of the call. */
+async function writeFailure(request: Request, response: Response, error: unknown): Promise<void> {
+  const away = await requireQueues().then(
+    () => undefined,
+    (unanswered: unknown) => unanswered,
+  );
+  const refused = away === undefined && isRefusal(error) ? error.message : undefined;
+  const { status, text, details } =
+    refused === undefined ? reportError(away ?? error) : new ApiError(409, { key: 'queue.refused', values: {} });
+  const language = languageOf(request);
+  const body = JSON.stringify({ error: render(text, language), message: refused });
+  writeBytes(response, status, 'application/json', body, { 'content-language': language, ...details.headers });
+}
+
+class Board extends ExpressAdapter {
+  /**
+   * The page, wherever a front has put it: its scripts take from `<base>` where they are, which a script of ours (queues-script.ts) makes absolute before. Without Google's
+   * fonts, which the page's policy does not let in.
+   */
+  override setEntryRoute(definition: AppViewRoute): this {
+    this.app.get(definition.route, (request, response, next) => {
+      const basePath = `${rootOf(request)}/queues/`;
+      const { name, params } = definition.handler({ basePath, uiConfig: this.uiConfig });
+      response.render(name, params, (error: Error | null, html: string) => {
+        if (error) {
+          next(error);
+          return;
+        }
+        const base = `<base href="${basePath}" />`;
+        const lines = html.replace(base, `${base}\n<script src="..${assetUrl('queues-base.js')}"></script>`).split('\n');
+        response.setHeader('cache-control', 'no-store');
+        response.type('html').send(lines.filter((line) => !line.includes('https://fonts.')).join('\n'));
+      });
+    });
+    return this;
+  }
+
+  override setApiRoutes(routes: AppControllerRoute[]): this {
+    const queues = this.bullBoardQueues;
+    if (!queues) throw new Error('setApiRoutes() comes after setQueues()');
+    for (const called of routes) {
+      const answer: RequestHandler = async (request, response) => {
+        const { query, params, headers } = request;
+        const body = (request.body ?? {}) as Record<string, unknown>;
+        try {
+          await requireQueues();
+          const { status = 200, body: given } = await called.handler({
+            queues,
+            uiConfig: this.uiConfig,
+            query,
+            params,
+            body,
+            headers,
+          } as never);
+          response.status(status).json(given);
+        } catch (error) {
+          await writeFailure(request, response, error);
+        }
+      };
+      for (const method of [called.method].flat()) this.app[method](called.route, ...(method === 'get' ? [] : [express.json()]), answer);
+    }
+    return this;
+  }
+}
+
+/** A handler for whoever is let in, to be mounted at /queues. */
+export function createBoard(): RequestHandler {
+  const server = new Board();
+  const adapters = QUEUE_NAMES.map((name) => {
+    const adapter = new BullMQAdapter(queueOf(name));
+    adapter.setFormatter('data', redact);
+    return adapter;
+  });
+  createBullBoard({
+    queues: adapters,
+    serverAdapter: server,
+    options: { uiConfig: { boardTitle: `${settings.APP_NAME} queues`, hideRedisDetails: true } },
+  });
+  return withHttp2Support(server.getRouter() as Express) as RequestHandler;
+}
