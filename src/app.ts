@@ -1,6 +1,6 @@
 // The order of middlewares on one page, and the routes that are not endpoints of the API: health, metrics, documentation, pages.
 import { randomUUID } from 'node:crypto';
-import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../config';
 import { api } from './api';
@@ -57,13 +57,23 @@ function identifyRequest(request: Request, response: Response, next: NextFunctio
   context.run({ request_id: id, began: performance.now(), databaseTime }, next);
 }
 
+/** What balancers and open pages ask for every few seconds, and files. */
 const UNLOGGED = /^\/(health|metrics|assets|queues\/(static|api))/;
+const isUnlogged = ({ method, originalUrl }: Request): boolean => (method === 'GET' || method === 'HEAD') && UNLOGGED.test(originalUrl);
+
+/** Names a route for the log. */
+const named =
+  (route: string): RequestHandler =>
+  (_request, response, next) => {
+    response.locals['route'] = route;
+    next();
+  };
 
 /** One line a request. It has the endpoint's pattern instead of the path, and no header, since tokens and keys stand in both. */
 function logRequest(request: Request, response: Response, next: NextFunction): void {
   const started = performance.now();
   response.once('close', () => {
-    if (UNLOGGED.test(request.originalUrl)) return;
+    if (isUnlogged(request)) return;
     const status = response.statusCode;
     const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'info';
     const route = (response.locals['route'] as string | undefined) ?? null;
@@ -135,16 +145,16 @@ export function createApp(): Express {
 
   // Made of every endpoint's schemas, which would cost each start a tenth of its time: so for the first who reads it.
   let document: Buffer | undefined;
-  app.get('/api/openapi.json', (_request, response) => {
+  app.get('/api/openapi.json', named('/api/openapi.json'), (_request, response) => {
     document ??= Buffer.from(JSON.stringify(openApiDocument(api, settings, VERSION)));
     writeBytes(response, 200, 'application/json', document);
   });
-  app.get('/api', pagesPolicy, (request, response) => {
+  app.get('/api', named('/api'), pagesPolicy, (request, response) => {
     // It names files of this version.
     response.setHeader('cache-control', 'no-store');
     response.type('html').send(documentationPage(request));
   });
-  app.get('/favicon.ico', (_request, response) => {
+  app.get('/favicon.ico', named('/favicon.ico'), (_request, response) => {
     response.status(204).end();
   });
   app.use(assets());

@@ -3,13 +3,15 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import type { AppControllerRoute, AppViewRoute } from '@bull-board/api/typings/app';
 import { ExpressAdapter } from '@bull-board/express';
-import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { settings } from '../../config';
 import { languageOf } from '../http/client';
 import { withHttp2Support } from '../http/http2';
 import { reportError, writeBytes } from '../http/reply';
+import type { Caller, Client } from '../http/route';
 import { render } from '../i18n';
 import { ApiError, unavailable } from '../infra/errors';
+import { log, reasonOf } from '../infra/log';
 import { requireWritable } from '../infra/redis';
 import { gateOf } from '../infra/redis-gate';
 import { QUEUE_NAMES, queuePrefix } from '../queues/contracts';
@@ -37,6 +39,34 @@ async function requireQueues(): Promise<void> {
   }
 }
 
+/** A line for each try to change something, once it is answered: who, what, on which job, and what came of it. No data of jobs. */
+function logAction(request: Request, response: Response, next: NextFunction): void {
+  const { account_id, username, domain } = response.locals['caller'] as Caller;
+  const { ip } = response.locals['client'] as Client;
+  const { queueName, jobId, queueStatus, schedulerId } = request.params;
+  const action = `${request.method} ${(request.route as { path: string }).path}`;
+  response.once('close', () => {
+    const { made, reason } = response.locals as { made?: string; reason?: string };
+    log[response.statusCode < 500 ? 'info' : 'warn'](
+      {
+        account_id,
+        account: `${username}@${domain}`,
+        action,
+        queue: queueName,
+        job: jobId ?? made,
+        state: queueStatus,
+        scheduler: schedulerId,
+        status: response.statusCode,
+        reason,
+        ip,
+        ...(response.writableFinished ? {} : { aborted: true }),
+      },
+      'an action on the dashboard',
+    );
+  });
+  next();
+}
+
 /** BullMQ's own refusals have a number below 0, such as that of a job that is not in the state in which it could be acted on. */
 const isRefusal = (error: unknown): error is Error =>
   error instanceof Error && 'code' in error && typeof error.code === 'number' && error.code < 0;
@@ -51,6 +81,7 @@ async function writeFailure(request: Request, response: Response, error: unknown
   const { status, text, details } =
     refused === undefined ? reportError(away ?? error) : new ApiError(409, { key: 'queue.refused', values: {} });
   const language = languageOf(request);
+  response.locals['reason'] = reasonOf(error);
   const body = JSON.stringify({ error: render(text, language), message: refused });
   writeBytes(response, status, 'application/json', body, { 'content-language': language, ...details.headers });
 }
@@ -95,12 +126,14 @@ class Board extends ExpressAdapter {
             body,
             headers,
           } as never);
+          response.locals['made'] = (given as { job?: { id?: string } } | undefined)?.job?.id;
           response.status(status).json(given);
         } catch (error) {
           await writeFailure(request, response, error);
         }
       };
-      for (const method of [called.method].flat()) this.app[method](called.route, ...(method === 'get' ? [] : [express.json()]), answer);
+      for (const method of [called.method].flat())
+        this.app[method](called.route, ...(method === 'get' ? [] : [logAction, express.json()]), answer);
     }
     return this;
   }

@@ -3,13 +3,15 @@ import { Router, type NextFunction, type Request, type Response } from 'express'
 import { settings } from '../../config';
 import { escapeHtml } from '../infra/html';
 import { type ApiError, fieldError, unprocessable } from '../infra/errors';
+import { log } from '../infra/log';
 import { authorize } from '../http/access';
+import { authenticate } from '../http/authentication';
 import { clientOf, languageOf } from '../http/client';
 import { noCookies, pageCookie } from '../http/cookies';
 import { readForm } from '../http/form';
 import { identifyCaller } from '../http/identification';
 import { toApiError, writeError } from '../http/reply';
-import type { Access } from '../http/route';
+import type { Access, Caller } from '../http/route';
 import { requireSameOrigin } from '../http/same-origin';
 import { identifyByKey } from '../http/schemes/api-key';
 import { countStranger } from '../http/stranger';
@@ -54,6 +56,15 @@ ${fault ? `<p class="error" role="alert">${text(fault)}</p>` : ''}
 const faultOf = ({ wrong }: ProtectedPage, { text }: ApiError): Message =>
   text.key.startsWith('auth.') && text.key !== 'auth.origin' ? { key: wrong, values: {} } : text;
 
+/** Who came and went, for the log. */
+const tell = (request: Request, { base }: ProtectedPage, what: string, more: object): void =>
+  log.info({ page: base, ip: clientOf(request).ip, ...more }, what);
+
+const whoIs = ({ account_id, username, domain }: Pick<Caller, 'account_id' | 'username' | 'domain'>): object => ({
+  account_id,
+  account: `${username}@${domain}`,
+});
+
 async function signIn(page: ProtectedPage, request: Request, response: Response): Promise<void> {
   // Before the body is read.
   await countStranger(request, response);
@@ -61,8 +72,9 @@ async function signIn(page: ProtectedPage, request: Request, response: Response)
   const key = (await readForm(request, response, ['api_key'])).api_key?.trim() ?? '';
   if (key === '') throw unprocessable(fieldError('api_key', 'field.required'));
   const { identity } = await limitWrongKeys(clientOf(request).ip, () => identifyByKey(request, key));
-  authorize(identity, page.access);
+  const caller = authorize(identity, page.access);
   response.setHeader('set-cookie', pageCookie(request, key));
+  tell(request, page, 'signed in', whoIs(caller));
   response.redirect(303, rootOf(request) + page.base);
 }
 
@@ -71,6 +83,9 @@ async function signOut(page: ProtectedPage, request: Request, response: Response
   requireSameOrigin(request);
   response.setHeader('set-cookie', noCookies(request));
   response.redirect(303, rootOf(request) + page.base);
+  // Whose key it was matters to the log alone: an expired one signs out as well.
+  const found = await authenticate(request, { changes: false, page: true }).catch(() => undefined);
+  tell(request, page, 'signed out', found ? whoIs(found.identity) : { account_id: null });
 }
 
 /**
@@ -85,6 +100,7 @@ export function protect(page: ProtectedPage): Router {
       await signIn(page, request, response);
     } catch (error) {
       const refused = toApiError(error);
+      tell(request, page, 'not signed in', { status: refused.status, reason: refused.text.key });
       // The form again, where filling it in otherwise helps.
       if ([401, 403, 422].includes(refused.status) && wantsPage(request)) {
         writeForm(response, page, refused.status === 401 ? 403 : refused.status, faultOf(page, refused));
