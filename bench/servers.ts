@@ -28,11 +28,15 @@ export class Servers {
     this.atEnd(() => Promise.resolve(rmSync(this.directory, { recursive: true, force: true })));
   }
 
-  /** Finds or starts both. */
-  static async open(): Promise<Servers> {
+  /**
+   * Finds or starts both.
+   *
+   * @param postgresOptions for one that is started here, `name=value`
+   */
+  static async open(postgresOptions: readonly string[] = []): Promise<Servers> {
     const servers = new Servers();
     try {
-      await servers.#open();
+      await servers.#open(postgresOptions);
     } catch (error) {
       await servers.close();
       throw error;
@@ -49,13 +53,13 @@ export class Servers {
       await cleanup().catch((error: unknown) => say(`Left behind: ${error instanceof Error ? error.message : String(error)}`));
   }
 
-  async #open(): Promise<void> {
+  async #open(postgresOptions: readonly string[]): Promise<void> {
     const started = existsSync(SERVERS_FILE) ? (JSON.parse(readFileSync(SERVERS_FILE, 'utf8')) as Record<string, string>) : {};
     this.#databaseUrl = environment['DATABASE_URL'] ?? started['DATABASE_URL'] ?? '';
     this.#redisUrl = environment['REDIS_URL'] ?? started['REDIS_URL'] ?? '';
     if (this.#databaseUrl === '') {
       say('Starting a PostgreSQL …');
-      const postgres = await startPostgres(this.directory);
+      const postgres = await startPostgres(this.directory, [...postgresOptions]);
       this.atEnd(postgres.stop);
       this.#databaseUrl = postgres.url;
     }

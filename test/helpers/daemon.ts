@@ -9,7 +9,7 @@ import { testServers } from '../setup/servers';
 export type DaemonMode = 'ok' | 'refuse' | 'hang' | 'die' | 'garbage';
 
 export class Daemon {
-  readonly path = path.join(mkdtempSync(path.join(testServers().directory, 'daemon-')), 'socket');
+  readonly path: string;
   readonly commands: string[] = [];
   /** Clients that came while another was there. */
   turnedAway = 0;
@@ -18,6 +18,11 @@ export class Daemon {
   slowness = 5;
   #server: Server | undefined;
   #client: Socket | undefined;
+
+  /** @param directory where its socket is made */
+  constructor(directory = testServers().directory) {
+    this.path = path.join(mkdtempSync(path.join(directory, 'daemon-')), 'socket');
+  }
 
   async start(): Promise<void> {
     rmSync(this.path, { force: true });
