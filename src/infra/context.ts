@@ -15,6 +15,12 @@ export interface Context {
 /** `context.run({ request_id }, work)` carries it through all that `work` awaits. */
 export const context = new AsyncLocalStorage<Context>();
 
+/**
+ * Does what goes on beyond the request or job that happened to begin it, and belongs to no single one: a connection that all use, a timer, what
+ * many wait for. Else all that it ever logs, and all that it waits for, would be in that one's name.
+ */
+export const inBackground = <T>(work: () => T): T => context.exit(work);
+
 /** The time of the request around it; undefined where there is none, as in a job. */
 export const databaseTime = (): DatabaseTime | undefined => context.getStore()?.databaseTime;
 

@@ -1,5 +1,7 @@
 // Modules that few requests need are loaded by the first that does, so that a start does not pay for them.
 
+import { inBackground } from './context';
+
 /**
  * A function that loads something at its first call and hands the same to all later ones. Calls that come while it is loading wait for the one
  * load; after a failure the next call tries again.
@@ -10,7 +12,7 @@
 export function loadedOnce<T>(load: () => Promise<T>): () => Promise<T> {
   let loading: Promise<T> | undefined;
   return () => {
-    loading ??= load().catch((error: unknown) => {
+    loading ??= inBackground(load).catch((error: unknown) => {
       loading = undefined;
       throw error;
     });

@@ -1,5 +1,6 @@
 // Whether it makes sense to ask Redis at all: a server that is frozen refuses nothing and answers nothing, and each request would wait for it.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inBackground } from './context';
 import { requireWritable, type RedisConnection } from './redis';
 
 /** What is asked behind the gate takes a millisecond; whoever waits longer does without. */
@@ -60,7 +61,7 @@ export class Gate {
     this.#silentSince = performance.now() - milliseconds;
     for (const giveUp of this.#waiting) giveUp();
     this.#waiting.clear();
-    void this.#openWhenAnswered(key);
+    void inBackground(() => this.#openWhenAnswered(key));
   }
 
   async #openWhenAnswered(key: string): Promise<void> {

@@ -1,4 +1,5 @@
 // One log line an outage of a Redis, and one for its end, however many connections a process has to it and however often each of them fails.
+import { inBackground } from './context';
 import { log } from './log';
 
 /** A server that goes and comes within this time has not come back. */
@@ -16,14 +17,15 @@ export class Outage {
     this.#troubledAt = performance.now();
     if (this.#lasts) return;
     this.#lasts = true;
-    log.warn({ reason }, `${this.name} does not answer`);
+    // Whoever's command met it first: it is everybody's.
+    inBackground(() => log.warn({ reason }, `${this.name} does not answer`));
   }
 
   /** Something has worked. */
   calm(): void {
     if (!this.#lasts || performance.now() - this.#troubledAt < CALM_MS) return;
     this.#lasts = false;
-    log.info(`${this.name} answers again`);
+    inBackground(() => log.info(`${this.name} answers again`));
   }
 }
 

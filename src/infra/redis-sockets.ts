@@ -3,6 +3,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { AbstractConnector, SentinelConnector, type RedisOptions } from 'ioredis';
+import { inBackground } from './context';
 
 /**
  * A server that is frozen still accepts: its kernel does. Whoever has not heard a first word by then asks again who the master is. Kept well below
@@ -81,7 +82,10 @@ export function connectorTo(sockets: Sockets, takesReplicas: boolean, onReplica:
     async connect(): Promise<net.Socket> {
       const { host = '127.0.0.1', port = 6379, family = 0, tls: secure } = this.#options;
       this.connecting = true;
-      const socket = secure ? tls.connect({ host, port, family, ...secure } as tls.ConnectionOptions) : net.connect({ host, port, family });
+      // A command that fails may bring a new connection about: what that meets in its life is not in the name of the command's request.
+      const socket = inBackground(() =>
+        secure ? tls.connect({ host, port, family, ...secure } as tls.ConnectionOptions) : net.connect({ host, port, family }),
+      );
       this.stream = socket;
       socket.once('error', (error) => (this.firstError = error));
       sockets.add(socket, `${host}:${port}`);
@@ -105,7 +109,7 @@ export function connectorBySentinel(sockets: Sockets, onReplica: () => void): Co
     }
 
     override async connect(...given: Parameters<SentinelConnector['connect']>): ReturnType<SentinelConnector['connect']> {
-      const socket = await super.connect(...given);
+      const socket = await inBackground(() => super.connect(...given));
       sockets.add(socket, 'master');
       return socket;
     }

@@ -2,6 +2,7 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { settings } from '../../config';
 import { parseRedisUrl, type RedisAddress } from '../../config/redis-url';
+import { inBackground } from './context';
 import { outagesOf, type Outage } from './redis-outage';
 import { connectorBySentinel, connectorTo, Sockets } from './redis-sockets';
 import { withTimeout } from './timeout';
@@ -120,7 +121,10 @@ const watches = new WeakMap<RedisConnection, Watch>();
  * @param name what the log calls it
  * @throws {Error} where there is no URL
  */
-export function connectRedis(role: Role, url: string | undefined = settings.REDIS_URL, name = 'Redis'): RedisConnection {
+export const connectRedis = (role: Role, url: string | undefined = settings.REDIS_URL, name = 'Redis'): RedisConnection =>
+  inBackground(() => open(role, url, name));
+
+function open(role: Role, url: string | undefined, name: string): RedisConnection {
   if (url === undefined) throw new Error('REDIS_URL is not set');
   const address = parseRedisUrl(url);
   const outage = outagesOf(name);

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { parse } from 'pg-connection-string';
 import { type Options, QueryTypes, Sequelize } from 'sequelize';
 import { settings } from '../../config';
-import { context } from './context';
+import { inBackground } from './context';
 import { log } from './log';
 import { acquireInTime, limitedClient } from './postgres-client';
 
@@ -123,7 +123,7 @@ export function openDatabase({
   const manager = (opened as unknown as { connectionManager: ConnectionManager }).connectionManager;
   const [connect, getConnection] = [manager.connect.bind(manager), manager.getConnection.bind(manager)];
   // Who asks first makes a connection that others wait for, too: the time of its own request does not bind it.
-  manager.connect = (config) => context.exit(() => connect(config));
+  manager.connect = (config) => inBackground(() => connect(config));
   manager.getConnection = (given) => acquireInTime(getConnection(given), (late) => manager.releaseConnection(late));
   // A statement of its own is a transaction of its own; one inside a transaction falls with it.
   const query = opened.query.bind(opened) as (sql: unknown, given?: { transaction?: unknown }) => Promise<unknown>;

@@ -1,5 +1,7 @@
 // One answer for many who ask the same at about the same time, where each would cost a query.
 
+import { inBackground } from './context';
+
 /**
  * A function that does `work` at most once in so many milliseconds. Who calls while it is under way waits for it, who calls
  * within that time after it is given the same. A failure is given to those who wait, and not kept.
@@ -13,7 +15,7 @@ export function sharedFor<T>(milliseconds: number, work: () => Promise<T>): () =
   return () => {
     if (shared && performance.now() < until) return shared;
     until = Infinity;
-    shared = work();
+    shared = inBackground(work);
     shared.then(
       () => (until = performance.now() + milliseconds),
       () => (until = 0),

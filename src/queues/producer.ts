@@ -1,8 +1,8 @@
 // The producers' side of the queues: connections opened once a process, and the only two ways to add a job, enqueue() and enqueueAndWait().
 import { randomUUID } from 'node:crypto';
-import { Queue, QueueEvents, type Job, type JobsOptions } from 'bullmq';
+import { Queue, QueueEvents, type Job, type JobsOptions, type QueueOptions } from 'bullmq';
 import { ReplyError } from 'ioredis';
-import { context, databaseTime, millisecondsSinceRequest } from '../infra/context';
+import { context, databaseTime, inBackground, millisecondsSinceRequest } from '../infra/context';
 import { isInTransaction } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
@@ -62,13 +62,14 @@ class Producers {
   queue(name: QueueName): Queue<Envelope> {
     let queue = this.#queues.get(name);
     if (!queue) {
-      queue = new Queue<Envelope>(name, {
+      const options: QueueOptions = {
         connection: this.#producer,
         prefix: queuePrefix(name),
         defaultJobOptions: jobOptions(name),
         // It asks for the version once, and is of no use for ever where just then the connection ends.
         skipVersionCheck: true,
-      });
+      };
+      queue = inBackground(() => new Queue<Envelope>(name, options));
       queue.on('error', () => undefined); // connectRedis() reports the outage.
       this.#queues.set(name, queue);
     }
@@ -221,7 +222,7 @@ class Producers {
 }
 
 let producers: Producers | undefined;
-const open = (): Producers => (producers ??= new Producers());
+const open = (): Producers => (producers ??= inBackground(() => new Producers()));
 
 /** Opens the connections and begins to listen for results; web calls it before it accepts requests. */
 export function openQueues(): RedisConnection {

@@ -1,6 +1,6 @@
 // Requests that come at the same time share a statement: what arrives while the last one is in flight goes into the next. No timer but the one that
 // answers in time who has waited too long.
-import { context } from '../../infra/context';
+import { inBackground } from '../../infra/context';
 import { unavailable } from '../../infra/errors';
 import { isDatabaseUnavailable } from '../../infra/database';
 
@@ -49,7 +49,8 @@ export class Batcher<In, Out> {
           reject(error);
         },
       });
-      this.#running ??= this.#drain();
+      // Not in the name, and so not on the time, of the request that happened to be the first.
+      this.#running ??= inBackground(() => this.#drain());
     });
   }
 
@@ -65,8 +66,7 @@ export class Batcher<In, Out> {
 
   async #flush(batch: Pending<In, Out>[]): Promise<void> {
     try {
-      // Not in the name, and so not on the time, of the request that happened to be the first.
-      const results = await context.exit(() => this.run(batch.map(({ item }) => item)));
+      const results = await this.run(batch.map(({ item }) => item));
       batch.forEach(({ resolve }, index) => resolve(results[index] as Out));
     } catch (error) {
       // One bad row must not fail its neighbours. Nothing was committed, so it can be tried again; where the database stopped answering, that is not known.
