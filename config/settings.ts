@@ -74,6 +74,11 @@ export const table = {
   ACCOUNT_REALM: realm("DIGEST realm; the account's domain where unset"),
   TRUST_PROXY: trustProxy('from which hops X-Forwarded-For is believed: a number of hops, or addresses and networks'),
   RATE_LIMIT_PER_MINUTE: integer(600, "a client's requests a minute, by account where authenticated, by IP otherwise; 0 turns it off"),
+  RATE_LIMIT_IPV6_PREFIX: integer(
+    64,
+    'bits of an IPv6 address that limits count as one client, for requests, wrong passwords, keys and codes, messages and tokens; 128 is each address by itself',
+    { min: 32, max: 128 },
+  ),
   CODES_PER_RECIPIENT_PER_HOUR: integer(5, 'mails and SMS that one mailbox or phone number may be sent in an hour; 0 = no limit'),
   CODES_PER_RECIPIENT_PER_DAY: integer(10, 'the same in 24 hours; 0 = no limit'),
   CODES_PER_ADDRESS_PER_HOUR: integer(

@@ -4,6 +4,7 @@ import { settings } from '../../config';
 import type { Clearing, ClearingProgress } from '../services/accounts/deletion';
 import { hasInvisible } from '../infra/characters';
 import { ApiError } from '../infra/errors';
+import { parseIpAddress } from '../infra/ip-address';
 import { action, MAX_AGE_DAYS, MAX_ID, Refusal, requireDatabase, wholeNumber } from './command';
 
 const clearingText = (what: string, { found, deleted }: Clearing, apply: boolean): string =>
@@ -42,8 +43,8 @@ export function addAccountCommands(program: Command): void {
     .action(
       action(async ({ username, password, domain, apiKeyIp }: AdminOptions) => {
         requireDatabase();
-        const { isIP } = await import('node:net');
-        if (apiKeyIp !== '' && isIP(apiKeyIp) === 0) throw new Refusal(`-k: ${apiKeyIp} is not an IP address`);
+        const ip = apiKeyIp.trim() === '' ? null : parseIpAddress(apiKeyIp);
+        if (apiKeyIp.trim() !== '' && ip === null) throw new Refusal(`-k: ${apiKeyIp} is not an IP address`);
         if (!/^[^\s@]{1,64}$/.test(username) || username !== username.normalize('NFC').toLowerCase() || hasInvisible(username))
           throw new Refusal('-u: 1 to 64 characters without spaces, @ and upper case letters are expected');
         if (password !== undefined && password.length < 6) throw new Refusal('-p: at least 6 characters are expected');
@@ -53,7 +54,7 @@ export function addAccountCommands(program: Command): void {
         const admin = await createAdmin({
           username,
           domain: domain.toLowerCase(),
-          ip: apiKeyIp || null,
+          ip,
           ...(password === undefined ? {} : { password }),
         }).catch((error: unknown) => {
           const taken = error instanceof ApiError && error.details.errors?.['username'];

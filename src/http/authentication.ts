@@ -10,11 +10,14 @@ import type { Authenticated, Purpose, Scheme } from './schemes/scheme';
 /** A JSON Web Token goes before a key, a key before DIGEST; a key works also where a Bearer server is announced instead of DIGEST. */
 const SCHEMES: readonly Scheme[] = [jsonWebToken, apiKey, announcedBearer, digest];
 
-/** Whether the request brings something that can be right or wrong; a bare `From` asks for a challenge, no more. */
-export const hasCredentials = (request: Request, purpose: Purpose): boolean =>
-  jsonWebToken.applies(request, purpose) ||
-  apiKey.applies(request, purpose) ||
-  (digest.applies(request, purpose) && request.headers.authorization !== undefined);
+/** What the request brings that can be right or wrong, to be told from others; undefined where there is nothing: a bare `From` asks for a challenge, no more. */
+export function credentialsOf(request: Request, purpose: Purpose): string | undefined {
+  const { authorization, cookie = '', from = '', 'x-api-key': key } = request.headers;
+  if (jsonWebToken.applies(request, purpose)) return `bearer ${authorization}`;
+  if (apiKey.applies(request, purpose)) return typeof key === 'string' ? `key ${key}` : `cookie ${cookie}`;
+  // A digest is another one each time; what can be guessed is the password of an account.
+  return digest.applies(request, purpose) && authorization !== undefined ? `digest ${from}` : undefined;
+}
 
 /**
  * @returns the identity, and headers that belong to the answer

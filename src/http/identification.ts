@@ -1,18 +1,35 @@
 // Who calls, counted and admitted: rate limit, authentication, access; the same for endpoints and pages. A request that brings no credentials
-// is counted by address before anything else, one that brings good ones by account after it.
+// is counted by address before anything else, one that brings good ones by account after it. Wrong ones count by address before anybody asks PostgreSQL
+// about them (shown-credentials.ts).
 import type { Request, Response } from 'express';
-import { ApiError } from '../infra/errors';
+import { networkOf } from '../infra/ip-address';
 import { authorize } from './access';
-import { authenticate, hasCredentials } from './authentication';
-import { countRequest } from './rate-limit';
+import { authenticate, credentialsOf } from './authentication';
+import { clientOf } from './client';
+import { accountClient, countRequest } from './rate-limit';
 import type { Access, Caller } from './route';
-import type { Purpose } from './schemes/scheme';
+import type { Authenticated, Purpose } from './schemes/scheme';
+import { lookUpShown, shownFrom } from './shown-credentials';
 import { countStranger } from './stranger';
 
 /** What is asked of whoever calls. */
 interface Demand<A extends Access = Access> extends Purpose {
   access: A;
   unlimited?: true | undefined;
+}
+
+/** Wrong credentials count as a stranger's request, and so does a request without any: guessing is limited by address. */
+async function authenticateCounted(purpose: Purpose, request: Request, response: Response): Promise<Authenticated> {
+  const credentials = credentialsOf(request, purpose);
+  if (credentials === undefined) {
+    await countStranger(request, response);
+    return authenticate(request, purpose);
+  }
+  return lookUpShown(
+    shownFrom(networkOf(clientOf(request).ip), credentials),
+    () => countStranger(request, response),
+    () => authenticate(request, purpose),
+  );
 }
 
 /**
@@ -30,18 +47,10 @@ export async function identify(
     await countStranger(request, response);
     return undefined;
   }
-  if (!hasCredentials(request, purpose)) await countStranger(request, response);
-  let authenticated;
-  try {
-    authenticated = await authenticate(request, purpose);
-  } catch (error) {
-    // Wrong credentials count as a stranger's request: guessing is limited by address.
-    if (error instanceof ApiError && error.status < 500 && hasCredentials(request, purpose)) await countStranger(request, response);
-    throw error;
-  }
+  const authenticated = await authenticateCounted(purpose, request, response);
   const { identity, headers = {} } = authenticated;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (!unlimited) await countRequest(`account:${identity.account_id}`, response);
+  if (!unlimited) await countRequest(accountClient(identity.account_id), response);
   return authorize(identity, access);
 }
 

@@ -24,23 +24,32 @@ function headersOf(remaining: number, msBeforeNext: number): Record<string, stri
   };
 }
 
-/** The key of a client: of IPv6 addresses the network counts. */
-const keyOf = (client: string): string => (client.startsWith('ip:') ? `ip:${networkOf(client.slice('ip:'.length))}` : client);
+/** The client of an account. */
+export const accountClient = (accountId: number): string => `account:${accountId}`;
+
+/** The client at an address: of IPv6 addresses the network counts. */
+export const addressClient = (ip: string): string => `ip:${networkOf(ip)}`;
 
 /**
- * Counts one request of `client` (`account:12` or `ip:192.0.2.1`).
+ * Counts one request of a client.
  *
  * @param response gets the headers that tell the client what is left; none where there is no limit
+ * @returns takes it back, with those headers
  * @throws {ApiError} 429 over the limit, with `retry-after` in seconds
  */
-export async function countRequest(client: string, response: Response): Promise<void> {
-  if (settings.RATE_LIMIT_PER_MINUTE === 0) return;
-  const counted = await limiter.take(keyOf(client));
+export async function countRequest(client: string, response: Response): Promise<() => Promise<void>> {
+  if (settings.RATE_LIMIT_PER_MINUTE === 0) return async () => undefined;
+  const counted = await limiter.take(client);
   const { admitted, remaining, milliseconds } = counted;
   if (!admitted) {
     const seconds = secondsOf(counted);
     const headers = { ...headersOf(0, milliseconds), 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + seconds) };
     throw tooManyRequests(seconds, { key: 'rate_limit.exceeded', values: { seconds } }, { headers });
   }
-  for (const [name, value] of Object.entries(headersOf(remaining, milliseconds))) response.setHeader(name, value);
+  const headers = Object.entries(headersOf(remaining, milliseconds));
+  for (const [name, value] of headers) response.setHeader(name, value);
+  return async () => {
+    for (const [name] of headers) response.removeHeader(name);
+    await counted.giveBack();
+  };
 }

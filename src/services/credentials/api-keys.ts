@@ -1,6 +1,8 @@
 // API keys: made, found with one query, their use counted in memory and written in batches.
 import { settings } from '../../../config';
+import { inBackground } from '../../infra/context';
 import { isDatabaseUnavailable } from '../../infra/database';
+import { parseIpAddress } from '../../infra/ip-address';
 import { log, reasonOf } from '../../infra/log';
 import { ApiKey } from '../../models';
 import type { KeyUses } from '../../models/credentials/api-key';
@@ -17,17 +19,25 @@ let timer: NodeJS.Timeout | undefined;
 /**
  * Who a key stands for. One query; counts as a use of the key.
  *
- * @param ip the caller's address
+ * @param ip the caller's address, as parseIpAddress() gives it
  * @param host the Host header, whose Space may have expired
  * @returns null where the key is unknown, expired, or made for another address
  */
 export async function findByApiKey(key: string, ip: string, host: string): Promise<Identity | null> {
   const found = await findIdentityByApiKey(hashApiKey(key), host);
-  if (!found || (found.ip !== null && found.ip !== ip) || isExpired(found)) return null;
+  if (!found || !worksFrom(found, ip) || isExpired(found)) return null;
   const uses = unwritten.get(found.key_id)?.uses ?? 0;
   unwritten.set(found.key_id, { uses: uses + 1, last: new Date() });
-  timer ??= setTimeout(() => void flushUses(), FLUSH_INTERVAL_MS).unref();
+  flushSoon();
   return found;
+}
+
+/** One that was imported, or typed into the command line of a release before, may have the address in another spelling. */
+const worksFrom = ({ ip: bound }: KeyIdentity, ip: string): boolean => bound === null || bound === ip || parseIpAddress(bound) === ip;
+
+/** Uses of many requests are written together, in the name of none of them. */
+function flushSoon(): void {
+  timer ??= inBackground(() => setTimeout(() => void flushUses(), FLUSH_INTERVAL_MS).unref());
 }
 
 function isExpired({ key_id, last_used_at }: KeyIdentity): boolean {
@@ -58,7 +68,7 @@ async function writeUses(batch: readonly KeyUses[]): Promise<void> {
       const since = unwritten.get(id);
       unwritten.set(id, { uses: uses + (since?.uses ?? 0), last: since?.last ?? last });
     }
-    timer ??= setTimeout(() => void flushUses(), FLUSH_INTERVAL_MS).unref();
+    flushSoon();
   }
 }
 

@@ -11,6 +11,8 @@ import { requireActiveAccount } from './standing';
 /** How often a client that asks again is looked after while its first request may still be answered: that takes milliseconds, or its process is dead. */
 const POLL_MS = 100;
 const MAX_POLLS = 30;
+/** A phone that lost its connection comes back with another address of the same network; what limits count as one client may be wider. */
+const SAME_NETWORK_PREFIX = 64;
 
 /** A token that is shown, and who shows it. */
 export interface Shown {
@@ -71,7 +73,7 @@ export async function deliverOnce<T>(
   redeem: () => Promise<number | null>,
   make: (accountId: number) => Promise<T>,
 ): Promise<Delivery<T> | null> {
-  const key = { kind, token_hash: createHash('sha256').update(token).digest('hex'), network: networkOf(ip) };
+  const key = { kind, token_hash: createHash('sha256').update(token).digest('hex'), network: networkOf(ip, SAME_NETWORK_PREFIX) };
   const delivery = (value: T): Delivery<T> => ({ value, settle: (isDelivered) => settle(key, isDelivered) });
   const first = await inTransaction(async () => {
     const accountId = await redeem();
