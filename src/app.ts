@@ -8,14 +8,14 @@ import { context } from './infra/context';
 import { DatabaseTime } from './infra/database-time';
 import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
-import { parseIpAddress } from './infra/ip-address';
 import { checkReadiness } from './services/operations/readiness';
-import { clientOf } from './http/client';
-import { limitHeaders } from './http/header-limits';
+import { languageOf } from './http/client';
+import { faultOf } from './http/head';
 import { openApiDocument } from './http/openapi';
-import { writeBytes, writeReply } from './http/reply';
+import { originOf, useOrigins } from './http/origin';
+import { writeBytes, writeError, writeReply } from './http/reply';
 import { apiRouter } from './http/router';
-import { refuseStranger } from './http/stranger';
+import { countStranger, refuseStranger } from './http/stranger';
 import { log } from './infra/log';
 import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
@@ -57,6 +57,17 @@ function identifyRequest(request: Request, response: Response, next: NextFunctio
   context.run({ request_id: id, began: performance.now(), databaseTime }, next);
 }
 
+/** Refuses what is wrong with the request itself, and answers what is asked of the server as a whole (RFC 9110, section 9.3.7). */
+async function admitRequest(request: Request, response: Response, next: NextFunction): Promise<void> {
+  const fault = faultOf(request);
+  if (fault) writeError(response, fault, languageOf(request));
+  else if (request.url !== '*') next();
+  else {
+    await countStranger(request, response);
+    response.status(204).setHeader('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').end();
+  }
+}
+
 /** What balancers and open pages ask for every few seconds, and files. */
 const UNLOGGED = /^\/(health|metrics|assets|queues\/(static|api))/;
 const isUnlogged = ({ method, originalUrl }: Request): boolean => (method === 'GET' || method === 'HEAD') && UNLOGGED.test(originalUrl);
@@ -72,16 +83,17 @@ const named =
 /** One line a request. It has the endpoint's pattern instead of the path, and no header, since tokens and keys stand in both. */
 function logRequest(request: Request, response: Response, next: NextFunction): void {
   const started = performance.now();
+  const { method } = request;
+  // Now: a stream of HTTP/2 may outlive its connection, which has no address then.
+  const { ip } = originOf(request);
+  const unlogged = isUnlogged(request);
   response.once('close', () => {
-    if (isUnlogged(request)) return;
+    if (unlogged) return;
     const status = response.statusCode;
     const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'info';
     const route = (response.locals['route'] as string | undefined) ?? null;
     const complete = response.writableFinished ? {} : { aborted: true };
-    log[level](
-      { method: request.method, route, status, ms: Math.round(performance.now() - started), ip: clientOf(request).ip, ...complete },
-      'request',
-    );
+    log[level]({ method: method || null, route, status, ms: Math.round(performance.now() - started), ip, ...complete }, 'request');
   });
   next();
 }
@@ -121,11 +133,8 @@ export function createApp(): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', settings.TRUST_PROXY);
-  const trusts = app.get('trust proxy fn') as (address: string | undefined, hop: number) => boolean;
-  // A proxy may be named with a port, or in another spelling than the setting has.
-  app.set('trust proxy', (address: string | undefined, hop: number) => trusts(parseIpAddress(address ?? '') ?? address, hop));
-  app.use(identifyRequest, logRequest, limitHeaders);
+  useOrigins(app);
+  app.use(identifyRequest, logRequest);
   app.use(
     helmet({
       contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
@@ -134,6 +143,7 @@ export function createApp(): Express {
       // Not helmet's no-referrer: under it a browser names no origin with a form's POST, and the dashboard asks for one.
       referrerPolicy: { policy: 'same-origin' },
     }),
+    admitRequest,
   );
 
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));

@@ -171,7 +171,7 @@ describe('JSON', () => {
     ['an array of half a million', `{"a":[${'0,'.repeat(500_000)}0]}`, 'Invalid JSON: the body has too many values.'],
     ['a million beginnings of arrays', '['.repeat(1_000_000), 'Invalid JSON: the body is nested too deeply.'],
     ['objects in objects', '{"a":'.repeat(150_000), 'Invalid JSON: the body is nested too deeply.'],
-    ['a string without end', `{"a":"${'\\"'.repeat(400_000)}`, 'Invalid JSON'],
+    ['a string without end', `{"a":"${'\\"'.repeat(400_000)}`, 'Invalid JSON at line 1, column 800007.'],
   ])('%s', async (_name, body, message) => {
     expect(await post(body)).toMatchObject({ status: 400, json: { message } });
   });

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
+import { connect as netConnect, type Socket } from 'node:net';
 import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { promisify } from 'node:util';
@@ -167,6 +168,84 @@ describe('the same over HTTP/2 and HTTP/1.1', () => {
     expect((await client.request('GET', '/api/spaces', { ...headers, accept: 'application/json' }, '')).status).toBe(200);
     expect((await client.request('POST', '/api/account_creation_tokens', headers)).status).toBe(201);
   });
+});
+
+describe('refusals', () => {
+  /** What a client reads that sends these bytes, over TLS or not, until the server ends the connection. */
+  const exchange = (bytes: string, overTls: boolean): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const port = Number(portOf(0));
+      const socket: Socket = overTls
+        ? tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }, () => socket.write(bytes))
+        : netConnect(port, '127.0.0.1', () => socket.write(bytes));
+      let text = '';
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      socket.on('end', () => resolve(text));
+      socket.on('error', reject);
+    });
+
+  test.each<[string, number, string, string, boolean]>([
+    ['no TLS', 400, 'This port speaks TLS: the address begins with https://.', 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', false],
+    ['an unknown method', 501, 'The method BREW is not known here.', 'BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n', true],
+    ['no host', 400, 'There must be one host header', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', true],
+    ['a long header', 431, 'larger than 16 KiB', `GET / HTTP/1.1\r\nHost: localhost\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`, true],
+    ['another expectation', 417, '100-continue', 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: more\r\n\r\n', true],
+  ])('over HTTP/1.1: %s', async (_name, status, said, bytes, overTls) => {
+    const text = await exchange(bytes, overTls);
+    expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(text).toMatch(/^content-type: application\/json\r$/m);
+    expect(text).toMatch(/^x-request-id: [0-9a-f-]{36}\r$/m);
+    expect((JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)) as { message: string }).message).toContain(said);
+  });
+
+  test.each<[string, number, string, Record<string, string>]>([
+    ['many headers', 431, 'more than 128 headers', Object.fromEntries(Array.from({ length: 129 }, (_, n) => [`x-${n}`, 'x']))],
+    ['large headers', 431, 'larger than 16 KiB', { 'x-a': 'x'.repeat(9000), 'x-b': 'x'.repeat(9000) }],
+    ['a long header that is taken apart', 431, 'The header accept is longer', { accept: 'a/b,'.repeat(1000) }],
+    ['another host than the authority', 400, 'There must be one host header', { host: 'other.example' }],
+    ['a path that is none', 400, 'The address must be a path', { ':path': 'http://localhost/api/ping' }],
+    ['another expectation', 417, '100-continue', { expect: 'more' }],
+  ])('over HTTP/2: %s', async (_name, status, said, headers) => {
+    const answer = await client.request('GET', '/api/ping', headers);
+    expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/json']);
+    expect((JSON.parse(answer.text) as { message: string }).message).toContain(said);
+    expect(answer.headers['x-request-id']).toMatch(/./);
+    expect((await client.request('GET', '/api/ping')).text).toBe('pong');
+  });
+
+  test('128 headers of 16 KiB are admitted, and as many as HTTP/1.1 has', async () => {
+    const headers = Object.fromEntries(Array.from({ length: 126 }, (_, n) => [`x-${n}`, 'x'.repeat(100)]));
+    expect((await client.request('GET', '/api/ping', headers)).status).toBe(200);
+  });
+});
+
+test('the log has the address of a stream that outlives its connection', async () => {
+  const other = open();
+  await other.request('GET', '/api/ping');
+  const id = randomUUID();
+  const stream = other.session.request(
+    {
+      ':method': 'POST',
+      ':path': '/api/statistics/messages',
+      'x-request-id': id,
+      'content-type': 'application/json',
+      'x-api-key': reporter.key,
+    },
+    { endStream: false },
+  );
+  stream.on('error', () => undefined);
+  stream.write('{');
+  // The server has it once it answers what was sent after it.
+  await other.request('GET', '/api/ping');
+  other.session.destroy();
+  const line = await eventually(
+    () =>
+      Promise.resolve(
+        (system.webs[0]?.output() ?? '').split('\n').find((each) => each.includes(id) && each.includes('"msg":"request"')) ?? '',
+      ),
+    (found) => found !== '',
+  );
+  expect(JSON.parse(line)).toMatchObject({ method: 'POST', ip: '127.0.0.1' });
 });
 
 test('curl --http2 and --http1.1', async () => {

@@ -1,21 +1,29 @@
 // The body of a request: size, content type, accept, JSON, in that order (docs/api-rules.md); then trimmed.
-import Negotiator from 'negotiator';
 import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../infra/errors';
+import type { MessageKey } from '../i18n';
 import { countBody } from './body-memory';
-import { requireSmallJson } from './json';
+import { findJsonFault, requireSmallJson } from './json';
+import { parseMediaType, preferredType } from './negotiation';
 import type { Format } from './route';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const JSON_ALONE: readonly Format[] = ['application/json'];
 /** A space at either end of a password is part of it, and lines of a vCard have numbers. */
 const VERBATIM = new Set(['password', 'old_password', 'vcard']);
+/** What is understood of Content-Encoding, `identity` apart. */
+const ENCODINGS = 'gzip, deflate, br';
+/** US-ASCII is UTF-8, too. */
+const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
+const MAX_QUOTED_CHARACTERS = 100;
 
-const refuse = (
-  status: number,
-  key: 'request.too_large' | 'request.content_type' | 'request.accept',
-  values: Record<string, string> = {},
-): ApiError => new ApiError(status, { key, values });
+/** @param headers what would be taken instead (RFC 9110, section 15.5.16) */
+const unsupported = (key: MessageKey, values: Record<string, string>, headers: Record<string, string> = {}): ApiError => {
+  const { given = '' } = values;
+  return new ApiError(415, { key, values: { ...values, given: given.slice(0, MAX_QUOTED_CHARACTERS) } }, { headers });
+};
+
+const tooLarge = (): ApiError => new ApiError(413, { key: 'request.too_large', values: {} });
 
 /** Whether a body follows the headers, an empty one apart. */
 export function hasBody(request: Request): boolean {
@@ -23,61 +31,78 @@ export function hasBody(request: Request): boolean {
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-/** The content type in lower case, its charset apart; undefined where the request names none. */
-export function contentTypeOf({ headers }: Request): { media: string; charset: string | undefined } | undefined {
-  const type = headers['content-type'];
-  if (type === undefined) return undefined;
-  const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
-  const charset = parameters.find((parameter) => parameter.startsWith('charset='));
-  return { media, charset: charset?.slice(8).replaceAll('"', '') };
-}
-
-/** Whether it is UTF-8, or nothing is said of it. */
-export const isUtf8 = (charset: string | undefined): boolean => charset === undefined || charset === 'utf-8' || charset === 'utf8';
+/** The media type of the body in lower case, without its parameters; undefined where the request names none. */
+export const mediaTypeOf = ({ headers }: Request): string | undefined => parseMediaType(headers['content-type'])?.value;
 
 /**
- * The format that the client prefers (RFC 9110 12.5.1); undefined where it admits none. A charset beside a type does not make it another type.
+ * Holds the content type, where one is named, against the only one that is taken, in UTF-8.
  *
- * @param formats in our own order of preference
+ * @throws {ApiError} 415 with what was sent and what would be right
  */
-export function formatOf({ headers: { accept } }: Request, formats = JSON_ALONE): Format | undefined {
-  if (accept === undefined || accept.trim() === '') return formats[0];
-  const plain = accept.replace(/;\s*charset=[^;,]*/gi, '');
-  return new Negotiator({ headers: { accept: plain } }).mediaType([...formats]) as Format | undefined;
+export function requireMediaType({ headers }: Request, wanted: string): void {
+  const type = parseMediaType(headers['content-type']);
+  if (!type) return;
+  if (type.value !== wanted) throw unsupported('request.content_type', { wanted, given: type.value }, { accept: wanted });
+  const charset = type.parameters.get('charset');
+  if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) throw unsupported('request.charset', { given: charset });
 }
+
+/** The format that the client likes best; undefined where it admits none. @param formats in our own order of preference */
+export const formatOf = ({ headers: { accept } }: Request, formats = JSON_ALONE): Format | undefined => preferredType(accept, formats);
 
 function checkHeaders(request: Request, formats = JSON_ALONE): void {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw refuse(413, 'request.too_large');
-  const type = contentTypeOf(request);
-  if (type && hasBody(request) && (type.media !== 'application/json' || !isUtf8(type.charset))) throw refuse(415, 'request.content_type');
-  if (!formatOf(request, formats)) throw refuse(406, 'request.accept', { types: formats.join(', ') });
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+  if (hasBody(request)) requireMediaType(request, 'application/json');
+  if (!formatOf(request, formats)) throw new ApiError(406, { key: 'request.accept', values: { types: formats.join(', ') } });
 }
 
-/** Reads a body of at most so many bytes, decompressed; what cannot be read rejects with body-parser's own error, which has a `status`. */
-export function bodyReader(limit: number): (request: Request, response: Response) => Promise<Buffer> {
+/** What body-parser says of a body, in our words: its own may quote it. */
+function toFault(error: unknown, request: Request, refuseLarge: () => ApiError): unknown {
+  const { type, expose } = error as { type?: string; expose?: boolean };
+  if (error instanceof ApiError || expose !== true) return error;
+  const given = request.headers['content-encoding'] ?? '';
+  if (type === 'entity.too.large') return refuseLarge();
+  if (type === 'encoding.unsupported')
+    return unsupported('request.encoding', { given, encodings: ENCODINGS }, { 'accept-encoding': ENCODINGS });
+  if (type === 'request.aborted' || type === 'request.size.invalid') return badRequest('request.aborted');
+  return given === '' ? badRequest('request.malformed') : badRequest('request.encoding_broken', { given });
+}
+
+/**
+ * Reads a body of at most so many bytes, decompressed.
+ *
+ * @param refuseLarge makes the error of one that is larger
+ * @throws {ApiError} 400, 413, 415; 408 where it comes too slowly; 503 where too much is held
+ */
+export function bodyReader(limit: number, refuseLarge: () => ApiError): (request: Request, response: Response) => Promise<Buffer> {
   const readRaw = express.raw({ type: () => true, limit });
   return (request, response) =>
     new Promise((resolve, reject) => {
       countBody(request, response, reject);
+      // What comes of it is no body (refusals.ts), or comes too slowly (unread.ts).
+      request.once('refused', reject);
       readRaw(request, response, (error?: unknown) => {
-        if (error) reject(error);
+        if (error) reject(toFault(error, request, refuseLarge));
         else resolve(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
       });
     });
 }
 
-const readRawJson = bodyReader(MAX_BODY_BYTES);
+const readBytes = bodyReader(MAX_BODY_BYTES, tooLarge);
 
-async function readBytes(request: Request, response: Response): Promise<Buffer> {
+function decode(bytes: Buffer): string {
   try {
-    return await readRawJson(request, response);
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    const { type } = error as { type?: string };
-    if (type === 'entity.too.large') throw refuse(413, 'request.too_large');
-    if (type === 'encoding.unsupported') throw refuse(415, 'request.content_type');
-    if (type === 'request.aborted' || type === 'request.size.invalid') throw badRequest('request.aborted');
-    throw badRequest('json.invalid');
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw badRequest('json.not_utf8');
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest('json.invalid', findJsonFault(text));
   }
 }
 
@@ -92,17 +117,10 @@ export async function readBody(request: Request, response: Response, formats?: r
   checkHeaders(request, formats);
   if (!hasBody(request)) return {};
   const bytes = await readBytes(request, response);
-  let value: unknown;
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    if (text.trim() === '') return {};
-    requireSmallJson(bytes);
-    value = JSON.parse(text);
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    // The parser's own message quotes the body, passwords too.
-    throw badRequest('json.invalid');
-  }
+  const text = decode(bytes);
+  if (text.trim() === '') return {};
+  requireSmallJson(bytes);
+  const value = parse(text);
   if (Array.isArray(value) && value.length === 0) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('json.not_an_object');
   return trim(value) as Record<string, unknown>;

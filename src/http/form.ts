@@ -2,21 +2,23 @@
 // repairs what it cannot read; here it is refused.
 import type { Request, Response } from 'express';
 import { ApiError, badRequest, fieldError, unprocessable } from '../infra/errors';
-import { bodyReader, contentTypeOf, hasBody, isUtf8 } from './body';
+import { bodyReader, hasBody, mediaTypeOf, requireMediaType } from './body';
 
 /** hCaptcha's answer, the longest field, has some 4 kB. */
 const MAX_FORM_BYTES = 16 * 1024;
 const MAX_FORM_FIELDS = 32;
 
-const readBytes = bodyReader(MAX_FORM_BYTES);
-const tooLarge = (): ApiError => new ApiError(413, { key: 'request.body_too_large', values: {} });
+const tooLarge = (): ApiError =>
+  new ApiError(413, { key: 'request.form_too_large', values: { limit: MAX_FORM_BYTES / 1024, fields: MAX_FORM_FIELDS } });
+const readBytes = bodyReader(MAX_FORM_BYTES, tooLarge);
+const FORM = 'application/x-www-form-urlencoded';
 
 function checkHeaders(request: Request): void {
   if (Number(request.headers['content-length'] ?? 0) > MAX_FORM_BYTES) throw tooLarge();
-  const { media, charset } = contentTypeOf(request) ?? {};
-  if (media !== 'application/x-www-form-urlencoded' || !isUtf8(charset)) {
-    throw new ApiError(415, { key: 'request.unsupported', values: {} });
-  }
+  // A form says what it is.
+  if (mediaTypeOf(request) === undefined)
+    throw new ApiError(415, { key: 'request.content_type_missing', values: { wanted: FORM } }, { headers: { accept: FORM } });
+  requireMediaType(request, FORM);
 }
 
 /** @throws {ApiError} 400, 413 */
@@ -34,7 +36,7 @@ function parse(bytes: Buffer): [name: string, value: string][] {
     });
   } catch (error) {
     // No UTF-8, or a percent sign that begins no escape.
-    throw error instanceof ApiError ? error : badRequest('request.malformed');
+    throw error instanceof ApiError ? error : badRequest('request.form');
   }
 }
 
@@ -43,7 +45,7 @@ function parse(bytes: Buffer): [name: string, value: string][] {
  *
  * @param names of the fields that the page knows; others are dropped
  * @returns their values as they came; undefined where a field is not there
- * @throws {ApiError} 413, 415, 400, 422 where one of them is there twice; what body-parser refuses is thrown as it is (`toApiError()` knows it)
+ * @throws {ApiError} 413, 415, 400, 422 where one of them is there twice
  */
 export async function readForm<Name extends string>(
   request: Request,

@@ -7,8 +7,9 @@ import express, { type Express, type NextFunction, type Request, type Response }
 
 type Handler = (request: Request, response: Response, next?: NextFunction) => void;
 
-const own = (app: Express, methods: object, base: object): object =>
-  Object.create(base, { ...Object.getOwnPropertyDescriptors(methods), app: { value: app } }) as object;
+/** Express's methods, and what the app has put in their place. */
+const own = (methods: object, replaced: object, base: object): object =>
+  Object.create(base, { ...Object.getOwnPropertyDescriptors(methods), ...Object.getOwnPropertyDescriptors(replaced) }) as object;
 
 /** The stream of an answer over HTTP/2; HTTP/1.1 has none. */
 export const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
@@ -25,10 +26,8 @@ export function endEarly(response: ServerResponse, code: number): void {
   else response.destroy();
 }
 
-/** What HTTP/1.1 says in headers and HTTP/2 otherwise: the host, and that a body of unknown length follows. */
-function addHeaders(request: Http2ServerRequest): void {
-  const { headers, stream } = request;
-  headers.host ??= request.authority;
+/** What HTTP/1.1 says in a header and HTTP/2 otherwise: that a body of unknown length follows. */
+function addHeaders({ headers, stream }: Http2ServerRequest): void {
   const { endAfterHeaders } = stream as unknown as { endAfterHeaders: boolean };
   if (!endAfterHeaders && headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked';
 }
@@ -41,8 +40,8 @@ function addHeaders(request: Http2ServerRequest): void {
  */
 export function withHttp2Support(app: Express): Handler & RequestListener {
   const twin = Object.create(app, {
-    request: { value: own(app, express.request, Http2ServerRequest.prototype) },
-    response: { value: own(app, express.response, Http2ServerResponse.prototype) },
+    request: { value: own(express.request, app.request, Http2ServerRequest.prototype) },
+    response: { value: own(express.response, app.response, Http2ServerResponse.prototype) },
   }) as Express;
   const { handle } = app as unknown as { handle: (this: Express, ...of: Parameters<Handler>) => void };
   const handler: Handler = (request, response, next) => {

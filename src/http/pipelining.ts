@@ -1,18 +1,30 @@
 // Requests of one HTTP/1.1 connection that come at once (pipelining, RFC 9112 section 9.3.2) are handled one after another: node:http hands all of them
 // over together, hundreds in one packet, and each would hold its answer in memory until those before it are read.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
-const waiting = new WeakMap<Socket, (() => void)[]>();
+/** Of one request. */
+interface Turn {
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+const turns = new WeakMap<Duplex, Turn[]>();
+
+/** Requests of a connection that are not answered yet, in their order; the first is under way. */
+export const unanswered = (socket: Duplex): readonly Turn[] => turns.get(socket) ?? [];
 
 /** @param handler of single requests @returns one that begins with a request of a connection when the answer before it is out */
 export function oneAtATime(handler: RequestListener): RequestListener {
-  const begin = (request: IncomingMessage, response: ServerResponse, socket: Socket): void => {
+  const begin = ({ request, response }: Turn, socket: Duplex, queue: Turn[]): void => {
     response.once('close', () => {
-      const next = socket.destroyed ? undefined : waiting.get(socket)?.shift();
-      if (next) next();
-      else waiting.delete(socket);
+      queue.shift();
+      const next = socket.destroyed ? undefined : queue[0];
+      if (next) begin(next, socket, queue);
+      else turns.delete(socket);
     });
+    // Behind another answer it is given the connection by node:http, where that has made it.
+    if (!response.socket && !response.destroyed) response.assignSocket(socket as never);
     handler(request, response);
   };
   return (request, response) => {
@@ -21,11 +33,9 @@ export function oneAtATime(handler: RequestListener): RequestListener {
       return;
     }
     const { socket } = request;
-    const queue = waiting.get(socket);
-    if (queue) queue.push(() => begin(request, response, socket));
-    else {
-      waiting.set(socket, []);
-      begin(request, response, socket);
-    }
+    const queue = turns.get(socket) ?? [];
+    turns.set(socket, queue);
+    queue.push({ request, response });
+    if (queue.length === 1) begin({ request, response }, socket, queue);
   };
 }

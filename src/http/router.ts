@@ -83,11 +83,12 @@ export function apiRouter(endpoints: readonly AnyEndpoint[]): Router {
     // Of several patterns the first is the one that is meant: /accounts/me before /accounts/:id.
     const meant = paths.find(({ matches }) => matches(request.path) !== false)?.path;
     const known = new Set(paths.filter(({ path }) => path === meant).flatMap(({ methods }) => methods));
-    const values = { method: request.method };
+    const allow = [...known].sort().join(', ');
+    const values = { method: request.method, allow };
     const error =
       known.size === 0
         ? notFound('route.not_found')
-        : new ApiError(405, { key: 'route.method_not_allowed', values }, { headers: { allow: [...known].sort().join(', ') } });
+        : new ApiError(405, { key: 'route.method_not_allowed', values }, { headers: { allow } });
     return refuseStranger(request, response, error);
   };
 

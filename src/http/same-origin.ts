@@ -4,7 +4,7 @@
 // fetch»; Fetch Metadata).
 import type { Request } from 'express';
 import { type ApiError, forbidden } from '../infra/errors';
-import { contentTypeOf } from './body';
+import { mediaTypeOf } from './body';
 
 /** `none`: a person's own doing, such as an address that was typed, or a link in a mail program. */
 const OWN_SITES = new Set(['same-origin', 'none']);
@@ -40,7 +40,7 @@ export function refusalOfCookie(request: Request, changes: boolean): ApiError | 
   if (!changes) return null;
   const { 'sec-fetch-site': site, origin } = request.headers;
   // A browser sends neither header to http, if it is a link or an old one; it sends this type to nobody who was not asked before.
-  const isUnknown = site === undefined && origin === undefined && contentTypeOf(request)?.media !== 'application/json';
+  const isUnknown = site === undefined && origin === undefined && mediaTypeOf(request) !== 'application/json';
   return isNavigation(request) || isUnknown ? forbidden('auth.cookie') : null;
 }
 

@@ -5,8 +5,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
-import { MAX_HEADER_FIELDS } from './header-limits';
+import { MAX_HEADER_BYTES, readHead } from './head';
 import { oneAtATime } from './pipelining';
+import { answerRefusals } from './refusals';
 import { limitPatience, PATIENCE, type Patience } from './unread';
 
 /** Paths of PEM files. */
@@ -33,8 +34,8 @@ const IDLE_CHECK_INTERVAL_MS = 20;
 const MAX_CONCURRENT_STREAMS = 1000;
 /** Of one HTTP/2 connection: Node's default of 10 would refuse streams whose bodies are large. */
 const MAX_SESSION_MEMORY_MB = 256;
-/** What node:http admits of HTTP/1.1, names and values together. */
-const MAX_HEADER_BYTES = 16 * 1024;
+/** Of one request over HTTP/2, so that what is somewhat too much is answered 431 (head.ts): what node:http2 refuses itself ends the stream without an answer. */
+const MAX_HEADER_LIST = { pairs: 512, bytes: 64 * 1024 };
 /** A peer that vanished is found by TCP's own probes: an idle HTTP/2 connection has no timeout, and needs none while the peer is there. */
 const TCP_KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** A client that never pauses gets GOAWAY when this fraction of the grace time is over; what is under way then is still answered. */
@@ -84,16 +85,17 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
 
 /** @throws where the certificate or its key cannot be read or do not fit */
 function createServer(handler: RequestListener, tls: Tls | undefined): Server | Http2SecureServer {
-  if (!tls) return createHttpServer({ ...TCP_KEEP_ALIVE, maxHeaderSize: MAX_HEADER_BYTES }, handler);
+  // A missing Host is head.ts' to refuse.
+  if (!tls) return createHttpServer({ ...TCP_KEEP_ALIVE, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }, handler);
   const options = {
     ...TCP_KEEP_ALIVE,
     maxHeaderSize: MAX_HEADER_BYTES,
-    maxHeaderListPairs: MAX_HEADER_FIELDS,
+    maxHeaderListPairs: MAX_HEADER_LIST.pairs,
     allowHTTP1: true,
     cert: readFileSync(tls.certFile),
     key: readFileSync(tls.keyFile),
     maxSessionMemory: MAX_SESSION_MEMORY_MB,
-    settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
+    settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, maxHeaderListSize: MAX_HEADER_LIST.bytes },
   };
   const server = createSecureServer(options, handler as never);
   watchCertificate(server, tls);
@@ -115,9 +117,14 @@ export function createListener(
   graceSeconds: number,
   patience: Patience = PATIENCE,
 ): Listener {
-  const server = createServer(oneAtATime(handler), tls) as Server;
+  const inTurn = oneAtATime((request, response) => {
+    readHead(request);
+    handler(request, response);
+  });
+  const server = createServer(inTurn, tls) as Server;
+  answerRefusals(server, inTurn);
   limitPatience(server, patience);
-  // All that MAX_HEADER_BYTES admits are read: header-limits.ts refuses what is too many, node:http would leave out the last ones.
+  // All that MAX_HEADER_BYTES admits are read: head.ts refuses what is too many, node:http would leave out the last ones.
   server.maxHeadersCount = 0;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.headersTimeout = HEADERS_TIMEOUT_MS;

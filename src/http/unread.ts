@@ -1,6 +1,7 @@
 // What a client may keep waiting for: an answer that it does not read, and a body that it does not send. Both hold memory and a place.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
+import { ApiError } from '../infra/errors';
 import { endEarly, streamOf } from './http2';
 
 /** Bounds on clients that do not go on. */
@@ -23,7 +24,13 @@ function watchAnswer(response: ServerResponse, timeoutMs: number): void {
 
 /** Of HTTP/1.1 node:http sees to that itself. */
 function watchBody(request: IncomingMessage, response: ServerResponse, timeoutMs: number): void {
-  const timer = setTimeout(() => endEarly(response, constants.NGHTTP2_CANCEL), timeoutMs);
+  const timer = setTimeout(() => {
+    const fault = new ApiError(408, { key: 'request.timeout', values: {} });
+    // Where nobody reads the body nobody can say so.
+    if (response.headersSent || !request.emit('refused', fault)) endEarly(response, constants.NGHTTP2_CANCEL);
+    // The answer is whole; the rest of the body is not asked for (RFC 9113, section 8.1).
+    else response.once('finish', () => streamOf(response)?.close(constants.NGHTTP2_NO_ERROR));
+  }, timeoutMs);
   const done = (): void => clearTimeout(timer);
   request.once('end', done);
   response.once('close', done);

@@ -1,6 +1,7 @@
 // The frame of the few pages that people open in a browser and that are not bull-board's or Swagger UI's own.
 import type { Request, Response } from 'express';
 import { languageOf } from '../http/client';
+import { preferredType } from '../http/negotiation';
 import { reportError, writeError } from '../http/reply';
 import { render, type Language } from '../i18n';
 import { escapeHtml } from '../infra/html';
@@ -42,7 +43,8 @@ ${body}
 }
 
 /** Whether an answer to a form is for a person: where the client admits a page, it is one. */
-export const wantsPage = (request: Request): boolean => request.accepts(['html', 'json']) === 'html';
+export const wantsPage = (request: Request): boolean =>
+  preferredType(request.headers.accept, ['text/html', 'application/json']) === 'text/html';
 
 /**
  * Writes an error as a page in the person's language, or as JSON where no page is wanted; logs what only operators should know.

@@ -10,6 +10,7 @@ import { clientOf, languageOf } from '../http/client';
 import { noCookies, pageCookie } from '../http/cookies';
 import { readForm } from '../http/form';
 import { identifyCaller } from '../http/identification';
+import { preferredType } from '../http/negotiation';
 import { toApiError, writeError } from '../http/reply';
 import type { Access, Caller } from '../http/route';
 import { requireSameOrigin } from '../http/same-origin';
@@ -122,7 +123,7 @@ export function protect(page: ProtectedPage): Router {
       response.locals['caller'] = await identifyCaller({ access: page.access, changes: !reads, page: true }, request, response);
     } catch (error) {
       const refused = toApiError(error);
-      const isPage = reads && request.accepts(['json', 'html']) === 'html';
+      const isPage = reads && preferredType(request.headers.accept, ['application/json', 'text/html']) === 'text/html';
       if (!isPage) writeError(response, error, languageOf(request));
       else if (refused.status === 401) writeForm(response, page, 401);
       // Somebody signed in to another page may not see this one: another key may.

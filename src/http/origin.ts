@@ -1,0 +1,75 @@
+// Where a request comes from: its client's address, the host that it was sent to, and whether by TLS. Only the connection itself and what proxies say
+// that TRUST_PROXY believes count; a text of theirs that is no address, no host or no scheme says nothing.
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import express, { type Express } from 'express';
+import { settings } from '../../config';
+import { parseIpAddress } from '../infra/ip-address';
+
+/** Where a request comes from. */
+interface Origin {
+  /** In the one spelling of parseIpAddress(). */
+  ip: string;
+  protocol: 'http' | 'https';
+  /** With its port, where one was named. */
+  host: string | undefined;
+}
+
+/** A host with its port, as Host has it (RFC 9110, section 7.2). */
+const HOST = /^(?:\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]+)(?::\d{0,5})?$/i;
+
+/** Whether a text can be a host, with or without a port. */
+export const isHost = (text: string): boolean => HOST.test(text);
+
+/** How Express understands the setting: by the address of a hop, or by how many hops lie before it. */
+const trusts = express().set('trust proxy', settings.TRUST_PROXY).get('trust proxy fn') as (address: string, hop: number) => boolean;
+
+/** Members of a list; empty ones are none (RFC 9110, section 5.6.1). Several headers of one name are one list. */
+const membersOf = (header: string | string[] | undefined): string[] =>
+  String(header ?? '')
+    .split(',')
+    .map((member) => member.trim())
+    .filter((member) => member !== '');
+
+function readOrigin({ socket, headers }: IncomingMessage): Origin {
+  const peer = parseIpAddress(socket.remoteAddress ?? '') ?? '';
+  const own: Origin = { ip: peer, protocol: (socket as Partial<TLSSocket>).encrypted ? 'https' : 'http', host: headers.host };
+  if (!trusts(peer, 0)) return own;
+  // From the nearest hop on; a proxy may be named with a port, or in another spelling than the setting has.
+  const forwarded = membersOf(headers['x-forwarded-for']).toReversed();
+  let hop = 0;
+  while (hop < forwarded.length - 1 && trusts(parseIpAddress(forwarded[hop] ?? '') ?? '', hop + 1)) hop += 1;
+  // What the farthest trusted proxy said; what stands before that may be the client's own. One that replaces the header leaves a single member.
+  const saidOf = (name: string): string | undefined => {
+    const said = membersOf(headers[name]);
+    return said[Math.max(0, said.length - hop - 1)];
+  };
+  const protocol = saidOf('x-forwarded-proto')?.toLowerCase();
+  const host = saidOf('x-forwarded-host');
+  return {
+    ip: parseIpAddress(forwarded[hop] ?? '') ?? peer,
+    protocol: protocol === 'http' || protocol === 'https' ? protocol : own.protocol,
+    host: host !== undefined && isHost(host) ? host : own.host,
+  };
+}
+
+const known = new WeakMap<IncomingMessage, Origin>();
+
+/** Read when it is first asked for, which is to be when the request comes: a connection that has ended has no address any more. */
+export function originOf(request: IncomingMessage): Origin {
+  let origin = known.get(request);
+  if (!origin) known.set(request, (origin = readOrigin(request)));
+  return origin;
+}
+
+/** Has an app's requests answer `ip`, `protocol` and `host`, and what Express derives from them, by this file. */
+export function useOrigins(app: Express): void {
+  for (const name of ['ip', 'protocol', 'host'] as const) {
+    Object.defineProperty(app.request, name, {
+      configurable: true,
+      get(this: IncomingMessage) {
+        return originOf(this)[name];
+      },
+    });
+  }
+}
