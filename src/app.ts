@@ -87,13 +87,18 @@ function logRequest(request: Request, response: Response, next: NextFunction): v
   // Now: a stream of HTTP/2 may outlive its connection, which has no address then.
   const { ip } = originOf(request);
   const unlogged = isUnlogged(request);
+  // Events of HTTP/2 come in no request's context.
+  const { request_id } = context.getStore() ?? {};
   response.once('close', () => {
     if (unlogged) return;
     const status = response.statusCode;
     const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'info';
     const route = (response.locals['route'] as string | undefined) ?? null;
     const complete = response.writableFinished ? {} : { aborted: true };
-    log[level]({ method: method || null, route, status, ms: Math.round(performance.now() - started), ip, ...complete }, 'request');
+    log[level](
+      { request_id, method: method || null, route, status, ms: Math.round(performance.now() - started), ip, ...complete },
+      'request',
+    );
   });
   next();
 }

@@ -1,4 +1,5 @@
 // The only writer of an answer that is no page: exactly `application/json`, errors in the caller's language.
+import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:http2';
 import type { Response } from 'express';
 import { databaseTime } from '../infra/context';
@@ -63,9 +64,11 @@ export function tellDelivery(response: Response, settle: (isDelivered: boolean) 
     return;
   }
   const stream = streamOf(response);
+  // Events of HTTP/2 come in no request's context; what is logged then is in this one's name.
+  const settleHere = AsyncResource.bind(settle);
   response.once('close', () => {
     // Over HTTP/2 an answer that was cut «finishes» as well.
-    void settle(stream ? stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR : response.writableFinished);
+    void settleHere(stream ? stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR : response.writableFinished);
   });
 }
 
