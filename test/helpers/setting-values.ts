@@ -132,6 +132,7 @@ export const CASES: Record<keyof typeof table, Case> = {
     ],
   },
   RATE_LIMIT_PER_MINUTE: integer(0, 2147483647),
+  RATE_LIMIT_IPV6_PREFIX: integer(32, 128),
   CODES_PER_RECIPIENT_PER_HOUR: integer(0, 2147483647),
   CODES_PER_RECIPIENT_PER_DAY: integer(0, 2147483647),
   CODES_PER_ADDRESS_PER_HOUR: integer(0, 2147483647),
