@@ -85,6 +85,21 @@ test.each([
   expect([status, Object.keys(json['errors'] ?? {})]).toEqual([422, [field]]);
 });
 
+test('what GET gives of a Space that has expired can be put back; no other day before today can', async () => {
+  const { json: made } = await call('POST', '/spaces', {
+    domain: 'over.example.org',
+    super: false,
+    expire_at: new Date().toISOString().slice(0, 10),
+  });
+  await system.db.query("UPDATE spaces SET expire_at = '2020-02-03 04:05:06.789' WHERE domain = 'over.example.org'");
+  const { json: over } = await call('GET', '/spaces/over.example.org');
+  expect(over).toEqual({ ...made, expire_at: '2020-02-03T04:05:06.789000Z' });
+  const put = await call('PUT', '/spaces/over.example.org', { ...over, max_account: 3 });
+  expect([put.status, put.json['expire_at'], put.json['max_account']]).toEqual([200, '2020-02-03T04:05:06.789000Z', 3]);
+  const refused = await call('PUT', '/spaces/over.example.org', { ...over, expire_at: '2020-02-03' });
+  expect([refused.status, Object.keys(refused.json['errors'] as object)]).toEqual([422, ['expire_at']]);
+});
+
 test('PUT wants everything, expire_at even where it is null; 422 comes before 404', async () => {
   const { json } = await call('PUT', '/spaces/missing.org', {});
   expect(Object.keys(json['errors'] as object).toSorted()).toEqual(

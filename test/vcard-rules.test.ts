@@ -320,12 +320,6 @@ test.each([
     card('4.0', 'REV;SORT-AS=a:1'),
     'Line 5 of the vcard field: REV has no parameter SORT-AS (RFC 6350 5.9): REV;SORT-AS=a:1',
   ],
-  ['TYPE elsewhere', card('4.0', 'BDAY;TYPE=a:1'), 'Line 5 of the vcard field: BDAY has no parameter TYPE (RFC 6350 5.6): BDAY;TYPE=a:1'],
-  [
-    'PID of what is there once',
-    card('4.0', 'N;PID=1:a;;;;'),
-    'Line 5 of the vcard field: N has no parameter PID (RFC 6350 5.5): N;PID=1:a;;;;',
-  ],
   [
     'a PID that is none',
     card('4.0', 'TEL;PID=1.a:1'),

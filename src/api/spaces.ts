@@ -38,7 +38,7 @@ const creation = Joi.object<SpaceValues & { domain: string }>({
 }).meta({ name: 'NewSpace' });
 
 // «Present, but may be null»: the body's null stands for itself here.
-const presentOrNull = (): Joi.Schema => expireAt().empty().allow(null).required();
+const presentOrNull = (): Joi.Schema => isoDate().empty().allow(null).required();
 
 const change = Joi.object<SpaceValues>({
   host: host(),
@@ -87,7 +87,7 @@ export const spaces = [
     path: '/spaces/:domain',
     summary: 'Changes a space',
     description:
-      'Takes the body that GET gives. The domain cannot be changed; `host` stays where it is absent; `expire_at` must be there, and may be null. The last super space with an admin stays super.',
+      'Takes the body that GET gives. The domain cannot be changed; `host` stays where it is absent; `expire_at` must be there, and may be null, or what it is. The last super space with an admin stays super.',
     body: change,
     answers: { 200: { description: 'The space', schema: shapes.space }, 404: 'No such space' },
     handler: async ({ params, body }) => {

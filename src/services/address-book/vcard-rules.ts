@@ -11,8 +11,8 @@ export interface PropertyRules {
   once?: string;
   /** Its value has several components, none of which may stand for all of them. */
   components?: string;
-  /** Parameters that it may not have. */
-  without: ReadonlySet<string>;
+  /** Whether it may have SORT-AS. Where else a parameter stands that means nothing there, such as TYPE beside BDAY, it is taken as it is. */
+  sortable: boolean;
 }
 
 /** What is known of a parameter. */
@@ -43,22 +43,13 @@ export const REQUIRED = ['VERSION', 'FN', 'UID'].map((name) => [name, ONCE[name]
 export const UNALTERABLE: ReadonlySet<string> = new Set(['VERSION', 'UID']);
 
 const COMPONENTS: Record<string, string> = { N: '6.2.2', ADR: '6.3.1' };
-const WITHOUT_TYPE = names('SOURCE KIND XML N BDAY ANNIVERSARY GENDER MEMBER PRODID REV UID CLIENTPIDMAP VERSION');
-const WITHOUT_PID = Object.keys(ONCE).filter((name) => name !== 'FN');
-const SORTABLE = ['N', 'ORG'];
+const SORTABLE = new Set(['N', 'ORG']);
 
 export const PROPERTIES: ReadonlyMap<string, PropertyRules> = new Map(
   names(
     `SOURCE KIND XML FN N NICKNAME PHOTO BDAY ANNIVERSARY GENDER ADR TEL EMAIL IMPP LANG TZ GEO TITLE ROLE LOGO ORG MEMBER RELATED
      CATEGORIES NOTE PRODID REV SOUND UID CLIENTPIDMAP URL VERSION KEY FBURL CALADRURI CALURI`,
-  ).map((name) => {
-    const without = [
-      ...(WITHOUT_TYPE.includes(name) ? ['TYPE'] : []),
-      ...(WITHOUT_PID.includes(name) ? ['PID'] : []),
-      ...(SORTABLE.includes(name) ? [] : ['SORT-AS']),
-    ];
-    return [name, { once: ONCE[name], components: COMPONENTS[name], without: new Set(without) }];
-  }),
+  ).map((name) => [name, { once: ONCE[name], components: COMPONENTS[name], sortable: SORTABLE.has(name) }]),
 );
 
 export const PARAMETERS: ReadonlyMap<string, ParameterRules> = new Map([

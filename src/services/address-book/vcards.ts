@@ -307,7 +307,7 @@ class CardReader {
       if (name === 'ENCODING') this.#encoding = ENCODINGS.get(value.toUpperCase()) ?? 'plain';
       if (name === 'CHARSET') this.#charset = value;
       if (name === 'ALTID') this.#altid = value;
-      if (rules && this.#rules?.without.has(name)) {
+      if (rules && name === 'SORT-AS' && this.#rules?.sortable === false) {
         this.#forbid(['4.0'], 'vcard.misplaced', { property: this.#name, parameter: name, section: rules.section });
       }
       if (rules?.values && this.#rules && value !== '' && !rules.values.test(value)) {

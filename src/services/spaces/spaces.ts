@@ -75,11 +75,17 @@ export function createSpace(domain: string, values: SpaceValues): Promise<Space>
   return unique(() => Space.create({ ...values, domain: name, host: (values.host ?? name).toLowerCase() }));
 }
 
+/** @throws {ApiError} 422 where a Space would have ended before today (UTC); what has expired may stay as it is, so that GET's body can be put back */
+function requireNotBeforeToday(expireAt: Date | null, known: Date | null): void {
+  if (expireAt === null || expireAt.getTime() === known?.getTime()) return;
+  if (expireAt.getTime() < new Date().setUTCHours(0, 0, 0, 0)) throw unprocessable(fieldError('expire_at', 'field.not_before_today'));
+}
+
 /**
  * Changes all but the domain; a host that is absent stays.
  *
  * @returns null where there is no such Space
- * @throws {ApiError} 422 for a host that another Space has, a limit below the number of accounts there, or where nobody would be left to manage the
+ * @throws {ApiError} 422 for an end before today, a host that another Space has, a limit below the number of accounts there, or where nobody would be left to manage the
  *   installation
  */
 export async function updateSpace(domain: string, { host, ...values }: SpaceValues): Promise<Space | null> {
@@ -87,8 +93,9 @@ export async function updateSpace(domain: string, { host, ...values }: SpaceValu
   return unique(() =>
     inTransaction(async () => {
       // The lock under which accounts are made in a Space with a limit.
-      const space = await Space.findOne({ attributes: ['super'], where, lock: NO_KEY_UPDATE, raw: true });
+      const space = await Space.findOne({ attributes: ['super', 'expire_at'], where, lock: NO_KEY_UPDATE, raw: true });
       if (!space) return null;
+      requireNotBeforeToday(values.expire_at, space.expire_at);
       if (space.super && !values.super) await requireOtherSuperSpace(where.domain);
       if (values.max_accounts > 0) {
         const count = await AccountCount.ofDomain(where.domain);
