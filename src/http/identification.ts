@@ -6,8 +6,9 @@ import { networkOf } from '../infra/ip-address';
 import { authorize } from './access';
 import { authenticate, credentialsOf } from './authentication';
 import { clientOf } from './client';
-import { accountClient, countRequest } from './rate-limit';
+import { accountClient, countRequest, foreignClient } from './rate-limit';
 import type { Access, Caller } from './route';
+import { refusalOfCookie } from './same-origin';
 import type { Authenticated, Purpose } from './schemes/scheme';
 import { lookUpShown, shownFrom } from './shown-credentials';
 import { countStranger } from './stranger';
@@ -25,8 +26,14 @@ async function authenticateCounted(purpose: Purpose, request: Request, response:
     await countStranger(request, response);
     return authenticate(request, purpose);
   }
+  const { ip } = clientOf(request);
+  const refusal = credentials.startsWith('cookie ') ? refusalOfCookie(request, purpose.changes) : null;
+  if (refusal) {
+    await countRequest(foreignClient(ip), response);
+    throw refusal;
+  }
   return lookUpShown(
-    shownFrom(networkOf(clientOf(request).ip), credentials),
+    shownFrom(networkOf(ip), credentials),
     () => countStranger(request, response),
     () => authenticate(request, purpose),
   );

@@ -30,6 +30,9 @@ export const accountClient = (accountId: number): string => `account:${accountId
 /** The client at an address: of IPv6 addresses the network counts. */
 export const addressClient = (ip: string): string => `ip:${networkOf(ip)}`;
 
+/** What other sites make a browser at an address send: apart, so that it does not use up what the person at that browser may send. */
+export const foreignClient = (ip: string): string => `foreign:${networkOf(ip)}`;
+
 /**
  * Counts one request of a client.
  *
