@@ -26,7 +26,6 @@ const WORDS_OF_PROGRAMS: readonly RegExp[] = [
 const UNFILLED = /\{\{|\{#?[a-z_]+\}/;
 
 const REFUSED_BY_ROUTER = new Set([400, 404, 405, 417, 429, 431]);
-/** What may be said to bytes that are no HTTP, or none that is known here (501: RFC 9112 section 6.1, RFC 9110 section 9.1); `0`: it hangs up. */
 /** Of these HTTP/2 ends the stream, or says itself that they are malformed (RFC 9113 section 8.1.1). */
 const MALFORMED_FOR_HTTP2 = new Set(['header host', 'long header', 'many headers', 'absolute form', 'odd path', 'over-long']);
 /** With DIGEST the target is there twice. */
@@ -37,7 +36,8 @@ const mayHangUp = ({ broken, transport, spoiled, target }: Plan): boolean =>
   spoiled.includes('long header') ||
   (transport === 'http2' && target.length > HALF_OF_ALL_HEADERS) ||
   (transport === 'http2' && spoiled.some((name) => MALFORMED_FOR_HTTP2.has(name)));
-const REFUSED_BY_PARSER = new Set([0, 400, 408, 413, 414, 417, 431, 501, 505]);
+/** What may be said to bytes that are no HTTP, or none that is known here; `0`: it hangs up. */
+const REFUSED_BY_PARSER = new Set([0, 400, 405, 408, 413, 414, 417, 431]);
 
 interface Known {
   operation: Operation;

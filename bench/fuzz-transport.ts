@@ -4,6 +4,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { connect as connectTcp } from 'node:net';
+import { withTimeout } from '../src/infra/timeout';
 import type { Plan } from './fuzz-envelopes';
 import { PASSWORD, type Member } from './fuzz-rows';
 
@@ -11,6 +12,16 @@ import { PASSWORD, type Member } from './fuzz-rows';
 const GIVE_UP_MS = 30_000;
 /** Where a client has promised more than it sent, the server waits for it, and is right. */
 const RAW_GIVE_UP_MS = 1500;
+
+const LINGER_MS = 500;
+/** What Node's clients refuse to send. */
+const REFUSED_BY_CLIENTS = new Set([
+  'ERR_INVALID_CHAR',
+  'ERR_UNESCAPED_CHARACTERS',
+  'ERR_INVALID_HTTP_TOKEN',
+  'ERR_HTTP_INVALID_HEADER_VALUE',
+  'ERR_HTTP2_HEADER_SINGLE_VALUE',
+]);
 
 /** What came of a request. */
 export interface Seen {
@@ -61,7 +72,7 @@ export class Client {
     const whole: Plan =
       needsDigest && plan.member ? { ...plan, headers: [...plan.headers, ['authorization', await this.#digest(plan, plan.member)]] } : plan;
     const started = performance.now();
-    const seen = await this.#once(whole).catch((error: unknown) => ({
+    const seen = await withTimeout(this.#once(whole), GIVE_UP_MS, 'the server').catch((error: unknown) => ({
       status: 0,
       headers: {},
       body: Buffer.alloc(0),
@@ -78,10 +89,7 @@ export class Client {
       // Not looked at by the server, whose connection has just been ended for another stream's sake (RFC 9113 section 8.7).
       if (/NGHTTP2_REFUSED_STREAM/.test(reasonOf(error))) return this.#http2(plan);
       const { code } = error as NodeJS.ErrnoException;
-      if (
-        code !== undefined &&
-        ['ERR_INVALID_CHAR', 'ERR_UNESCAPED_CHARACTERS', 'ERR_INVALID_HTTP_TOKEN', 'ERR_HTTP_INVALID_HEADER_VALUE'].includes(code)
-      ) {
+      if (code !== undefined && REFUSED_BY_CLIENTS.has(code)) {
         plan.transport = 'raw';
         return this.#raw(plan);
       }
@@ -115,7 +123,6 @@ export class Client {
         response.once('end', () => done());
         response.once('error', (error) => done(reasonOf(error)));
       });
-      request.setTimeout(GIVE_UP_MS, () => request.destroy(new Error('no answer')));
       request.once('error', reject);
       if (chunked && body) {
         request.write(body.subarray(0, body.length >> 1));
@@ -124,12 +131,21 @@ export class Client {
     });
   }
 
-  #connection(): ClientHttp2Session {
-    if (this.#session && !this.#session.closed && !this.#session.destroyed) return this.#session;
+  #connect(): ClientHttp2Session {
     const session = connectHttp2(`https://127.0.0.1:${this.address.securePort}`, { ca: this.address.ca, servername: 'localhost' });
     session.on('error', () => undefined);
-    session.on('goaway', () => session.close());
-    return (this.#session = session);
+    // Streams that are under way end by themselves.
+    session.on('goaway', () => {
+      if (this.#session === session) this.#session = undefined;
+    });
+    return session;
+  }
+
+  /** What is wrong may end a connection, and with it what others ask over it: it has one of its own. */
+  #connectionFor({ spoiled }: Plan): { session: ClientHttp2Session; isShared: boolean } {
+    if (spoiled.length > 0) return { session: this.#connect(), isShared: false };
+    if (!this.#session || this.#session.closed || this.#session.destroyed) this.#session = this.#connect();
+    return { session: this.#session, isShared: true };
   }
 
   #http2(plan: Plan): Promise<Omit<Seen, 'ms'>> {
@@ -139,37 +155,30 @@ export class Client {
       if (OF_CONNECTIONS.has(name)) continue;
       headers[name] = name in headers ? [headers[name] ?? '', value].flat() : value;
     }
-    // One value each, says the library.
-    for (const single of [
-      'content-type',
-      'authorization',
-      'from',
-      'range',
-      'user-agent',
-      'if-modified-since',
-      'proxy-authorization',
-      'content-length',
-      'access-control-request-method',
-    ])
-      if (Array.isArray(headers[single])) headers[single] = headers[single][0] ?? '';
     if (plan.body && !plan.chunked) headers['content-length'] = String(plan.body.length);
-    return new Promise((resolve, reject) => {
-      const stream = this.#connection().request(headers, { endStream: plan.body === undefined });
+    const { session, isShared } = this.#connectionFor(plan);
+    const answer = new Promise<Omit<Seen, 'ms'>>((resolve, reject) => {
+      const stream = session.request(headers, { endStream: plan.body === undefined });
       let [status, received, failure]: [number, Record<string, string>, string | undefined] = [0, {}, undefined];
       const chunks: Buffer[] = [];
-      stream.once('response', (answer) => {
-        status = Number(answer[':status']);
-        received = flat(answer);
+      stream.once('response', (head) => {
+        status = Number(head[':status']);
+        received = flat(head);
       });
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      stream.setTimeout(GIVE_UP_MS, () => stream.close());
       stream.once('error', (error) => (failure = reasonOf(error)));
-      stream.once('close', () => {
-        if (status === 0) reject(new Error(failure ?? `stream closed with ${stream.rstCode}`));
-        else resolve({ status, headers: received, body: Buffer.concat(chunks), ...(failure === undefined ? {} : { failure }) });
-      });
+      const finish = (): void => {
+        if (status === 0) {
+          if (this.#session === session) this.#session = undefined;
+          reject(new Error(failure ?? `stream closed with ${stream.rstCode}`));
+        } else resolve({ status, headers: received, body: Buffer.concat(chunks), ...(failure === undefined ? {} : { failure }) });
+      };
+      stream.once('close', finish);
+      // Answered; of a body that nobody reads the stream stays open in the other direction.
+      stream.once('end', () => setTimeout(finish, LINGER_MS));
       if (plan.body) stream.end(plan.body);
     });
+    return isShared ? answer : answer.finally(() => session.destroy());
   }
 
   #raw(plan: Plan): Promise<Omit<Seen, 'ms'>> {
@@ -196,7 +205,9 @@ export class Client {
       member: undefined,
       broken: false,
     };
-    const { headers } = await this.#once(asked).catch(() => ({ headers: {} as Record<string, string> }));
+    const { headers } = await withTimeout(this.#once(asked), GIVE_UP_MS, 'the server').catch(() => ({
+      headers: {} as Record<string, string>,
+    }));
     const challenge = headers['www-authenticate'] ?? '';
     const get = (name: string): string => [...challenge.matchAll(/\b([a-z]+)="?([^",]+)/g)].find(([, found]) => found === name)?.[2] ?? '';
     const algorithm = username.endsWith('1') ? 'MD5' : 'SHA-256';

@@ -56,12 +56,12 @@ const HOST = 'Host: localhost\r\n';
 const long = 'x'.repeat(20_000);
 
 const CASES: [name: string, status: number, message: RegExp, bytes: string | Buffer][] = [
-  ['an unknown method', 501, /^The method BREW is not known here\.$/, `BREW / HTTP/1.1\r\n${HOST}\r\n`],
-  ['CONNECT', 501, /^The method CONNECT is not known/, `CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n`],
+  ['an unknown method', 405, /^The method BREW is not known here\.$/, `BREW / HTTP/1.1\r\n${HOST}\r\n`],
+  ['CONNECT', 405, /^The method CONNECT is not known/, `CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n`],
   ['no method', 400, /^The first line of the request must be/, `\x01\x02 / HTTP/1.1\r\n${HOST}\r\n`],
   ['TLS', 400, /^This port speaks HTTP without TLS/, Buffer.from('160301020001000000', 'hex')],
-  ['HTTP/3.0', 505, /^Without TLS this server speaks HTTP\/1\.1/, `GET / HTTP/3.0\r\n${HOST}\r\n`],
-  ['HTTP/2 without TLS', 505, /^Without TLS/, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+  ['HTTP/3.0', 400, /^Without TLS this server speaks HTTP\/1\.1/, `GET / HTTP/3.0\r\n${HOST}\r\n`],
+  ['HTTP/2 without TLS', 400, /^Without TLS/, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['a space in the address', 400, /^The first line of the request must be/, `GET /a b HTTP/1.1\r\n${HOST}\r\n`],
   ['letters beyond ASCII in the address', 400, /^The address must be a path/, `GET /\xc3\xa9 HTTP/1.1\r\n${HOST}\r\n`],
   ['an address that is no path', 400, /^The address must be a path/, `GET api/ping HTTP/1.1\r\n${HOST}\r\n`],
@@ -93,13 +93,13 @@ const CASES: [name: string, status: number, message: RegExp, bytes: string | Buf
   ],
   [
     'an unknown coding',
-    501,
+    400,
     /^The transfer-encoding must be chunked\.$/,
     `POST /api/ping HTTP/1.1\r\n${HOST}Transfer-Encoding: sponge\r\n\r\n`,
   ],
   [
     'a compressed transfer',
-    501,
+    400,
     /^The transfer-encoding must be chunked\.$/,
     `POST /api/statistics/calls HTTP/1.1\r\n${HOST}Connection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
   ],
@@ -162,7 +162,7 @@ describe('on a connection with other requests', () => {
 
   test('what is under way is answered first, each for itself', async () => {
     const answers = await raw(`${me()}${ping}${me()}BREW / HTTP/1.1\r\n${HOST}\r\n${ping}`);
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 501]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 405]);
     expect(answers[1]?.body).toBe('pong');
     expect(answers.at(-1)?.headers['connection']).toBe('close');
   });

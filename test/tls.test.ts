@@ -186,7 +186,7 @@ describe('refusals', () => {
 
   test.each<[string, number, string, string, boolean]>([
     ['no TLS', 400, 'This port speaks TLS: the address begins with https://.', 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', false],
-    ['an unknown method', 501, 'The method BREW is not known here.', 'BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n', true],
+    ['an unknown method', 405, 'The method BREW is not known here.', 'BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n', true],
     ['no host', 400, 'There must be one host header', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', true],
     ['a long header', 431, 'larger than 16 KiB', `GET / HTTP/1.1\r\nHost: localhost\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`, true],
     ['another expectation', 417, '100-continue', 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: more\r\n\r\n', true],

@@ -88,8 +88,7 @@ function readHost(request: IncomingMessage): ApiError | undefined {
 function faultOfDemands({ headers }: IncomingMessage): ApiError | undefined {
   const { expect = '100-continue', 'transfer-encoding': coding = 'chunked' } = headers;
   if (expect.toLowerCase() !== '100-continue') return refuse(417, 'request.expect');
-  // RFC 9112, section 6.1.
-  return coding.toLowerCase() === 'chunked' ? undefined : refuse(501, 'request.transfer_encoding');
+  return coding.toLowerCase() === 'chunked' ? undefined : badRequest('request.transfer_encoding');
 }
 
 /** Reads the head of a request that has come, and keeps what is wrong with it for `faultOf()`. To be called once, before all else. */

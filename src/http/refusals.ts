@@ -45,7 +45,16 @@ function lineOf({ rawPacket, bytesParsed = 0 }: ParserError): Buffer {
   return bytes.subarray(bytes.lastIndexOf('\n', Math.max(0, bytesParsed - 1)) + 1);
 }
 
-/** The answer to what node:http refuses. */
+/** Those that some path here has. */
+const METHODS = 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT';
+
+const unknownMethod = (method: string): ApiError =>
+  new ApiError(405, { key: 'request.method', values: { method } }, { headers: { allow: METHODS } });
+
+/**
+ * The answer to what node:http refuses. RFC 9110 would have 501 and 505 for what this server does not know; but an answer from 500 on says that the server
+ * failed, which is what operators are woken for, and no stranger may do that.
+ */
 function toFault(error: ParserError): ApiError {
   const { code = '', reason = '' } = error;
   const refuse = (status: number, key: MessageKey, values: Record<string, string | number> = {}): ApiError =>
@@ -62,18 +71,15 @@ function toFault(error: ParserError): ApiError {
     case 'HPE_INVALID_METHOD': {
       const line = lineOf(error);
       if (line[0] === TLS_HANDSHAKE) return refuse(400, 'request.tls_unknown');
-      // RFC 9110, section 9.1.
       const [, method] = METHOD.exec(line.toString('latin1', 0, 64)) ?? [];
-      return method === undefined ? refuse(400, 'request.line') : refuse(501, 'request.method', { method });
+      return method === undefined ? refuse(400, 'request.line') : unknownMethod(method);
     }
     case 'HPE_INVALID_VERSION':
-      return reason.startsWith('Expected') ? refuse(400, 'request.line_end') : refuse(505, 'request.version');
+      return refuse(400, reason.startsWith('Expected') ? 'request.line_end' : 'request.version');
     case 'HPE_PAUSED_H2_UPGRADE':
-      return refuse(505, 'request.version');
+      return refuse(400, 'request.version');
     case 'HPE_INVALID_TRANSFER_ENCODING':
-      if (reason.includes('Content-Length')) return refuse(400, 'request.two_lengths');
-      // RFC 9112, section 6.1: a coding that is not known; what is otherwise wrong with the header is malformed.
-      return refuse(reason.startsWith('Request has') ? 501 : 400, 'request.transfer_encoding');
+      return refuse(400, reason.includes('Content-Length') ? 'request.two_lengths' : 'request.transfer_encoding');
     default:
       return refuse(400, MESSAGES[code] ?? 'request.malformed');
   }
@@ -136,7 +142,7 @@ export function answerRefusals(server: Server, handler: RequestListener): void {
     else refuse(socket, toFault(error));
   });
   server.on('connect', (request: IncomingMessage, socket: Duplex | ServerResponse) => {
-    const fault = new ApiError(501, { key: 'request.method', values: { method: 'CONNECT' } });
+    const fault = unknownMethod('CONNECT');
     if (request.httpVersionMajor < 2) {
       refuse(socket as Duplex, fault);
       return;
