@@ -42,7 +42,7 @@ const DOCUMENT = /(?<![\w./-])[\w./-]*[\w-]\.md\b/g;
 const SOURCE = /(?<![\w./@*<>{}:-])(?:[\w.-]+\/)*[\w.-]*[\w]\.(?:ts|js|mjs|json|yaml|sh)\b(?![\w*(])/g;
 /** Files that others make: by the build, by npm, by the program at run time, or in other projects. */
 const ELSEWHERE =
-  /^(?:\.\/)?(?:dist|node_modules|\.data)\/|^(?:servers|tsconfig|service-account|path\/to\/service-account)\.json$|^(?:node|chart)\.js$/i;
+  /^(?:\.\/)?(?:dist|node_modules|\.data)\/|^(?:servers|tsconfig|service-account|path\/to\/service-account)\.json$|^(?:node|chart|ical)\.js$/i;
 
 /** A citation of a part of a document: `docs/data-model.md, «Blocking»` by its heading, `data-model.md 1.2` by a number that its heading has. */
 const PART = /([\w./-]*[\w-]\.md)(?:, «([^»]+)»| (\d[\d.]*\d|\d))/g;
