@@ -150,6 +150,8 @@ test.each(
     'N;SORT-AS="Pau Shou Chang,Robert":Shou Chang;Robert,Pau;;',
     'N;SORT-AS="Aboville,Christine":d\'Aboville;Christine;;',
     'BDAY;CALSCALE=gregorian:19960415',
+    'TEL;PREF=01:1',
+    'TEL;PREF="100":1',
     'XML:<config xmlns="http://a.example"/>',
   ].map((line) => [line]),
 )('the example %s is taken', (line) => expect(textOf(card('4.0', line))).toContain(`${line}\n`));
@@ -326,6 +328,11 @@ test.each([
     'Line 5 of the vcard field: the parameter PID has a wrong value (RFC 6350 5.5): TEL;PID=1.a:1',
   ],
   ['PREF 0', card('4.0', 'TEL;PREF=0:1'), 'Line 5 of the vcard field: the parameter PREF has a wrong value (RFC 6350 5.3): TEL;PREF=0:1'],
+  [
+    'PREF 00',
+    card('4.0', 'TEL;PREF=00:1'),
+    'Line 5 of the vcard field: the parameter PREF has a wrong value (RFC 6350 5.3): TEL;PREF=00:1',
+  ],
   [
     'PREF 101',
     card('4.0', 'TEL;PREF=101:1'),

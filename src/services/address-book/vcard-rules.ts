@@ -55,7 +55,7 @@ export const PROPERTIES: ReadonlyMap<string, PropertyRules> = new Map(
 export const PARAMETERS: ReadonlyMap<string, ParameterRules> = new Map([
   ['LANGUAGE', { section: '5.1' }],
   ['VALUE', { section: '5.2' }],
-  ['PREF', { section: '5.3', values: /^(?:[1-9]\d?|100)$/ }],
+  ['PREF', { section: '5.3', values: /^(?:0?[1-9]|[1-9]\d|100)$/ }],
   ['ALTID', { section: '5.4' }],
   ['PID', { section: '5.5', values: /^\d+(?:\.\d+)?(?:,\d+(?:\.\d+)?)*$/ }],
   ['TYPE', { section: '5.6' }],
