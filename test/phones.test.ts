@@ -62,6 +62,17 @@ describe('a number is stored as E.164', () => {
     'TEL:+33(6)12345678',
     'Tel: +33 6 12 34 56 78',
     '  +33612345678  ',
+    '"+33 6 12 34 56 78"',
+    '“+33612345678”',
+    '« +33612345678 »',
+    "'+33612345678'",
+    '<+33612345678>',
+    '<tel:+33612345678>',
+    '+33612345678,',
+    '+33612345678;',
+    '+33612345678 / ',
+    '\u2022 +33612345678\u2028',
+    '\u260e\ufe0f +33612345678',
   ])('%s', (given) => expect(normalisePhone(given)).toBe(FRENCH));
 
   test.each([
@@ -81,6 +92,9 @@ describe('a number is stored as E.164', () => {
     ['a word', 'Mobile +33612345678'],
     ['a pause', '+33612345678,,5'],
     ['a star', '+33612345678*5'],
+    ['a number sign at the end', '+33612345678#'],
+    ['a second number', '+33612345678, +33612345679'],
+    ['a word in brackets', '+33612345678 (mobile)'],
     ['two plus signs', '+33+612345678'],
     ['other kinds of numbers', '+33⁶¹²³⁴⁵⁶⁷⁸'],
     ['nothing', ''],

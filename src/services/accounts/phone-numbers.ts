@@ -11,6 +11,9 @@ const PLUS_SIGNS = /^[+\uff0b]+/;
 /** A bracket around the country code, or the scheme of RFC 3966. */
 const BEFORE_PLUS = /^(?:tel:)?[\s([\uff08\uff3b]*(?=[+\uff0b])/i;
 
+/** What stands around a number in a text: quotation marks, brackets, commas. libphonenumber leaves it out, too, but for a `#` (UNWANTED_END_CHARS). */
+const AROUND = /^[^\p{L}\p{N}+\uff0b]+|(?<![^\p{L}\p{N}#])[^\p{L}\p{N}#]+$/gu;
+
 const isDigit = (codePoint: number): boolean => /^\p{Nd}$/u.test(String.fromCodePoint(codePoint));
 
 /** The value of a decimal digit of any script: Unicode has them in runs of ten, 0 first (chapter 4.6), some of which adjoin. */
@@ -38,14 +41,14 @@ export const inPlainCharacters = (text: string): string =>
 
 /**
  * The E.164 form of an international number that exists, as a person writes it: in any script, with libphonenumber's punctuation and a trunk zero in
- * brackets. Without `+` it is none, since `00` leads abroad from some countries only; nor with an extension, letters or
+ * brackets, in quotation marks or with a comma behind it. Without `+` it is none, since `00` leads abroad from some countries only; nor with an extension, letters or
  * parameters (`;isub=`), which no message reaches.
  *
  * @returns null for anything else
  */
 export function normalisePhone(text: string): string | null {
   if (text.length > MAX_CHARACTERS) return null;
-  const number = inPlainCharacters(text);
+  const number = inPlainCharacters(text.replace(AROUND, ''));
   if (!number.startsWith('+') || number.includes(';')) return null;
   const parsed = parsePhoneNumberFromString(number, { extract: false });
   return parsed?.isValid() && parsed.ext === undefined ? parsed.number : null;
