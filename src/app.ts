@@ -60,8 +60,11 @@ function identifyRequest(request: Request, response: Response, next: NextFunctio
 /** Refuses what is wrong with the request itself, and answers what is asked of the server as a whole (RFC 9110, section 9.3.7). */
 async function admitRequest(request: Request, response: Response, next: NextFunction): Promise<void> {
   const fault = faultOf(request);
-  if (fault) writeError(response, fault, languageOf(request));
-  else if (request.url !== '*') next();
+  if (fault) {
+    // Where its body ends cannot be told: what follows may be no request (RFC 9112, section 6.3).
+    if (request.headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false;
+    writeError(response, fault, languageOf(request));
+  } else if (request.url !== '*') next();
   else {
     await countStranger(request, response);
     response.status(204).setHeader('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').end();

@@ -92,6 +92,12 @@ const CASES: [name: string, status: number, message: RegExp, bytes: string | Buf
     `POST /api/ping HTTP/1.1\r\n${HOST}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
   ],
   [
+    'chunks and a length',
+    400,
+    /^Of the headers content-length and transfer-encoding/,
+    `POST /api/ping HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n`,
+  ],
+  [
     'an unknown coding',
     400,
     /^The transfer-encoding must be chunked\.$/,
@@ -165,6 +171,13 @@ describe('on a connection with other requests', () => {
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 405]);
     expect(answers[1]?.body).toBe('pong');
     expect(answers.at(-1)?.headers['connection']).toBe('close');
+  });
+
+  test('what stands behind a transfer coding that is not known is no request', async () => {
+    for (const coding of ['', 'gzip, chunked'])
+      expect(
+        (await raw(`POST /api/ping HTTP/1.1\r\n${HOST}Transfer-Encoding: ${coding}\r\n\r\n${ping}`)).map(({ status }) => status),
+      ).toEqual([501]);
   });
 
   test('a body that breaks off behind another request is that request’s', async () => {

@@ -59,6 +59,8 @@ function toFault(error: ParserError): ApiError {
   const { code = '', reason = '' } = error;
   const refuse = (status: number, key: MessageKey, values: Record<string, string | number> = {}): ApiError =>
     new ApiError(status, { key, values });
+  // content-length and transfer-encoding; the code is that of the one which stands second.
+  if (reason.includes("can't be present with")) return refuse(400, 'request.two_lengths');
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return refuse(431, 'request.header_bytes', { limit: MAX_HEADER_KIB });
@@ -79,7 +81,7 @@ function toFault(error: ParserError): ApiError {
     case 'HPE_PAUSED_H2_UPGRADE':
       return refuse(400, 'request.version');
     case 'HPE_INVALID_TRANSFER_ENCODING':
-      return refuse(400, reason.includes('Content-Length') ? 'request.two_lengths' : 'request.transfer_encoding');
+      return refuse(400, 'request.transfer_encoding');
     default:
       return refuse(400, MESSAGES[code] ?? 'request.malformed');
   }
