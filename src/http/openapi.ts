@@ -15,12 +15,15 @@ const COMMON_ANSWERS: Record<number, { name: string; description: string }> = {
       'DIGEST names no account, the endpoint is switched off, or the account was deleted meanwhile, or what else the request names',
   },
   406: { name: 'NotAcceptable', description: 'The answer has a content type which `accept` does not admit' },
+  408: { name: 'RequestTimeout', description: 'The request did not come whole in time' },
   413: { name: 'ContentTooLarge', description: 'The body is larger than 1 MiB' },
   415: { name: 'UnsupportedMediaType', description: 'The body is not application/json' },
+  417: { name: 'ExpectationFailed', description: 'The header `expect` has another value than `100-continue`' },
   422: { name: 'UnprocessableContent', description: 'A field is not valid: `errors` names it' },
   429: { name: 'TooManyRequests', description: 'Too many requests' },
   431: { name: 'RequestHeaderFieldsTooLarge', description: 'A header is too long, or there are too many' },
   500: { name: 'InternalServerError', description: 'A fault of the server' },
+  501: { name: 'NotImplemented', description: 'The header `transfer-encoding` has another value than `chunked`' },
   503: { name: 'ServiceUnavailable', description: 'A worker, a provider, Redis or PostgreSQL did not do its part in time' },
 };
 
@@ -38,13 +41,16 @@ function commonAnswersOf(endpoint: AnyEndpoint): number[] {
     // Of public ones, those that write: what they write about may be deleted in the same moment.
     ...(isPublic && !when && !changesAnything(endpoint) ? [] : [404]),
     406,
+    408,
     413,
     415,
+    417,
     ...(params || body || query || oversized !== undefined ? [422] : []),
     // Of endpoints without a limit by account, too: whoever is not authenticated is limited by address.
     429,
     431,
     500,
+    501,
     503,
   ];
 }
