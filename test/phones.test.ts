@@ -73,6 +73,7 @@ describe('a number is stored as E.164', () => {
     '+33612345678 / ',
     '\u2022 +33612345678\u2028',
     '\u260e\ufe0f +33612345678',
+    '\u202a\u201c+33612345678\u201d,\u202c\r\n',
   ])('%s', (given) => expect(normalisePhone(given)).toBe(FRENCH));
 
   test.each([
@@ -93,6 +94,9 @@ describe('a number is stored as E.164', () => {
     ['a pause', '+33612345678,,5'],
     ['a star', '+33612345678*5'],
     ['a number sign at the end', '+33612345678#'],
+    ['a control character', '\u0000+33612345678'],
+    ['a control character behind it', '+33612345678\u0007'],
+    ['half of a character', '+33612345678\ud83d'],
     ['a second number', '+33612345678, +33612345679'],
     ['a word in brackets', '+33612345678 (mobile)'],
     ['two plus signs', '+33+612345678'],

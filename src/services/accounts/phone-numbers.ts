@@ -12,7 +12,7 @@ const PLUS_SIGNS = /^[+\uff0b]+/;
 const BEFORE_PLUS = /^(?:tel:)?[\s([\uff08\uff3b]*(?=[+\uff0b])/i;
 
 /** What stands around a number in a text: quotation marks, brackets, commas. libphonenumber leaves it out, too, but for a `#` (UNWANTED_END_CHARS). */
-const AROUND = /^[^\p{L}\p{N}+\uff0b]+|(?<![^\p{L}\p{N}#])[^\p{L}\p{N}#]+$/gu;
+const AROUND = /^[^\p{L}\p{N}\p{Cc}\p{Cs}+\uff0b]+|(?<![^\p{L}\p{N}\p{Cc}\p{Cs}#])[^\p{L}\p{N}\p{Cc}\p{Cs}#]+$/gu;
 
 const isDigit = (codePoint: number): boolean => /^\p{Nd}$/u.test(String.fromCodePoint(codePoint));
 
@@ -48,7 +48,7 @@ export const inPlainCharacters = (text: string): string =>
  */
 export function normalisePhone(text: string): string | null {
   if (text.length > MAX_CHARACTERS) return null;
-  const number = inPlainCharacters(text.replace(AROUND, ''));
+  const number = inPlainCharacters(text.trim().replace(AROUND, ''));
   if (!number.startsWith('+') || number.includes(';')) return null;
   const parsed = parsePhoneNumberFromString(number, { extract: false });
   return parsed?.isValid() && parsed.ext === undefined ? parsed.number : null;
