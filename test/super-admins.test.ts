@@ -67,6 +67,21 @@ test('one of two super Spaces goes, if the other has an admin who is not blocked
   expect((await ordinary(OTHER, second.key)).status).toBe(422);
 });
 
+test('where the default Space has gone, what would be made in it is refused for that', async () => {
+  await system.space(OTHER, { isSuper: true });
+  const { key } = await system.account('second-super', { domain: OTHER, admin: true });
+  const { token } = (await call('POST', '/account_creation_tokens', undefined, key)).json;
+  expect((await call('DELETE', `/spaces/${OWN}`, undefined, key)).status).toBe(200);
+  const list = await call('POST', '/contacts_lists', { title: 'a', description: 'b' }, key);
+  const body = { username: 'nowhere', password: 'password', algorithm: 'MD5', account_creation_token: token };
+  const account = await system.api('/accounts/with-account-creation-token', { method: 'POST', body });
+  for (const { status, json } of [list, account]) expect([status, json]).toEqual([404, { message: 'This domain is not managed here.' }]);
+  // A Space with the host of the request is enough, and the token is not spent.
+  await system.rows('UPDATE spaces SET host = $1', [new URL(system.url).hostname]);
+  const made = await system.api('/accounts/with-account-creation-token', { method: 'POST', body });
+  expect([made.status, made.json['domain']]).toEqual([200, OTHER]);
+});
+
 test('before there is any super admin the command line may change the role, but not of the last one', async () => {
   await system.rows('DELETE FROM accounts');
   await system.space(OTHER, { isSuper: true });

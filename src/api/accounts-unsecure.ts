@@ -12,7 +12,7 @@ import { createPublicAccount } from '../services/accounts/public-creation';
 import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
 import { ha1sOf, type PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
-import { findRequestDomain, findRequestSpace, findSpace } from '../services/spaces/spaces';
+import { findRequestDomain, requireRequestSpace, findSpace } from '../services/spaces/spaces';
 import { presentAccount } from './presenters';
 import { algorithm, email, oneOf, password, phone, text, username } from './schemas';
 import { shapes, TOO_MANY_SENT, TOO_MANY_WRONG } from './shapes';
@@ -47,10 +47,10 @@ function requireOneOf({ username: name, phone: number, email: mail }: PublicAcco
 async function create({ body, client, host, language }: Call<string, PublicAccount, 'public'>): Promise<Reply> {
   requireOneOf(body);
   const { account_creation_token: token, domain: asked, ...rest } = body;
-  const space = asked === undefined ? await findRequestSpace(host) : await findSpace(asked);
-  if (asked !== undefined && space === null) throw unprocessable(fieldError('domain', 'field.domain'));
+  const space = asked === undefined ? await requireRequestSpace(host) : await findSpace(asked);
+  if (space === null) throw unprocessable(fieldError('domain', 'field.domain'));
   requireOpenSpace(space);
-  const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
+  const { domain } = space;
   const name = rest.username ?? rest.phone ?? '';
   await requireFields({ username: { name, domain }, email: rest.email, phone: rest.phone });
   const agent = client.user_agent ?? settings.APP_NAME;

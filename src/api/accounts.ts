@@ -12,7 +12,7 @@ import { redeemConfirmationKey } from '../services/accounts/activation';
 import { changePassword } from '../services/accounts/passwords';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
-import { findRequestSpace } from '../services/spaces/spaces';
+import { requireRequestSpace } from '../services/spaces/spaces';
 import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, oneOf, password, text, username } from './schemas';
@@ -36,9 +36,9 @@ const replyWithAccount = async (id: number, viewer: Viewer): Promise<Reply> => o
 async function createWithToken({ body, client, host }: Call<string, AccountWithToken, 'public'>): Promise<Reply> {
   const { account_creation_token: token, ...account } = body;
   // The Space is the request's; a `domain` in the body was dropped by the schema, since nobody vouches for it.
-  const space = await findRequestSpace(host);
+  const space = await requireRequestSpace(host);
   requireOpenSpace(space);
-  const domain = space?.domain ?? settings.APP_SIP_DOMAIN;
+  const { domain } = space;
   // The answer is made in the same transaction: an account is not made, and the token not spent, for an answer that cannot be given.
   return inTransaction(async () =>
     replyWithAccount(

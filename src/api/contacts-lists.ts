@@ -7,7 +7,7 @@ import type { ContactsListView } from '../models/address-book/contacts-list';
 import { pagesOf } from '../models/pages';
 import { visibleTo } from '../models/visibility';
 import { createContactsList, updateContactsList, type ContactsListValues } from '../services/address-book/contacts-lists';
-import { findRequestDomain } from '../services/spaces/spaces';
+import { requireRequestSpace } from '../services/spaces/spaces';
 import { linkEndpoints } from './links';
 import { presentContactsList } from './presenters';
 import { prose, text } from './schemas';
@@ -26,7 +26,7 @@ function present(list: ContactsListView | null, as = ok): Reply {
 
 /** A list belongs to the admin's own Space; a super admin's to the request's. */
 async function create({ caller, host, body: values }: Call<string, ContactsListValues, 'admin'>): Promise<Reply> {
-  const domain = caller.super_admin ? await findRequestDomain(host) : caller.domain;
+  const domain = caller.super_admin ? (await requireRequestSpace(host)).domain : caller.domain;
   return present(await createContactsList(domain, values), created);
 }
 

@@ -1,7 +1,7 @@
 // Spaces: which one a request is for, and what may be made of one.
 import { settings } from '../../../config';
 import { inTransaction, onUniqueViolation } from '../../infra/database';
-import { fieldError, unprocessable } from '../../infra/errors';
+import { fieldError, notFound, unprocessable } from '../../infra/errors';
 import { AccountCount, Space } from '../../models';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import type { RequestSpace } from '../../models/spaces/space';
@@ -9,6 +9,13 @@ import { isLastSuperSpace } from '../../models/spaces/super-admins';
 
 /** The Space that a request is for, by its host (lower case, no port). @returns null only where even the default one was never made */
 export const findRequestSpace = (host: string): Promise<RequestSpace | null> => Space.findForRequest(host, settings.APP_SIP_DOMAIN);
+
+/** The same, for what is made in it. @throws {ApiError} 404 where there is none, not even the default one */
+export async function requireRequestSpace(host: string): Promise<RequestSpace> {
+  const space = await findRequestSpace(host);
+  if (!space) throw notFound('space.unknown');
+  return space;
+}
 
 /** The domain of the Space that a request is for; the default one's where even that was never made. */
 export const findRequestDomain = async (host: string): Promise<string> => (await findRequestSpace(host))?.domain ?? settings.APP_SIP_DOMAIN;
