@@ -1,6 +1,7 @@
 // What node:http refuses by itself, and what is wrong with a request before anybody looks what it asks for: JSON as all answers are, in words that say
 // what would be right, and never in the middle of another answer.
 import { connect, type Socket } from 'node:net';
+import { contract } from './helpers/contract';
 import { eventually, SPACE, startSystem, type System } from './helpers/system';
 
 let system: System;
@@ -160,6 +161,11 @@ test.each(CASES)('%s: %i', async (_name, status, message, bytes) => {
     (found) => found !== '',
   );
   expect(JSON.parse(line)).toMatchObject({ request_id: id, status, ip: '127.0.0.1', msg: 'request' });
+});
+
+test.each([400, 408, 413, 417, 431, 501])('the document declares %i for every endpoint', (status) => {
+  const operations = Object.values(contract().document.paths).flatMap((path) => Object.values(path));
+  expect(operations.filter(({ responses }) => !(status in responses))).toEqual([]);
 });
 
 describe('on a connection with other requests', () => {
