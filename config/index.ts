@@ -25,7 +25,9 @@ function embeddedServers(): Record<string, string> {
 
 function load(): ReturnType<typeof loadSettings> {
   try {
-    return loadSettings({ ...embeddedServers(), ...environment }, roles());
+    const own = roles();
+    // Commands say for themselves what they need.
+    return loadSettings({ ...embeddedServers(), ...environment }, own, own.length === 0 ? [] : ['DATABASE_URL', 'REDIS_URL']);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     process.stderr.write(`${error.message}\n`);

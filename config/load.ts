@@ -4,6 +4,9 @@ import { checkFiles, type Role } from './files';
 import { foreignNames } from './foreign-names';
 import { readSettings, SettingsError, type Settings } from './settings';
 
+/** The address of a server. */
+type ServerName = 'DATABASE_URL' | 'REDIS_URL';
+
 /** What is allowed, and yet hardly meant. */
 function doubts(settings: Settings, roles: readonly Role[]): string[] {
   const found: string[] = [];
@@ -30,21 +33,29 @@ function doubts(settings: Settings, roles: readonly Role[]): string[] {
   return found;
 }
 
+/** Production says so itself, and of what is wrong already enough is said. */
+const missingOf = (given: Readonly<Record<string, string>>, needed: readonly ServerName[], values: Partial<Settings>): string[] =>
+  needed
+    .filter((name) => (given[name] ?? '').trim() === '' && values.NODE_ENV !== 'production')
+    .map((name) => `${name} is missing, and no npm start runs in this folder`);
+
 /**
  * Reads the settings, and looks at the files that the process needs.
  *
  * @param given the environment, with what stands in for it
  * @param roles whose files are needed
+ * @param needed the servers without which it can do nothing
  * @returns the settings, frozen, and lines for the log
  * @throws {SettingsError} with all faults at once
  */
 export function loadSettings(
   given: Readonly<Record<string, string>>,
   roles: readonly Role[],
+  needed: readonly ServerName[] = [],
 ): { settings: Settings; warnings: readonly string[] } {
   const { values, faults } = readSettings(given);
   const files = checkFiles(values, roles);
-  const all = [...fileFaults, ...faults, ...files.faults];
+  const all = [...fileFaults, ...faults, ...missingOf(given, needed, values), ...files.faults];
   if (all.length > 0) throw new SettingsError(all);
   const settings = Object.freeze(values) as Settings;
   const foreign = foreignNames(given, namesInFile);

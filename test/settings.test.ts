@@ -242,6 +242,7 @@ describe('processes', () => {
     });
   };
   const WRONG = {
+    DATABASE_URL: 'postgres://127.0.0.1:1/none',
     APP_URL: 'example.org',
     REDIS_URL: 'redis://:geheim@h:0',
     TLS_CERT_FILE: '/nowhere/c',
@@ -272,9 +273,22 @@ describe('processes', () => {
     });
   });
 
+  test.each(['dist/src/web.js', 'dist/workers/main.js'])('%s does not start without its servers', async (file) => {
+    expect(await run(file, { DATABASE_URL: ' ', APP_URL: 'example.org' })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Settings refused:\n  ${VALUES[1]}\n${['DATABASE_URL', 'REDIS_URL'].map((name) => `  ${name} is missing, and no npm start runs in this folder\n`).join('')}`,
+    });
+  });
+
   test('what is wrong of .env is said with the rest', async () => {
+    const servers = { DATABASE_URL: 'postgres://127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' };
     expect(
-      await run('dist/src/web.js', { '.env': 'PORT: 8000\nAPP_SIP_DOMAIN=SIP.example.org\nTRUST_PROXY=foo\n', TRUST_PROXY: '1' }),
+      await run('dist/src/web.js', {
+        ...servers,
+        '.env': 'PORT: 8000\nAPP_SIP_DOMAIN=SIP.example.org\nTRUST_PROXY=foo\n',
+        TRUST_PROXY: '1',
+      }),
     ).toEqual({
       code: 1,
       stdout: '',
@@ -334,12 +348,12 @@ test('PostgreSQL is reached by each form of its address, and through a socket; a
   }
   socket.close();
 
-  // A realm of Latin-1 is sent in UTF-8, as hashes are stored.
+  // A realm of Latin-1 is sent in UTF-8, as it is hashed.
   const { id } = await system.account('latin');
   await system.rows("INSERT INTO passwords (account_id, algorithm, password) VALUES ($1, 'CLRTXT', 'password')", [id]);
   await system.startWeb({ ACCOUNT_REALM: 'Café' });
   const challenge = await request(`${system.urls.at(-1)}/api/accounts/me`, { headers: { from: 'sip:latin@sip.example.org' } });
-  const realm = Buffer.from('Café').toString('latin1');
-  expect([challenge.status, challenge.headers.get('www-authenticate')]).toEqual([401, expect.stringContaining(`realm="${realm}"`)]);
+  const told = Buffer.from(challenge.headers.get('www-authenticate') ?? '', 'latin1').toString();
+  expect([challenge.status, told]).toEqual([401, expect.stringContaining('realm="Café"')]);
   await system.stop();
 });
