@@ -150,7 +150,10 @@ describe('from outside', () => {
   });
 
   test('Content-Encoding', async () => {
-    expect((await post(gzipSync('{}'), { 'content-encoding': 'gzip' })).status).toBe(422);
+    for (const coding of ['gzip', 'X-GZip', 'gzip, identity', ', GZIP'])
+      expect([coding, (await post(gzipSync('{}'), { 'content-encoding': coding })).status]).toEqual([coding, 422]);
+    for (const coding of ['identity', 'Identity, identity'])
+      expect([coding, (await post('{}', { 'content-encoding': coding })).status]).toEqual([coding, 422]);
     const unknown = await post('{}', { 'content-encoding': 'compress' });
     expect([unknown.status, unknown.json, unknown.headers['accept-encoding']]).toEqual([
       415,

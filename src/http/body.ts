@@ -5,6 +5,7 @@ import type { MessageKey } from '../i18n';
 import { countBody } from './body-memory';
 import { findJsonFault, requireSmallJson } from './json';
 import { parseMediaType, preferredType } from './negotiation';
+import { membersOf } from './origin';
 import type { Format } from './route';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -56,6 +57,12 @@ function checkHeaders(request: Request, formats = JSON_ALONE): void {
   if (!formatOf(request, formats)) throw new ApiError(406, { key: 'request.accept', values: { types: formats.join(', ') } });
 }
 
+/** Has Content-Encoding name what body-parser knows: `x-gzip` is `gzip`, and `identity` nothing (RFC 9110, sections 8.4.1.3 and 12.5.3). */
+function readEncoding({ headers }: Request): void {
+  const codings = membersOf(headers['content-encoding']).map((coding) => (coding.toLowerCase() === 'x-gzip' ? 'gzip' : coding));
+  if (codings.length > 0) headers['content-encoding'] = codings.filter((coding) => coding.toLowerCase() !== 'identity').join(', ');
+}
+
 /** What body-parser says of a body, in our words: its own may quote it. */
 function toFault(error: unknown, request: Request, refuseLarge: () => ApiError): unknown {
   const { type, expose } = error as { type?: string; expose?: boolean };
@@ -78,6 +85,7 @@ export function bodyReader(limit: number, refuseLarge: () => ApiError): (request
   const readRaw = express.raw({ type: () => true, limit });
   return (request, response) =>
     new Promise((resolve, reject) => {
+      readEncoding(request);
       countBody(request, response, reject);
       // What comes of it is no body (refusals.ts), or comes too slowly (unread.ts).
       request.once('refused', reject);

@@ -25,7 +25,7 @@ export const isHost = (text: string): boolean => HOST.test(text);
 const trusts = express().set('trust proxy', settings.TRUST_PROXY).get('trust proxy fn') as (address: string, hop: number) => boolean;
 
 /** Members of a list; empty ones are none (RFC 9110, section 5.6.1). Several headers of one name are one list. */
-const membersOf = (header: string | string[] | undefined): string[] =>
+export const membersOf = (header: string | string[] | undefined): string[] =>
   String(header ?? '')
     .split(',')
     .map((member) => member.trim())
