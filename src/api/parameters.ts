@@ -17,7 +17,7 @@ export const parameters: Record<string, Joi.Schema> = {
   type_id: number('The number of the type'),
   contact_id: number('The number of the account that is the contact'),
   contacts_list_id: number('The number of the contacts list'),
-  sip: text('`user@domain`; a leading `sip:` is tolerated', 'alice@sip.example.org'),
+  sip: text('`user@domain`; a leading `sip:` or `sips:` is tolerated', 'alice@sip.example.org'),
   domain: text('The domain of the space; letter case is ignored', 'sip.example.org'),
   email: text('Email address; letter case is ignored', 'alice@example.org'),
   phone: text('International phone number', '+33612345678'),

@@ -6,7 +6,7 @@ import { operatorPattern } from '../../config/operator-pattern';
 import type { PushDevice, PushProvider } from '../queues/contracts';
 import { hasInvisible, isShowable } from '../infra/characters';
 import { parseEmail } from '../infra/email-address';
-import type { SipAddress } from '../infra/sip-uri';
+import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
 import { inPlainCharacters, normalisePhone } from '../services/accounts/phone-numbers';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { canonicalTimeZone } from '../services/statistics/time-zones';
@@ -95,13 +95,13 @@ export const pageNumber = (): Joi.NumberSchema =>
 
 const ADDRESS = { type: 'string', pattern: '@', examples: ['alice@sip.example.org'] };
 
-/** `user@domain`, a leading `sip:` tolerated, split at the last `@`; each part of at most 256 characters. */
+/** `user@domain`, a leading `sip:` or `sips:` tolerated, split at the last `@`; each part of at most 256 characters. */
 export const sipAddress = (): Joi.ObjectSchema<SipAddress> =>
-  custom({ ...ADDRESS, maxLength: 2 * MAX_SIP_PART_CHARACTERS + 'sip:@'.length }, (value: unknown, helpers) => {
+  custom({ ...ADDRESS, maxLength: 2 * MAX_SIP_PART_CHARACTERS + 'sips:@'.length }, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
-    if (value.length > 2 * MAX_SIP_PART_CHARACTERS + 'sip:@'.length)
+    if (value.length > 2 * MAX_SIP_PART_CHARACTERS + 'sips:@'.length)
       return helpers.error('message:field.max', { limit: MAX_SIP_PART_CHARACTERS });
-    const address = value.trim().replace(/^sip:/i, '');
+    const address = withoutSipScheme(value.trim());
     const at = address.lastIndexOf('@');
     // A domain's letter case means nothing (RFC 3261 section 19.1.4); kept, it would split its figures.
     const [username, domain] = [address.slice(0, at), address.slice(at + 1).toLowerCase()];
@@ -320,12 +320,12 @@ export const vcard = (): Joi.ObjectSchema<Vcard> =>
     return 'refused' in card ? helpers.error(`message:${card.refused.key}`, card.refused.values) : card;
   }) as unknown as Joi.ObjectSchema<Vcard>;
 
-/** Whom a message goes to: `user@domain`, a leading `sip:` tolerated, nothing that ends a word of the daemon's command line. */
+/** Whom a message goes to: `user@domain`, a leading `sip:` or `sips:` tolerated, nothing that ends a word of the daemon's command line. */
 export const messageRecipient = (): Joi.StringSchema =>
   custom(ADDRESS, (value: unknown, helpers) => {
     if (typeof value !== 'string') return helpers.error('message:field.string');
-    if (value.length > 255 + 'sip:'.length) return helpers.error('string.max', { limit: 255 });
-    const address = value.replace(/^sip:/i, '');
+    if (value.length > 255 + 'sips:'.length) return helpers.error('string.max', { limit: 255 });
+    const address = withoutSipScheme(value);
     if (/\s/.test(address) || UNSTORABLE.test(address) || !/^[^@]+@[^@]+$/.test(address)) return helpers.error('message:field.sip_address');
     return address.length > 255 ? helpers.error('string.max', { limit: 255 }) : address;
   }) as unknown as Joi.StringSchema;

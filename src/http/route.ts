@@ -4,7 +4,7 @@ import type Joi from 'joi';
 import type { Language } from '../i18n';
 import type { Settings } from '../../config';
 import { notFound } from '../infra/errors';
-import type { SipAddress } from '../infra/sip-uri';
+import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
 
 export type Access = 'public' | 'user' | 'admin' | 'super_admin';
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -179,9 +179,9 @@ export function pathId(text: string): number {
   return Number(text);
 }
 
-/** `user@domain` in the path, a leading `sip:` tolerated. @throws {ApiError} 404 without `@` */
+/** `user@domain` in the path, a leading `sip:` or `sips:` tolerated. @throws {ApiError} 404 without `@` */
 export function pathSip(text: string): SipAddress {
-  const address = text.trim().replace(/^sip:/i, '');
+  const address = withoutSipScheme(text.trim());
   const at = address.lastIndexOf('@');
   // A character that no column can hold names nothing.
   if (at < 1 || address.includes('\u0000')) throw notFound('account.not_found');

@@ -33,6 +33,9 @@ export function parseSipUri(text: string): SipAddress | null {
   }
 }
 
+/** `user@domain` of a text that may have a scheme before it. `sips:` names the same account. */
+export const withoutSipScheme = (text: string): string => text.replace(/^sips?:/i, '');
+
 /** Only ASCII letters change, as by PostgreSQL's `lower(… COLLATE "C")`: both agree, whatever the locale of the server is. */
 const lowerAscii = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
