@@ -3,6 +3,7 @@ import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../infra/errors';
 import type { MessageKey } from '../i18n';
 import { countBody } from './body-memory';
+import { faultOf } from './head';
 import { findJsonFault, requireSmallJson } from './json';
 import { parseMediaType, preferredType } from './negotiation';
 import { membersOf } from './origin';

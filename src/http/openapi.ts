@@ -23,7 +23,6 @@ const COMMON_ANSWERS: Record<number, { name: string; description: string }> = {
   429: { name: 'TooManyRequests', description: 'Too many requests' },
   431: { name: 'RequestHeaderFieldsTooLarge', description: 'A header is too long, or there are too many' },
   500: { name: 'InternalServerError', description: 'A fault of the server' },
-  501: { name: 'NotImplemented', description: 'The header `transfer-encoding` has another value than `chunked`' },
   503: { name: 'ServiceUnavailable', description: 'A worker, a provider, Redis or PostgreSQL did not do its part in time' },
 };
 
@@ -50,7 +49,6 @@ function commonAnswersOf(endpoint: AnyEndpoint): number[] {
     429,
     431,
     500,
-    501,
     503,
   ];
 }

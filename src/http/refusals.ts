@@ -5,10 +5,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError } from '../infra/errors';
 import type { MessageKey } from '../i18n';
-import { languageOf } from './client';
 import { MAX_HEADER_KIB, refuseRequest } from './head';
 import { unanswered } from './pipelining';
-import { writeError } from './reply';
 
 /** As node:http and llhttp give it. */
 interface ParserError extends Error {
@@ -132,8 +130,9 @@ export function answerRefusals(server: Server, handler: RequestListener): void {
       return;
     }
     response.shouldKeepAlive = false;
-    if (last !== unanswered(socket)[0]) refuseRequest(request, fault);
-    else if (!request.emit('refused', fault)) writeError(response as never, fault, languageOf(request as never));
+    refuseRequest(request, fault);
+    // Who reads the body hears of it, in our words or as body-parser does; who is yet to read it asks faultOf(). Others answer without it.
+    if (!request.emit('refused', fault)) request.emit('aborted');
   };
 
   server.on('clientError', (error: ParserError, socket: Duplex) => {

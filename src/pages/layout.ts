@@ -20,10 +20,8 @@ interface Page {
   scripts?: AssetName[];
 }
 
-/** Writes a page, not to be cached, where nothing was answered yet. What goes into it is HTML already: text in it was escaped by the caller. */
+/** Writes a page, not to be cached. What goes into it is HTML already: text in it was escaped by the caller. */
 export function writePage(response: Response, { status, language, title, body, styles = ['page.css'], scripts = [] }: Page): void {
-  // The request's body may have been refused meanwhile (refusals.ts).
-  if (response.headersSent) return;
   const root = rootOf(response.req);
   response.status(status);
   response.setHeader('cache-control', 'no-store');

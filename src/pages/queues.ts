@@ -1,6 +1,7 @@
 // /queues: bull-board (board.ts), for super admins. It has no login of its own and its forms carry no CSRF token: sign-in.ts makes up for both.
 import { Router, type NextFunction, type Request, type Response } from 'express';
 import { clientOf, languageOf } from '../http/client';
+import { faultOf } from '../http/head';
 import { writeError } from '../http/reply';
 import { loadedOnce } from '../infra/lazy';
 import { protect } from './sign-in';
@@ -23,6 +24,9 @@ export function dashboard(): Router {
       // Whose app is another one, which knows no TRUST_PROXY.
       response.locals['client'] = clientOf(request);
       const board = await loadBoard();
+      // It reads the body by itself, and would wait for one that broke off meanwhile.
+      const fault = faultOf(request);
+      if (fault) throw fault;
       board(request, response, next);
     },
   );
