@@ -17,6 +17,10 @@ describe('.env', () => {
     ['A=1\nB = 2 \n\n# comment\n  C=3', { A: '1', B: '2', C: '3' }],
     ['A=1\r\nB="x"\r\n', { A: '1', B: 'x' }],
     ['\uFEFFA=1', { A: '1' }],
+    ['A=1\rB=2', { A: '1', B: '2' }],
+    ['A = "1 "\nB\t=\t\'2 \'', { A: '1 ', B: '2 ' }],
+    // Nothing but a quote ends a text in single quotes.
+    ["A='C:\\'\nB='2'", { A: 'C:\\', B: '2' }],
     ['export A=1\n\tB=2', { A: '1', B: '2' }],
     ['A=60 # Number of minutes\nB= # nothing\nC=\nD="x" # y\nE="x"# y', { A: '60', B: '', C: '', D: 'x', E: 'x' }],
     // A password, not a comment.
@@ -79,7 +83,9 @@ test('names that do nothing here', () => {
     'APP_FLEXISIP_PUSHER_PATH (here: APNS_KEY_FILE and FIREBASE_SERVICE_ACCOUNTS)',
   );
   // What Kubernetes and Docker set is not an operator's.
-  expect(told({ REDIS_PORT: 'tcp://10.0.0.1:6379' }, [])).toBeUndefined();
+  expect(told({ REDIS_PORT: 'tcp://10.0.0.1:6379', DB_PORT: 'udp://10.0.0.1:3306' }, [])).toBeUndefined();
+  // In .env somebody wrote it.
+  expect(told({ REDIS_PORT: 'tcp://10.0.0.1:6379' })).toContain('REDIS_PORT');
   // Slips, in .env alone.
   for (const [slip, meant] of [
     ['APP_SIP_DOMIAN', 'APP_SIP_DOMAIN'],
@@ -87,6 +93,8 @@ test('names that do nothing here', () => {
     ['app_url', 'APP_URL'],
     ['TRUSTPROXY', 'TRUST_PROXY'],
     ['POTR', 'PORT'],
+    // Nearer than MAIL_HOST, which is not too far either.
+    ['MAIL_PORST', 'MAIL_PORT'],
   ] as const) {
     expect(told({ [slip]: '1' })).toBe(`settings that do nothing here: ${slip} (is ${meant} meant?)`);
     expect(told({ [slip]: '1' }, [])).toBeUndefined();
@@ -105,6 +113,11 @@ test('names that do nothing here', () => {
     'LANG',
     'DEBUG',
     'PATH',
+    'NODE_VERSION',
+    'HOST_UID',
+    'LOG_DRIVER',
+    'DATABASE_SCHEMA',
+    'REDIS_MAXMEMORY',
   ];
   expect(told(Object.fromEntries(others.map((name) => [name, '1'])))).toBeUndefined();
   expect(told({ PORT: '1' })).toBeUndefined();

@@ -89,10 +89,11 @@ test('service accounts of Firebase', () => {
     file('bad.json', content);
     expect(faultOf('bad.json')).toBe('must hold the JSON of a service account');
   }
-  for (const missing of ['project_id', 'client_email', 'private_key']) {
-    account('bad.json', { [missing]: undefined });
-    expect(faultOf('bad.json')).toBe(`must hold the JSON of a service account: its ${missing} is missing`);
-  }
+  for (const missing of ['project_id', 'client_email', 'private_key'])
+    for (const nothing of [undefined, '', 1]) {
+      account('bad.json', { [missing]: nothing });
+      expect(faultOf('bad.json')).toBe(`must hold the JSON of a service account: its ${missing} is missing`);
+    }
   account('bad.json', { private_key: 'x' });
   expect(faultOf('bad.json')).toBe('must hold a private key in PEM, without a passphrase');
   account('bad.json', { private_key: pem(ec.privateKey) });
@@ -131,9 +132,10 @@ test.each([
 });
 
 test('what a database’s address names', () => {
-  for (const parameter of ['sslrootcert', 'sslcert', 'sslkey'])
-    expect(checkFiles(readSettings({ DATABASE_URL: `postgres://h/d?${parameter}=/nowhere/ca.pem` }).values, []).faults).toEqual([
-      `DATABASE_URL=(hidden): its ${parameter}: cannot be read: there is no such file`,
-    ]);
+  for (const name of ['DATABASE_URL', 'DATABASE_READ_URL'])
+    for (const parameter of ['sslrootcert', 'sslcert', 'sslkey'])
+      expect(checkFiles(readSettings({ [name]: `postgres://h/d?${parameter}=/nowhere/ca.pem` }).values, []).faults).toEqual([
+        `${name}=(hidden): its ${parameter}: cannot be read: there is no such file`,
+      ]);
   expect(checkFiles(readSettings({ DATABASE_READ_URL: `postgres://h/d?sslrootcert=${good}` }).values, []).faults).toEqual([]);
 });

@@ -152,8 +152,30 @@ describe('settings together', () => {
     expect(warningsOf({ TRUST_PROXY: 'true' }, 'worker')).toEqual([]);
     expect(warningsOf({ ACCOUNT_REALM: 'Café' }, 'web')).toEqual([expect.stringContaining('ACCOUNT_REALM has characters beyond ASCII')]);
     expect(warningsOf({ SHUTDOWN_GRACE_SECONDS: '3' }, 'worker')).toEqual([expect.stringContaining('less than a send may take (10 s)')]);
+    expect(warningsOf({ SHUTDOWN_GRACE_SECONDS: '3' }, 'web')).toHaveLength(1);
+    for (const name of ['PUSH', 'SMS', 'EMAIL'])
+      expect(warningsOf({ SHUTDOWN_GRACE_SECONDS: '15', [`${name}_TIMEOUT_SECONDS`]: '16' }, 'worker')).toEqual([
+        expect.stringContaining('(16 s)'),
+      ]);
+    expect(warningsOf({ SHUTDOWN_GRACE_SECONDS: '16', PUSH_TIMEOUT_SECONDS: '16' }, 'worker')).toEqual([]);
     expect(warningsOf({ WORKER_QUEUES: 'maintenance' }, 'worker')).toEqual([expect.stringContaining('without chores')]);
+    expect(warningsOf({ WORKER_QUEUES: 'push' }, 'worker')).toEqual([]);
     expect(warningsOf({}, 'web')).toEqual([]);
+    // A command ends when it is done.
+    expect(loadSettings({ SHUTDOWN_GRACE_SECONDS: '3', TRUST_PROXY: 'true' }, []).warnings).toEqual([]);
+  });
+
+  test('are frozen', () => expect(Object.isFrozen(loadSettings({}, []).settings)).toBe(true));
+
+  test('verify-ca means what it says in libpq alone, where it needs an authority', () => {
+    const faults = (query: string): string[] => faultsOf({ DATABASE_URL: `postgres://h/d?${query}` });
+    expect(faults('uselibpqcompat=true&sslmode=verify-ca')).toEqual([expect.stringContaining('without «sslrootcert»')]);
+    for (const right of [
+      'sslmode=verify-ca',
+      'uselibpqcompat=true&sslmode=verify-ca&sslrootcert=/ca.pem',
+      'uselibpqcompat=true&sslmode=require',
+    ])
+      expect([right, faults(right)]).toEqual([right, []]);
   });
 });
 

@@ -193,6 +193,7 @@ export const CASES: Record<keyof typeof table, Case> = {
       'realm=a',
       'realm = "a" , scope="a b"',
       'realm=""',
+      "!#$%&'*+-.^_`|~1=!#$%&'*+-.^_`|~1",
     ],
   },
   JWT_RSA_PUBLIC_KEY_PEM: {
@@ -262,6 +263,7 @@ export const CASES: Record<keyof typeof table, Case> = {
         'a@exa mple.org',
         'a@-b.org',
         'a@b..org',
+        'a@b.org.',
         'a@1.2.3',
         'a\n@b.org',
         '.a@b.org',
