@@ -26,6 +26,10 @@ describe('Accept', () => {
     ['*/*', JSON_TYPE],
     ['*/*;q=0.1', JSON_TYPE],
     ['text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2', JSON_TYPE],
+    ['text/html, *;q=.2', JSON_TYPE],
+    // Without parameters it is about the type as such, whatever is said of others; else the best of them counts.
+    ['application/json;v=2, application/json;q=0.1, text/csv;q=0.5', CSV],
+    ['application/json;v=1;q=0.1, application/json;v=2;q=0.9, text/csv;q=0.5', JSON_TYPE],
     ['text/csv, application/json;q=0.9', CSV],
     ['text/csv;header=present, application/json;q=0.9', CSV],
     ['text/csv;q=0.1, application/json;indent=4;q=0.2', JSON_TYPE],
@@ -63,6 +67,8 @@ test.each([
   ['FR', 'fr'],
   ['fr-CA;q=0.3, en;q=0.2', 'fr'],
   ['fr;q=.9;x=1, en;q=0.8', 'fr'],
+  ['en;q=0.2, fr;q=0.8', 'fr'],
+  ['fr;q=0', 'en'],
   ['fr;q=high', 'fr'],
   ['en;q=0, *', 'fr'],
   ['fr;q=0, *', 'en'],
@@ -78,11 +84,14 @@ test.each([
   ['APPLICATION/Json ; Charset = "UTF\\-8"', 'application/json', { charset: 'UTF-8' }],
   ['application/json;;charset=utf-8;', 'application/json', { charset: 'utf-8' }],
   ['multipart/form-data; boundary="a;b=c,\\"d"', 'multipart/form-data', { boundary: 'a;b=c,"d' }],
+  ['multipart/form-data; boundary="a\\";b"', 'multipart/form-data', { boundary: 'a";b' }],
   ['text/plain; charset', 'text/plain', {}],
 ])('Content-Type: %s', (header, value, parameters) => {
   const parsed = parseMediaType(header);
   expect([parsed?.value, Object.fromEntries(parsed?.parameters ?? [])]).toEqual([value, parameters]);
 });
+
+test.each([undefined, '', ' '])('Content-Type: %j is none', (header) => expect(parseMediaType(header)).toBeUndefined());
 
 describe('from outside', () => {
   let system: System;

@@ -74,6 +74,8 @@ describe('a number is stored as E.164', () => {
     '\u2022 +33612345678\u2028',
     '\u260e\ufe0f +33612345678',
     '\u202a\u201c+33612345678\u201d,\u202c\r\n',
+    '+33612345678\r\n',
+    '+33612345678\t',
   ])('%s', (given) => expect(normalisePhone(given)).toBe(FRENCH));
 
   test.each([
@@ -91,6 +93,8 @@ describe('a number is stored as E.164', () => {
     ['a local number with its context', 'tel:612345678;phone-context=+33'],
     ['letters', '+1 800 FLOWERS'],
     ['a word', 'Mobile +33612345678'],
+    ['a word behind', '+33612345678 home'],
+    ['a mark behind', '+33612345678 ✓'],
     ['a pause', '+33612345678,,5'],
     ['a star', '+33612345678*5'],
     ['a number sign at the end', '+33612345678#'],
