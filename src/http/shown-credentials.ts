@@ -80,8 +80,9 @@ export type TakePlace = () => Promise<() => Promise<void>>;
  */
 export async function lookUpShown<T>(shown: Shown, takePlace: TakePlace, work: () => Promise<T>): Promise<T> {
   requireNotRefused(shown);
-  // A client that begins with many requests at once needs one place.
-  if (!good.has(shown)) await pending.get(shown);
+  // A client that begins with many requests at once needs one place. Not awaited where there is none: others that come in this very moment would not find it.
+  const first = pending.get(shown);
+  if (first && !good.has(shown)) await first;
   if (good.has(shown)) {
     try {
       return await lookUp(shown, work);
