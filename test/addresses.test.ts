@@ -206,6 +206,8 @@ describe('what a front says', () => {
     ['1', 'first.example.org.', 'first.example.org'],
     ['1', 'evil.example, first.example.org', 'first.example.org'],
     ['2', 'first.example.org, inner.example', 'first.example.org'],
+    // Of the nearest one, which replaces what came.
+    ['2', 'first.example.org', 'first.example.org'],
     ['1', ', first.example.org ,', 'first.example.org'],
     ['1', 'not a host', SPACE],
     ['1', 'https://first.example.org', SPACE],

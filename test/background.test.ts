@@ -1,10 +1,14 @@
 // What goes on beyond the request that happened to begin it is in nobody's name: its lines in the log have no request's id, and no request's time binds it.
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { context, inBackground } from '../src/infra/context';
 import { DatabaseTime } from '../src/infra/database-time';
 import { loadedOnce } from '../src/infra/lazy';
+import { openDatabase } from '../src/infra/sequelize';
 import { sharedFor } from '../src/infra/shared';
 import { Batcher } from '../src/services/statistics/batcher';
 import { freePort } from '../src/start/ports';
+import { Relay } from './helpers/relay';
 import { StatementCounter } from './helpers/statements';
 import { eventually, startSystem, type System } from './helpers/system';
 
@@ -19,6 +23,30 @@ test.each<[string, () => Promise<unknown>]>([
 ])('%s', async (_name, work) => {
   expect(await asStranger(work)).toBeUndefined();
   expect(await asStranger(nameNow)).toBe('a-stranger');
+});
+
+test('an outage of a Redis and its end, whoever’s command has met them', () => {
+  const script = `
+    const { context } = require('./dist/src/infra/context.js');
+    const { Outage } = require('./dist/src/infra/redis-outage.js');
+    context.run({ request_id: 'a-stranger' }, () => {
+      const outage = new Outage('It');
+      outage.trouble('ECONNRESET');
+      setTimeout(() => outage.calm(), 3100);
+    });`;
+  const output = execFileSync(process.execPath, ['-e', script], {
+    cwd: path.join(__dirname, '..'),
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'] ?? '' },
+  });
+  const lines = output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines.map(({ msg, request_id }) => [msg, request_id])).toEqual([
+    ['It does not answer', undefined],
+    ['It answers again', undefined],
+  ]);
 });
 
 describe('from outside', () => {
@@ -47,6 +75,22 @@ describe('from outside', () => {
     // Its own line has its id, the connection's has none.
     expect(await lineOf("the registrar's Redis did not answer")).toHaveProperty('request_id', 'asks-for-devices');
     expect(await lineOf("the registrar's Redis does not answer")).not.toHaveProperty('request_id');
+  });
+
+  test('a connection to PostgreSQL that others wait for, too, is not bound by the time of who asked first', async () => {
+    const url = system.environment['DATABASE_URL'] ?? '';
+    let connections = 0;
+    const relay = await Relay.start(url, () => {
+      connections += 1;
+      return {};
+    });
+    relay.delayMs = 100;
+    const opened = openDatabase({ url: relay.through(url), poolSize: 1 });
+    const hurried = context.run({ request_id: 'in-a-hurry', databaseTime: new DatabaseTime(50) }, () => opened.query('SELECT 1'));
+    await Promise.all([expect(hurried).rejects.toThrow(), expect(opened.query('SELECT 1')).resolves.toBeDefined()]);
+    expect(connections).toBe(2);
+    await opened.close();
+    await relay.stop();
   });
 
   test('uses of keys that are written later', async () => {

@@ -11,15 +11,18 @@ import { SPACE, startSystem, type System } from './helpers/system';
 
 const PASSWORD = 'pass word é';
 const ODD_SPACE = 'сип.example.org';
+const QUOTED_SPACE = 'quo"te\\d.example.org';
 
 let system: System;
 beforeAll(async () => {
   system = await startSystem({ webs: 1, workers: 0, environment: { APP_URL: 'https://front.example.org/flexi%20api' } });
   await system.space(ODD_SPACE);
+  await system.space(QUOTED_SPACE);
   await system.space('line\nbreak.example.org');
   for (const username of ['alice', 'üser', 'quo"te\\d', 'Alice-Imported']) await account(username);
   await account('cleartext', SPACE, 'CLRTXT');
   await account('alice', ODD_SPACE);
+  await account('alice', QUOTED_SPACE);
   await account('alice', 'line\nbreak.example.org');
 });
 afterAll(() => system.stop());
@@ -295,6 +298,13 @@ describe('challenges', () => {
     expect(await attempt({ domain: ODD_SPACE })).toMatchObject({ status: 200, username: 'alice' });
   });
 
+  test('a realm with quotes and backslashes is quoted', async () => {
+    const from = 'sip:alice@quo%22te%5Cd.example.org';
+    const [challenge = ''] = (await ask('/api/accounts/me', [['from', from]])).challenges;
+    expect(parseAuthParameters(challenge.slice('Digest '.length))?.get('realm')).toBe(QUOTED_SPACE);
+    expect(await attempt({ domain: QUOTED_SPACE, from })).toMatchObject({ status: 200, username: 'alice' });
+  });
+
   test('a realm that no header can have is no error of the server', async () => {
     expect(await ask('/api/accounts/me', [['from', 'sip:alice@line%0Abreak.example.org']])).toMatchObject({ status: 401 });
   });
@@ -321,6 +331,10 @@ describe('challenges', () => {
       expect(JSON.parse((await promisify(execFile)('curl', parameters)).stdout)).toMatchObject({ username: user, domain });
     }
   });
+});
+
+test('a mark of the byte order in a header is a character like any other', () => {
+  expect(headerText(octets('\ufeffalice'))).toBe('\ufeffalice');
 });
 
 describe('generated lists', () => {
@@ -382,6 +396,10 @@ test.each([
   ['/a?b%2Bc', '/a?b+c'],
   ['/a#', '/a'],
   ['//host/a', '/a'],
+  ['/a%23', '/a#'],
+  ['/a%252fb', '/a%2fb'],
+  ['/%011', '/%11'],
+  ['?a', '/?a'],
 ])('%s and %s are two', (one, other) => {
   expect(normaliseTarget(one)).not.toBe(normaliseTarget(other));
 });

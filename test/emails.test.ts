@@ -178,6 +178,8 @@ describe('on the wire', () => {
     ['"x:y;z@example.com"@example.org'],
     ['"wire\\"quote\\\\d"@example.org'],
     ['""@wire.example.org'],
+    ['"john..wire"@example.org'],
+    ['"\\"victim@example.com\\""@example.org'],
     ['wire@[127.0.0.1]'],
     // The tag's letter case means nothing.
     ['wire@[IPv6:2001:db8::1]', 'wire@[ipv6:2001:db8::1]'],

@@ -1,13 +1,14 @@
 // Settings: each is tried with wrong values of every kind, and with right ones; then what real processes say of wrong ones.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'pg-connection-string';
 import { loadSettings } from '../config/load';
 import { parseRedisUrl } from '../config/redis-url';
 import { envExample, parseSettings, readSettings, SettingsError, table } from '../config/settings';
+import { openDatabase } from '../src/infra/sequelize';
 import { freePort } from '../src/start/ports';
 import { CASES } from './helpers/setting-values';
 import { request, startSystem } from './helpers/system';
@@ -167,6 +168,12 @@ describe('settings together', () => {
 
   test('are frozen', () => expect(Object.isFrozen(loadSettings({}, []).settings)).toBe(true));
 
+  test('a PostgreSQL may be named by its parameters alone', () => {
+    for (const url of ['postgres://?host=/var/run/postgresql', 'postgres://?host=', 'postgres://h/d?host='])
+      expect([url, faultsOf({ DATABASE_URL: url })]).toEqual([url, []]);
+    expect(faultsOf({ DATABASE_URL: 'postgres://' })).toEqual([expect.stringContaining('names no server')]);
+  });
+
   test('verify-ca means what it says in libpq alone, where it needs an authority', () => {
     const faults = (query: string): string[] => faultsOf({ DATABASE_URL: `postgres://h/d?${query}` });
     expect(faults('uselibpqcompat=true&sslmode=verify-ca')).toEqual([expect.stringContaining('without «sslrootcert»')]);
@@ -243,6 +250,26 @@ describe('addresses of servers', () => {
       ['h', '', 'u', 'пароль', 'd'],
     ]);
   });
+});
+
+test('what a PostgreSQL’s address asks for is what is sent to it', async () => {
+  const seen: Buffer[] = [];
+  const server = createServer((socket) => socket.once('data', (chunk) => (seen.push(chunk), socket.destroy())));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const sentFor = async (user: string, rest: string): Promise<string> => {
+    const opened = openDatabase({ url: `postgres://${user}@127.0.0.1:${port}/${rest}` });
+    await expect(opened.authenticate()).rejects.toThrow();
+    await opened.close();
+    return seen.splice(0)[0]?.toString('latin1') ?? '';
+  };
+  // A StartupMessage, and an SSLRequest: https://www.postgresql.org/docs/current/protocol-message-formats.html
+  const plain = await sentFor('some%40body', 'da%20ta');
+  for (const said of ['user\0some@body\0', 'database\0da ta\0', 'application_name\0flexisip-account-api\0']) expect(plain).toContain(said);
+  expect(await sentFor('me', 'data?application_name=mine')).toContain('application_name\0mine\0');
+  for (const mode of ['no-verify', 'verify-full'])
+    expect([mode, await sentFor('me', `data?sslmode=${mode}`)]).toEqual([mode, '\0\0\0\x08\x04\xd2\x16\x2f']);
+  server.close();
 });
 
 describe('processes', () => {

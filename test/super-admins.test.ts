@@ -90,6 +90,17 @@ test('before there is any super admin the command line may change the role, but 
   expect(await superSpaces()).toEqual([OWN]);
 });
 
+test('where there is no super admin at all, admins of ordinary Spaces go as they please', async () => {
+  await system.space(OTHER);
+  await system.rows('DELETE FROM accounts');
+  const [one, two, three] = (await Promise.all(
+    ['one-admin', 'two-admin', 'three-admin'].map((name) => system.account(name, { domain: OTHER, admin: true })),
+  )) as [Account, Account, Account];
+  expect((await call('POST', `/accounts/${two.id}/block`, undefined, one.key)).status).toBe(200);
+  expect((await change('three-admin', three.id, {}, one.key)).status).toBe(200);
+  expect((await call('DELETE', '/accounts/me', undefined, one.key)).status).toBe(200);
+});
+
 test('of two super admins that end each other’s Space, or their own, at once, one is refused', async () => {
   for (let n = 0; n < 5; n += 1) {
     await system.rows('DELETE FROM spaces');

@@ -119,6 +119,13 @@ test('the phone as people write it finds the account; of a password in clear tex
   ]);
 });
 
+test('of accounts that have a number as name and as phone the phone’s is told of', async () => {
+  await system.account('+33612000078', { activated: false });
+  const made = await create({ username: 'phone.owner.x', phone: '+33612000078' });
+  await system.rows('UPDATE accounts SET activated = true WHERE id = $1', [made.json['id']]);
+  expect((await system.api('/accounts/+33612000078/info-by-phone')).json).toEqual({ activated: true, realm: null, phone: true });
+});
+
 test('a recovery code is void after five wrong tries', async () => {
   await create({ username: 'guess.me.x', phone: '+33600000099' });
   await recover('+33600000099', await token());
