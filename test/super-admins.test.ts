@@ -159,6 +159,10 @@ test('of super admins that delete, block and demote one another at once, one is 
     ...(await Promise.all(['second-super', 'third-super', 'fourth-super'].map((name) => system.account(name, { admin: true })))),
   ];
   const [one, two, three, four] = all as [Account, Account, Account, Account];
+  // So that each has changed its own before any looks at the others.
+  await system.rows(`
+    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+    CREATE TRIGGER slowly AFTER UPDATE OR DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION slowly();`);
   const answers = await Promise.all([
     call('DELETE', '/accounts/me', undefined, one.key),
     call('POST', `/accounts/${two.id}/block`, undefined, two.key),
