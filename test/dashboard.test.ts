@@ -170,6 +170,11 @@ describe('an action on the dashboard leaves a line that says who did what, and w
   });
 });
 
+test('no page of it is kept by a cache', async () => {
+  const { status, headers } = await send(`${system.url}/queues`, { headers: { 'x-api-key': superAdmin.key, accept: 'text/html' } });
+  expect([status, headers['cache-control']]).toEqual([200, 'no-store']);
+});
+
 test.each(['/statistics', '/queues'])('%s: who signs in and out is logged, who is refused too, never the key', async (page) => {
   const post = (route: string, body: string, headers = {}): ReturnType<typeof logged> =>
     logged(`${page}/${route}`, { method: 'POST', body, headers: { ...FORM, ...headers } });

@@ -159,10 +159,6 @@ test('of super admins that delete, block and demote one another at once, one is 
     ...(await Promise.all(['second-super', 'third-super', 'fourth-super'].map((name) => system.account(name, { admin: true })))),
   ];
   const [one, two, three, four] = all as [Account, Account, Account, Account];
-  // So that each has changed its own before any looks at the others.
-  await system.rows(`
-    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
-    CREATE TRIGGER slowly AFTER UPDATE OR DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION slowly();`);
   const answers = await Promise.all([
     call('DELETE', '/accounts/me', undefined, one.key),
     call('POST', `/accounts/${two.id}/block`, undefined, two.key),
@@ -171,4 +167,26 @@ test('of super admins that delete, block and demote one another at once, one is 
   ]);
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
   expect(await system.rows('SELECT count(*)::int AS n FROM accounts WHERE admin AND NOT blocked')).toEqual([{ n: 1 }]);
+});
+
+test('of two who end themselves in the same moment one stays, in whatever ways', async () => {
+  // So that each has changed its own before either looks at the other.
+  await system.rows(`
+    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+    CREATE TRIGGER slowly AFTER UPDATE OR DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION slowly();`);
+  const deleted = (_name: string, { key }: Account): Promise<Answer> => call('DELETE', '/accounts/me', undefined, key);
+  const blocked = (_name: string, { id, key }: Account): Promise<Answer> => call('POST', `/accounts/${id}/block`, undefined, key);
+  const demoted = (name: string, { id, key }: Account): Promise<Answer> => change(name, id, {}, key);
+  for (const [one, other] of [
+    [deleted, blocked],
+    [blocked, demoted],
+    [demoted, deleted],
+    [blocked, blocked],
+  ] as const) {
+    await system.rows('DELETE FROM accounts');
+    const [first, second] = [await system.account('one-super', { admin: true }), await system.account('two-super', { admin: true })];
+    const answers = await Promise.all([one('one-super', first), other('two-super', second)]);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(await system.rows('SELECT count(*)::int AS n FROM accounts WHERE admin AND NOT blocked')).toEqual([{ n: 1 }]);
+  }
 });
