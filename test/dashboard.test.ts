@@ -150,7 +150,10 @@ describe('an action on the dashboard leaves a line that says who did what, and w
         }),
       ],
     ]);
-    expect(await act('POST', '/queues/push/add', '{')).toEqual([400, [lineOf('POST /api/queues/:queueName/add', 400, { queue: 'push' })]]);
+    expect(await act('POST', '/queues/push/add', '{')).toEqual([
+      400,
+      [lineOf('POST /api/queues/:queueName/add', 400, { queue: 'push', reason: '400 json.invalid' })],
+    ]);
   });
 
   test('that is refused: who may not, and what another site makes; and what only reads leaves none', async () => {

@@ -94,7 +94,6 @@ describe('a number is stored as E.164', () => {
     ['letters', '+1 800 FLOWERS'],
     ['a word', 'Mobile +33612345678'],
     ['a word behind', '+33612345678 home'],
-    ['a mark behind', '+33612345678 ✓'],
     ['a pause', '+33612345678,,5'],
     ['a star', '+33612345678*5'],
     ['a number sign at the end', '+33612345678#'],

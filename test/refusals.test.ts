@@ -193,6 +193,28 @@ describe('on a connection with other requests', () => {
     expect(await system.rows('SELECT 1 FROM auth_tokens')).toEqual([]);
   });
 
+  test('a body that breaks off before it is read is refused by whoever comes to read it; who reads none answers, once', async () => {
+    const broken = 'Transfer-Encoding: chunked\r\n\r\nzz\r\n';
+    const form = `${HOST}Content-Type: application/x-www-form-urlencoded\r\n${broken}`;
+    const { key: superKey } = await system.account('refused-admin', { admin: true });
+    const statuses = async (request: string): Promise<number[]> => (await raw(request)).map(({ status }) => status);
+    expect(await statuses(`POST /statistics/sign-in HTTP/1.1\r\n${form}`)).toEqual([400]);
+    expect(await statuses(`PUT /queues/api/queues/push/clean/failed HTTP/1.1\r\n${HOST}x-api-key: ${superKey}\r\n${broken}`)).toEqual([
+      400,
+    ]);
+    // Now while it is being read, by bull-board itself.
+    const begun = broken.replace('zz\r\n', '2\r\n{}\r\n');
+    const late = await raw(
+      `PUT /queues/api/queues/push/clean/failed HTTP/1.1\r\n${HOST}Content-Type: application/json\r\nx-api-key: ${superKey}\r\n${begun}`,
+      (socket) => {
+        setTimeout(() => socket.write('zz\r\n'), 500).unref();
+      },
+    );
+    expect(late.map(({ status }) => status)).toEqual([400]);
+    expect(await statuses(`GET /creation_token/check/x HTTP/1.1\r\n${HOST}${broken}`)).toEqual([404]);
+    expect(system.webs[0]?.output()).not.toContain('"level":50');
+  });
+
   test('an answer that has begun is cut, and nothing is written into it', async () => {
     await system.rows(
       `INSERT INTO vcards_storage (account_id, uuid, vcard, created_at, updated_at)

@@ -86,6 +86,11 @@ export function bodyReader(limit: number, refuseLarge: () => ApiError): (request
   const readRaw = express.raw({ type: () => true, limit });
   return (request, response) =>
     new Promise((resolve, reject) => {
+      const fault = faultOf(request);
+      if (fault) {
+        reject(fault);
+        return;
+      }
       readEncoding(request);
       countBody(request, response, reject);
       // What comes of it is no body (refusals.ts), or comes too slowly (unread.ts).
@@ -116,13 +121,12 @@ function parse(text: string): unknown {
 }
 
 /**
- * Reads one JSON object and trims the strings in it; one that is empty then is null. An empty body and `[]`, which PHP makes of an empty
- * object, are `{}`.
+ * Reads one JSON object. An empty body and `[]`, which PHP makes of an empty object, are `{}`.
  *
  * @param formats of the answer, for the accept header; JSON alone where left out
  * @throws {ApiError} 413, 415, 406, 400, in this order
  */
-export async function readBody(request: Request, response: Response, formats?: readonly Format[]): Promise<Record<string, unknown>> {
+export async function readJson(request: Request, response: Response, formats?: readonly Format[]): Promise<Record<string, unknown>> {
   checkHeaders(request, formats);
   if (!hasBody(request)) return {};
   const bytes = await readBytes(request, response);
@@ -132,8 +136,12 @@ export async function readBody(request: Request, response: Response, formats?: r
   const value = parse(text);
   if (Array.isArray(value) && value.length === 0) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('json.not_an_object');
-  return trim(value) as Record<string, unknown>;
+  return value as Record<string, unknown>;
 }
+
+/** readJson() of what people write: trims the strings in it; one that is empty then is null. */
+export const readBody = async (...of: Parameters<typeof readJson>): Promise<Record<string, unknown>> =>
+  trim(await readJson(...of)) as Record<string, unknown>;
 
 /** Trims strings, inside objects too; what is empty then is null. */
 export function trim(value: unknown): unknown {

@@ -131,8 +131,8 @@ export function answerRefusals(server: Server, handler: RequestListener): void {
     }
     response.shouldKeepAlive = false;
     refuseRequest(request, fault);
-    // Who reads the body hears of it, in our words or as body-parser does; who is yet to read it asks faultOf(). Others answer without it.
-    if (!request.emit('refused', fault)) request.emit('aborted');
+    // Who reads the body hears of it, who is yet to read it asks faultOf() (body.ts). Others answer without it.
+    request.emit('refused', fault);
   };
 
   server.on('clientError', (error: ParserError, socket: Duplex) => {

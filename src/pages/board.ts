@@ -3,8 +3,9 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import type { AppControllerRoute, AppViewRoute } from '@bull-board/api/typings/app';
 import { ExpressAdapter } from '@bull-board/express';
-import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
 import { settings } from '../../config';
+import { readJson } from '../http/body';
 import { languageOf } from '../http/client';
 import { withHttp2Support } from '../http/http2';
 import { reportError, writeBytes } from '../http/reply';
@@ -115,8 +116,9 @@ class Board extends ExpressAdapter {
     for (const called of routes) {
       const answer: RequestHandler = async (request, response) => {
         const { query, params, headers } = request;
-        const body = (request.body ?? {}) as Record<string, unknown>;
         try {
+          // By our own reader, which hears of what node:http refuses.
+          const body = request.method === 'GET' ? {} : await readJson(request, response);
           await requireQueues();
           const { status = 200, body: given } = await called.handler({
             queues,
@@ -132,8 +134,7 @@ class Board extends ExpressAdapter {
           await writeFailure(request, response, error);
         }
       };
-      for (const method of [called.method].flat())
-        this.app[method](called.route, ...(method === 'get' ? [] : [logAction, express.json()]), answer);
+      for (const method of [called.method].flat()) this.app[method](called.route, ...(method === 'get' ? [] : [logAction]), answer);
     }
     return this;
   }

@@ -1,7 +1,6 @@
 // /queues: bull-board (board.ts), for super admins. It has no login of its own and its forms carry no CSRF token: sign-in.ts makes up for both.
 import { Router, type NextFunction, type Request, type Response } from 'express';
 import { clientOf, languageOf } from '../http/client';
-import { faultOf } from '../http/head';
 import { writeError } from '../http/reply';
 import { loadedOnce } from '../infra/lazy';
 import { protect } from './sign-in';
@@ -24,13 +23,10 @@ export function dashboard(): Router {
       // Whose app is another one, which knows no TRUST_PROXY.
       response.locals['client'] = clientOf(request);
       const board = await loadBoard();
-      // It reads the body by itself, and would wait for one that broke off meanwhile.
-      const fault = faultOf(request);
-      if (fault) throw fault;
       board(request, response, next);
     },
   );
-  // What bull-board itself has no answer for, such as a body that is no JSON.
+  // What bull-board itself has no answer for.
   router.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
     writeError(response, error, languageOf(request)),
   );
