@@ -31,7 +31,8 @@ test.each([['dist/src/web.js'], ['dist/workers/main.js'], ['dist/src/start/main.
   '%s %s: a parameter that is not known',
   async (...parameters) => {
     for (const name of ['REDIS_URL', 'FLEXISIP_REDIS_URL']) {
-      const { code, stderr } = await run(parameters, { [name]: 'redis://:secret@127.0.0.1?connectTimeout=1000' });
+      const servers = { DATABASE_URL: 'postgres://127.0.0.1/accounts', REDIS_URL: 'redis://127.0.0.1' };
+      const { code, stderr } = await run(parameters, { ...servers, [name]: 'redis://:secret@127.0.0.1?connectTimeout=1000' });
       expect([code, stderr]).toEqual([
         1,
         `Settings refused:\n  ${name}=(hidden): has the parameter «connectTimeout», which is not known here: family can be given\n`,
