@@ -1,5 +1,6 @@
 // A TCP relay between a program and a server: where it leads can be changed, and what passes can be seen, changed and held up.
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Sees each piece that passes on one connection before it goes on, and may change it in its place. */
 export interface Tap {
@@ -11,10 +12,23 @@ export interface Tap {
 
 const DEFAULT_PORTS: Record<string, number> = { 'postgres:': 5432, 'postgresql:': 5432, 'redis:': 6379 };
 
-/** Timers of one length run in order. */
-function pass(chunk: Buffer, to: Socket, delayMs: number): void {
-  if (delayMs === 0) to.write(chunk);
-  else setTimeout(() => to.write(chunk), delayMs);
+/** Passes on what comes, in its order: what is held up holds up what comes behind it, also where that is not to be held up itself. */
+function passer(to: Socket): (chunk: Buffer, delayMs: number) => void {
+  let last: Promise<void> | undefined;
+  return (chunk, delayMs) => {
+    if (!last && delayMs === 0) {
+      to.write(chunk);
+      return;
+    }
+    const due = performance.now() + delayMs;
+    const passed = (last ?? Promise.resolve()).then(async () => {
+      const left = due - performance.now();
+      if (left > 0) await sleep(left);
+      to.write(chunk);
+      if (last === passed) last = undefined;
+    });
+    last = passed;
+  };
 }
 
 export class Relay {
@@ -65,6 +79,7 @@ export class Relay {
   #open(client: Socket): void {
     const upstream = connect(this.#target);
     const { asked, answered } = this.tap();
+    const [passUp, passDown] = [passer(upstream), passer(client)];
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],
@@ -79,11 +94,11 @@ export class Relay {
     }
     client.on('data', (chunk) => {
       asked?.(chunk);
-      pass(chunk, upstream, this.delayAskedMs);
+      passUp(chunk, this.delayAskedMs);
     });
     upstream.on('data', (chunk) => {
       answered?.(chunk);
-      pass(chunk, client, this.delayMs);
+      passDown(chunk, this.delayMs);
     });
   }
 
