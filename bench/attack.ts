@@ -10,6 +10,7 @@ import Table from 'cli-table3';
 import { generate } from 'selfsigned';
 import { attacks, type Attack, type Shot, type Target } from './attacks';
 import { Web } from './checkout';
+import { interruption, runCommand } from './command';
 import { preciseCpuMs, residentMb } from './cpu-time';
 import { fill, USER } from './http-rows';
 import { say, Servers } from './servers';
@@ -178,10 +179,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({ options: { seconds: { type: 'string' }, only: { type: 'string' } } });
   const seconds = Number(values.seconds ?? DEFAULT_SECONDS);
   if (!(seconds > 0)) throw new TypeError('--seconds takes a number');
-  const interrupted = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-  });
-  interrupted.catch(() => undefined);
+  const interrupted = interruption();
   const servers = await Servers.open();
   try {
     return await Promise.race([attackAll(servers, seconds, values.only ?? ''), interrupted]);
@@ -190,10 +188,4 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exit(error instanceof TypeError ? 2 : 1);
-  },
-);
+runCommand(main);

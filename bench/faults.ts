@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import pg from 'pg';
 import { startOutsideWorld } from '../test/helpers/outside';
+import { interruption, runCommand } from './command';
 import { fillDatabase, Load, MAX_ANSWER_MS, SETTINGS } from './fault-load';
 import { FaultSystem } from './fault-system';
 import { say } from './servers';
@@ -193,10 +194,7 @@ async function main(): Promise<number> {
   const table = new Table({ head: HEAD, style: { head: [], border: [] } });
   const delays = monitorEventLoopDelay();
   delays.enable();
-  const interrupted = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-  });
-  interrupted.catch(() => undefined);
+  const interrupted = interruption();
   const broken: string[] = [];
   try {
     for (const withSentinel of [false, true]) {
@@ -216,10 +214,4 @@ async function main(): Promise<number> {
   return broken.length === 0 ? 0 : 1;
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exit(error instanceof TypeError ? 2 : 1);
-  },
-);
+runCommand(main);

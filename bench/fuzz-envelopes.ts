@@ -23,6 +23,20 @@ export interface Plan {
   broken: boolean;
 }
 
+/** A request of which nothing is said but what it asks for: over HTTP/1.1, by a stranger, right in all respects. */
+export const plainPlan = (method: string, target: string, more: Partial<Plan> = {}): Plan => ({
+  method,
+  target,
+  headers: [],
+  body: undefined,
+  transport: 'http1',
+  chunked: false,
+  spoiled: [],
+  member: undefined,
+  broken: false,
+  ...more,
+});
+
 const set = (plan: Plan, name: string, value: string): void => {
   plan.headers = [...plan.headers.filter(([other]) => other.toLowerCase() !== name), [name, value]];
 };

@@ -5,7 +5,7 @@ import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { withTimeout } from '../src/infra/timeout';
-import type { Plan } from './fuzz-envelopes';
+import { plainPlan, type Plan } from './fuzz-envelopes';
 import { PASSWORD, type Member } from './fuzz-rows';
 
 /** Longer than anybody may wait, so that it is known how long it took. */
@@ -194,17 +194,7 @@ export class Client {
 
   /** A challenge of its own for each request: the counter of a nonce would go up and down where requests overtake each other. */
   async #digest({ method, target }: Plan, { username, domain }: Member): Promise<string> {
-    const asked: Plan = {
-      method: 'GET',
-      target: '/api/accounts/me',
-      headers: [['from', `sip:${username}@${domain}`]],
-      body: undefined,
-      transport: 'http1',
-      chunked: false,
-      spoiled: [],
-      member: undefined,
-      broken: false,
-    };
+    const asked = plainPlan('GET', '/api/accounts/me', { headers: [['from', `sip:${username}@${domain}`]] });
     const { headers } = await withTimeout(this.#once(asked), GIVE_UP_MS, 'the server').catch(() => ({
       headers: {} as Record<string, string>,
     }));

@@ -2,6 +2,7 @@
 // endpoint of the document and every page, by all roles, right and wrong, against a system that is booted for it. Ends with 1 where an answer is a
 // server's fault, late, broken, or not as the document declares it, and where an endpoint never succeeds. Nothing but 127.0.0.1 is asked.
 import { parseArgs } from 'node:util';
+import { runCommand } from './command';
 import { Cast } from './fuzz-rows';
 import { report, Run, type Options } from './fuzz-run';
 import { faultsLogged, startTarget } from './fuzz-system';
@@ -57,10 +58,4 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exit(error instanceof TypeError ? 2 : 1);
-  },
-);
+runCommand(main);

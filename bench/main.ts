@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepareDatabase } from './checkout';
+import { interruption } from './command';
 import { benchHttp } from './http';
 import { say, Servers } from './servers';
 import { benchStart } from './start';
@@ -54,11 +55,7 @@ async function bench(servers: Servers, { against, parts, row }: Options): Promis
 
 async function main(): Promise<number> {
   const options = readOptions();
-  const interrupted = new Promise<never>((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-  });
-  // Nothing awaits it while the servers start.
-  interrupted.catch(() => undefined);
+  const interrupted = interruption();
   const servers = await Servers.open();
   try {
     await Promise.race([bench(servers, options), interrupted]);

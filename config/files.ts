@@ -99,8 +99,8 @@ class Findings {
   /** Apple signs with ES256 alone: https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns */
   appleKey(file: string): void {
     this.look(`APNS_KEY_FILE=${file}`, () => {
-      const key = privateKeyOf(read(file));
-      if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+      // Keys of other kinds have no curve.
+      if (privateKeyOf(read(file)).asymmetricKeyDetails?.namedCurve !== 'prime256v1')
         refuse('must hold an EC key of the curve P-256, as the .p8 files of Apple do');
     });
   }

@@ -10,7 +10,7 @@ import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
 import { checkReadiness } from './services/operations/readiness';
 import { languageOf } from './http/client';
-import { faultOf } from './http/head';
+import { faultOf, METHODS } from './http/head';
 import { openApiDocument } from './http/openapi';
 import { originOf, useOrigins } from './http/origin';
 import { writeBytes, writeError, writeReply } from './http/reply';
@@ -67,7 +67,7 @@ async function admitRequest(request: Request, response: Response, next: NextFunc
   } else if (request.url !== '*') next();
   else {
     await countStranger(request, response);
-    response.status(204).setHeader('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').end();
+    response.status(204).setHeader('allow', METHODS).end();
   }
 }
 

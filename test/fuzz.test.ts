@@ -1,7 +1,7 @@
 // Generated requests against the real processes: a short run of what `npm run fuzz` does for long. And the checks themselves, which must see what is wrong.
 import { bytesOf, type Seen } from '../bench/fuzz-transport';
 import { Judge } from '../bench/fuzz-checks';
-import type { Plan } from '../bench/fuzz-envelopes';
+import { plainPlan, type Plan } from '../bench/fuzz-envelopes';
 import { Generator } from '../bench/fuzz-requests';
 import { Cast, readRows } from '../bench/fuzz-rows';
 import { asShell, report, Run } from '../bench/fuzz-run';
@@ -62,18 +62,7 @@ test('the same seed makes the same requests of the same rows, another one others
 });
 
 describe('the checks see', () => {
-  const plan = (method = 'GET', path = '/api/account_types', more: Partial<Plan> = {}): Plan => ({
-    method,
-    target: path,
-    headers: [],
-    body: undefined,
-    transport: 'http1',
-    chunked: false,
-    spoiled: [],
-    member: undefined,
-    broken: false,
-    ...more,
-  });
+  const plan = (method = 'GET', path = '/api/account_types', more: Partial<Plan> = {}): Plan => plainPlan(method, path, more);
   const seen = (status: number, body: unknown, more: Partial<Seen> = {}): Seen => ({
     status,
     headers: { 'content-type': 'application/json', 'x-request-id': '1' },

@@ -2,7 +2,16 @@
 import Joi from 'joi';
 import { notFound } from '../infra/errors';
 import { created, ok, route } from '../http/route';
-import { createSpace, findSpace, listSpaces, SPACE_FLAGS, updateSpace, type SpaceFlag, type SpaceValues } from '../services/spaces/spaces';
+import {
+  createSpace,
+  findSpace,
+  isBeforeToday,
+  listSpaces,
+  SPACE_FLAGS,
+  updateSpace,
+  type SpaceFlag,
+  type SpaceValues,
+} from '../services/spaces/spaces';
 import { deleteSpace } from '../services/spaces/deletion';
 import { presentSpace } from './presenters';
 import { boolean, integer, isoDate, text } from './schemas';
@@ -12,9 +21,7 @@ const shared = { access: 'super_admin', group: 'Spaces' } as const;
 
 /** Not before today 00:00 UTC; today means «expired now». Null where it never expires. */
 const expireAt = (): Joi.DateSchema =>
-  isoDate().custom((value: Date, helpers) =>
-    value.getTime() < new Date().setUTCHours(0, 0, 0, 0) ? helpers.error('message:field.not_before_today') : value,
-  );
+  isoDate().custom((value: Date, helpers) => (isBeforeToday(value) ? helpers.error('message:field.not_before_today') : value));
 
 const host = (): Joi.StringSchema => text(255).pattern(/^[A-Za-z0-9_.:[\]-]+$/);
 const limit = (): Joi.NumberSchema => integer(0);

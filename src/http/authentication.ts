@@ -11,7 +11,7 @@ import type { Authenticated, Purpose, Scheme } from './schemes/scheme';
 const SCHEMES: readonly Scheme[] = [jsonWebToken, apiKey, announcedBearer, digest];
 
 /** What the request brings that can be right or wrong, to be told from others; undefined where there is nothing: a bare `From` asks for a challenge, no more. */
-export function credentialsOf(request: Request, purpose: Purpose): string | undefined {
+export function shownCredentials(request: Request, purpose: Purpose): string | undefined {
   const { authorization, cookie = '', from = '', 'x-api-key': key } = request.headers;
   if (jsonWebToken.applies(request, purpose)) return `bearer ${authorization}`;
   if (apiKey.applies(request, purpose)) return typeof key === 'string' ? `key ${key}` : `cookie ${cookie}`;

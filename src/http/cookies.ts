@@ -3,6 +3,7 @@
 import { parse, serialize } from 'cookie';
 import type { Request } from 'express';
 import { settings } from '../../config';
+import { isSentTo } from './origin';
 
 const API_KEY_COOKIE = 'x-api-key';
 
@@ -13,10 +14,7 @@ const publicUrl = new URL(settings.APP_URL);
  * applications of that host, too. Whoever came by another host, such as to `web` itself, may have come without the prefix, and has `/`, which
  * holds with one as well.
  */
-function rootPath(request: Request): string {
-  const own = `${publicUrl.protocol}//${request.host ?? ''}`;
-  return URL.canParse(own) && new URL(own).host === publicUrl.host ? publicUrl.pathname : '/';
-}
+const rootPath = (request: Request): string => (isSentTo(request, publicUrl) ? publicUrl.pathname : '/');
 
 /**
  * Over TLS no other host of the domain can set it, and no page without TLS; below a prefix the second alone holds, since `__Host-` demands the

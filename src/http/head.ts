@@ -26,6 +26,9 @@ export const MAX_HEADER_KIB = MAX_HEADER_BYTES / 1024;
 /** A URL as proxies, and clients of RFC 2616, send it for a target (RFC 9112, section 3.2.2). Which of the schemes does not matter: a front may end TLS. */
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
 
+/** Those that some path here has. */
+export const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+
 const faults = new WeakMap<IncomingMessage, ApiError>();
 
 /** What is wrong with a request as such; undefined where nothing is. */
@@ -36,7 +39,8 @@ export function refuseRequest(request: IncomingMessage, fault: ApiError): void {
   faults.set(request, fault);
 }
 
-const refuse = (status: number, key: MessageKey, values: Record<string, string | number> = {}): ApiError =>
+/** An error of the request itself. */
+export const refuse = (status: number, key: MessageKey, values: Record<string, string | number> = {}): ApiError =>
   new ApiError(status, { key, values });
 
 /** 431 (RFC 6585, section 5). What is too long is not read, not for the answer and the log either. */

@@ -4,7 +4,7 @@
 import type { Request, Response } from 'express';
 import { networkOf } from '../infra/ip-address';
 import { authorize } from './access';
-import { authenticate, credentialsOf } from './authentication';
+import { authenticate, shownCredentials } from './authentication';
 import { clientOf } from './client';
 import { accountClient, countRequest, foreignClient } from './rate-limit';
 import type { Access, Caller } from './route';
@@ -21,7 +21,7 @@ interface Demand<A extends Access = Access> extends Purpose {
 
 /** Wrong credentials count as a stranger's request, and so does a request without any: guessing is limited by address. */
 async function authenticateCounted(purpose: Purpose, request: Request, response: Response): Promise<Authenticated> {
-  const credentials = credentialsOf(request, purpose);
+  const credentials = shownCredentials(request, purpose);
   if (credentials === undefined) {
     await countStranger(request, response);
     return authenticate(request, purpose);

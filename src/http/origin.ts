@@ -62,6 +62,12 @@ export function originOf(request: IncomingMessage): Origin {
   return origin;
 }
 
+/** Whether a request was sent to the host of a URL, with its port; one of the two may name the scheme's own. */
+export function isSentTo(request: IncomingMessage, { protocol, host }: URL): boolean {
+  const own = `${protocol}//${originOf(request).host ?? ''}`;
+  return URL.canParse(own) && new URL(own).host === host;
+}
+
 /** Has an app's requests answer `ip`, `protocol` and `host`, and what Express derives from them, by this file. */
 export function useOrigins(app: Express): void {
   for (const name of ['ip', 'protocol', 'host'] as const) {

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError } from '../infra/errors';
 import type { MessageKey } from '../i18n';
-import { MAX_HEADER_KIB, refuseRequest } from './head';
+import { MAX_HEADER_KIB, METHODS, refuse, refuseRequest } from './head';
 import { unanswered } from './pipelining';
 
 /** As node:http and llhttp give it. */
@@ -43,9 +43,6 @@ function lineOf({ rawPacket, bytesParsed = 0 }: ParserError): Buffer {
   return bytes.subarray(bytes.lastIndexOf('\n', Math.max(0, bytesParsed - 1)) + 1);
 }
 
-/** Those that some path here has. */
-const METHODS = 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT';
-
 const unknownMethod = (method: string): ApiError =>
   new ApiError(405, { key: 'request.method', values: { method } }, { headers: { allow: METHODS } });
 
@@ -55,8 +52,6 @@ const unknownMethod = (method: string): ApiError =>
  */
 function toFault(error: ParserError): ApiError {
   const { code = '', reason = '' } = error;
-  const refuse = (status: number, key: MessageKey, values: Record<string, string | number> = {}): ApiError =>
-    new ApiError(status, { key, values });
   // content-length and transfer-encoding; the code is that of the one which stands second.
   if (reason.includes("can't be present with")) return refuse(400, 'request.two_lengths');
   switch (code) {
@@ -110,7 +105,7 @@ function answerWith(handler: RequestListener, socket: Duplex, fault: ApiError): 
 export function answerRefusals(server: Server, handler: RequestListener): void {
   const refused = new WeakSet<Duplex>();
 
-  const refuse = (socket: Duplex, fault: ApiError): void => {
+  const refuseOn = (socket: Duplex, fault: ApiError): void => {
     // What is read on is no request, and is said to be none each time.
     if (refused.has(socket)) return;
     refused.add(socket);
@@ -138,14 +133,14 @@ export function answerRefusals(server: Server, handler: RequestListener): void {
   server.on('clientError', (error: ParserError, socket: Duplex) => {
     // TLS has closed what it was to speak over; what it read was no TLS, so that the answer is none either.
     const { _parent: plain } = socket as { _parent?: Duplex };
-    if (error.code === 'ERR_SSL_HTTP_REQUEST' && plain) refuse(plain, toFault(error));
+    if (error.code === 'ERR_SSL_HTTP_REQUEST' && plain) refuseOn(plain, toFault(error));
     else if (error.code === 'ECONNRESET') socket.destroy();
-    else refuse(socket, toFault(error));
+    else refuseOn(socket, toFault(error));
   });
   server.on('connect', (request: IncomingMessage, socket: Duplex | ServerResponse) => {
     const fault = unknownMethod('CONNECT');
     if (request.httpVersionMajor < 2) {
-      refuse(socket as Duplex, fault);
+      refuseOn(socket as Duplex, fault);
       return;
     }
     refuseRequest(request, fault);

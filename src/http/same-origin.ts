@@ -5,6 +5,7 @@
 import type { Request } from 'express';
 import { type ApiError, forbidden } from '../infra/errors';
 import { mediaTypeOf } from './body';
+import { isSentTo } from './origin';
 
 /** `none`: a person's own doing, such as an address that was typed, or a link in a mail program. */
 const OWN_SITES = new Set(['same-origin', 'none']);
@@ -13,12 +14,10 @@ const OWN_SITES = new Set(['same-origin', 'none']);
 function isOwnOrigin(request: Request, origin: string): boolean {
   // «null», and two headers in one, are no URL: another origin.
   if (!URL.canParse(origin)) return false;
-  const { protocol, host } = new URL(origin);
+  const url = new URL(origin);
   // Where TLS ends at a front that nobody trusts, the request came without it and the page by https.
-  if (protocol !== 'https:' && (request.secure || protocol !== 'http:')) return false;
-  // One of them may name the scheme's own port.
-  const own = `${protocol}//${request.host ?? ''}`;
-  return URL.canParse(own) && new URL(own).host === host;
+  if (url.protocol !== 'https:' && (request.secure || url.protocol !== 'http:')) return false;
+  return isSentTo(request, url);
 }
 
 /** Whether a browser says that another origin made the request. */

@@ -18,8 +18,8 @@ export type Shown = string;
 
 const good = new Set<Shown>();
 const refused = new Map<Shown, Refusal>();
-/** Under way for the first time: gives whether they were good. */
-const pending = new Map<Shown, Promise<boolean>>();
+/** Under way for the first time: settled once it is known whether they are good. */
+const pending = new Map<Shown, Promise<void>>();
 
 function forgetOldest(remembered: Set<Shown> | Map<Shown, unknown>): void {
   if (remembered.size <= MAX_REMEMBERED) return;
@@ -104,8 +104,8 @@ export async function lookUpShown<T>(shown: Shown, takePlace: TakePlace, work: (
   })();
   if (!pending.has(shown)) {
     const settled = looking.then(
-      () => true,
-      () => false,
+      () => undefined,
+      () => undefined,
     );
     pending.set(shown, settled);
     void settled.then(() => pending.delete(shown));

@@ -8,8 +8,7 @@ import type { Request } from 'express';
  * /queues/queue/push. `${rootOf(request)}/api` is the address of /api there.
  */
 export function rootOf(request: Request): string {
-  // A target may have its host before the path (RFC 9112, section 3.2.2).
-  const [path = ''] = request.originalUrl.replace(/^https?:\/\/[^/?]*/i, '').split('?');
+  const [path = ''] = request.originalUrl.split('?');
   const folders = path.split('/').length - 2;
   return folders < 1 ? '.' : Array.from({ length: folders }, () => '..').join('/');
 }

@@ -74,11 +74,13 @@ function readClaim(value: string, request: Request, account: DigestAccount): Cla
   return { username, algorithm, qop, nonce, nc, cnonce, uri: get('uri'), response: get('response') };
 }
 
+/** The path of APP_URL, which a front may cut off the target. */
+const PREFIX = normaliseTarget(new URL(settings.APP_URL).pathname.replace(/\/$/, ''));
+
 /** `uri` names the request's target, also in absolute form, and with the path of APP_URL that a front has cut. */
 function isOwnTarget(uri: string, request: Request): boolean {
   const [named, target] = [normaliseTarget(uri), normaliseTarget(request.originalUrl)];
-  const prefix = new URL(settings.APP_URL).pathname.replace(/\/$/, '');
-  return named === target || (prefix !== '' && named === normaliseTarget(prefix) + target);
+  return named === target || (PREFIX !== '' && named === PREFIX + target);
 }
 
 /** Response of RFC 7616, section 3.4.1, lower-case hexadecimal. */

@@ -4,7 +4,7 @@ import { database, select } from '../../infra/sequelize';
 import { caselessUsernames } from '../../infra/sip-uri';
 import { dated, dates, id, required, varchar } from '../columns';
 import { daysAgo, NOW } from '../moments';
-import { type AccountName, caselessSql } from './account';
+import { type AccountName, namedSql } from './account';
 
 export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, InferCreationAttributes<AccountTombstone>> {
   declare id: CreationOptional<number>;
@@ -23,7 +23,7 @@ export class AccountTombstone extends Model<InferAttributes<AccountTombstone>, I
    * very deletion. Of our own, since every creation of an account pays for it.
    */
   static async has({ username, domain }: AccountName): Promise<boolean> {
-    const found = await select(`SELECT 1 AS one FROM accounts_tombstones WHERE ${caselessSql()} = ANY($1::text[]) AND domain = $2`, [
+    const found = await select(`SELECT 1 AS one FROM accounts_tombstones WHERE ${namedSql('$1', '$2')}`, [
       caselessUsernames(username),
       domain,
     ]);

@@ -78,14 +78,24 @@ confine(Account, (domain) => ({ domain }));
 export type AccountName = Pick<Attributes<Account>, 'username' | 'domain'>;
 
 /** A username in lower case as the index on names has it: the collation "C" knows ASCII letters alone, with any locale of the server. */
-export const caselessSql = (column = 'username'): string => `lower(${column} COLLATE "C")`;
+const caselessSql = (column: string): string => `lower(${column} COLLATE "C")`;
+
+/**
+ * The condition that an account, or a tombstone, has a name in any letter case, by the index on names.
+ *
+ * @param usernames placeholder of what caselessUsernames() gives
+ * @param domain placeholder
+ * @param row before the columns, such as `a.`
+ */
+export const namedSql = (usernames: string, domain: string, row = ''): string =>
+  `${caselessSql(`${row}username`)} = ANY(${usernames}::text[]) AND ${row}domain = ${domain}`;
 
 /**
  * The condition and order that find the account of a SIP address as `a`, by the index on names: letter case is ignored where no account is spelled
  * so. Nothing may follow. The placeholders are of what sipAddressBinds() gives.
  */
 export const sipAddressSql = (username: string, usernames: string, domain: string): string =>
-  `${caselessSql('a.username')} = ANY(${usernames}::text[]) AND a.domain = ${domain} ORDER BY a.username = ${username} DESC, a.id LIMIT 1`;
+  `${namedSql(usernames, domain, 'a.')} ORDER BY a.username = ${username} DESC, a.id LIMIT 1`;
 /** What sipAddressSql() has placeholders for, in their order. */
 export const sipAddressBinds = ({ username, domain }: AccountName): unknown[] => [username, caselessUsernames(username), domain];
 

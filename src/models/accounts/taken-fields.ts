@@ -2,7 +2,7 @@
 import type { Attributes } from 'sequelize';
 import { select } from '../../infra/sequelize';
 import { caselessUsernames } from '../../infra/sip-uri';
-import { type Account, type AccountName, caselessSql } from './account';
+import { type Account, type AccountName, namedSql } from './account';
 
 /** What is looked for; absent fields are free. */
 export interface WantedFields {
@@ -12,7 +12,7 @@ export interface WantedFields {
 }
 
 /** Letter case ignored: what was imported may have capitals. */
-const NAMED = `${caselessSql()} = ANY($1::text[]) AND domain = $2`;
+const NAMED = namedSql('$1', '$2');
 
 /**
  * Which of the fields other accounts have, in any Space; one statement, since every request that makes an account asks for all.

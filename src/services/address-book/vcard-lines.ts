@@ -25,7 +25,8 @@ export function codesOf(characters: string): Uint8Array {
 const LETTERS_AND_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 /** Of names of properties, groups and parameters. */
 export const NAME_CODES = codesOf(`${LETTERS_AND_DIGITS}-`);
-const BLANK_CODES = codesOf(' \t');
+/** Of white space inside a line. */
+export const BLANK_CODES = codesOf(' \t');
 const BASE64_CODES = codesOf(`${LETTERS_AND_DIGITS}+/= \t`);
 
 /** Where the characters of a kind end that begin at `start`. */

@@ -2,6 +2,7 @@
 // what phones and Outlook write. Every step costs time in proportion to the card's length; nothing but the body's limit bounds that.
 import type { Message, MessageKey } from '../../i18n';
 import {
+  BLANK_CODES,
   codesOf,
   decodeQuotedPrintable,
   endOf,
@@ -287,10 +288,9 @@ class CardReader {
 
   /** Version 2.1 has white space around names. */
   #skipSpace(line: string, start: number): number {
-    let at = start;
-    while (line[at] === ' ' || line[at] === '\t') at += 1;
-    if (at > start) this.#forbidSince3();
-    return at;
+    const end = endOf(BLANK_CODES, line, start);
+    if (end > start) this.#forbidSince3();
+    return end;
   }
 
   /** @returns where the parameter ends */

@@ -82,10 +82,13 @@ export function createSpace(domain: string, values: SpaceValues): Promise<Space>
   return unique(() => Space.create({ ...values, domain: name, host: (values.host ?? name).toLowerCase() }));
 }
 
+/** Whether a moment is before today, 00:00 UTC. */
+export const isBeforeToday = (moment: Date): boolean => moment.getTime() < new Date().setUTCHours(0, 0, 0, 0);
+
 /** @throws {ApiError} 422 where a Space would have ended before today (UTC); what has expired may stay as it is, so that GET's body can be put back */
 function requireNotBeforeToday(expireAt: Date | null, known: Date | null): void {
   if (expireAt === null || expireAt.getTime() === known?.getTime()) return;
-  if (expireAt.getTime() < new Date().setUTCHours(0, 0, 0, 0)) throw unprocessable(fieldError('expire_at', 'field.not_before_today'));
+  if (isBeforeToday(expireAt)) throw unprocessable(fieldError('expire_at', 'field.not_before_today'));
 }
 
 /**
