@@ -184,6 +184,11 @@ export const table = {
   WORKER_QUEUES: namesOf(QUEUE_NAMES, 'queues that a worker serves'),
   WORKER_CONCURRENCY: integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),
   SHUTDOWN_GRACE_SECONDS: integer(25, 'how long SIGTERM waits for what is under way', { max: 3600 }),
+  LOG_REQUESTS: choice(
+    ['off', 'errors', 'all'],
+    'all',
+    'which requests have a line in the log: all, those answered from 500 on or not to the end, or none',
+  ),
   LOG_LEVEL: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', 'least severe log lines written'),
 };
 

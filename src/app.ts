@@ -1,22 +1,21 @@
 // The order of middlewares on one page, and the routes that are not endpoints of the API: health, metrics, documentation, pages.
-import { randomUUID } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import helmet from 'helmet';
 import { settings } from '../config';
 import { api } from './api';
 import { context } from './infra/context';
-import { DatabaseTime } from './infra/database-time';
 import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
 import { checkReadiness } from './services/operations/readiness';
 import { languageOf } from './http/client';
+import { beginExchange, Exchange, type Headers } from './http/exchange';
 import { faultOf, METHODS } from './http/head';
 import { openApiDocument } from './http/openapi';
 import { originOf, useOrigins } from './http/origin';
 import { writeBytes, writeError, writeReply } from './http/reply';
 import { apiRouter } from './http/router';
 import { countStranger, refuseStranger } from './http/stranger';
-import { log } from './infra/log';
+import { plainLog } from './infra/log';
 import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
 import { taskAges } from './services/operations/recurring';
@@ -30,7 +29,23 @@ import { statisticsPage } from './pages/statistics';
 import { validationPage } from './pages/validation';
 import { vcardTexts } from './pages/vcard-texts';
 
-const REQUEST_ID = /^[\w.-]{1,128}$/;
+/** What a middleware that looks at no request sets, once for all. */
+function headersOf(middleware: RequestHandler): Headers {
+  const headers: Headers = {};
+  const answer = { setHeader: (name: string, value: string) => (headers[name.toLowerCase()] = value), removeHeader: () => undefined };
+  void middleware({} as Request, answer as unknown as Response, () => undefined);
+  return headers;
+}
+
+const apiHeaders = headersOf(
+  helmet({
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+    // Of this host alone: another one of the operator's domain may not speak TLS.
+    strictTransportSecurity: { includeSubDomains: false },
+    // Not helmet's no-referrer: under it a browser names no origin with a form's POST, and the dashboard asks for one.
+    referrerPolicy: { policy: 'same-origin' },
+  }),
+);
 
 /** Everything from our own address, inline style apart, which both bull-board and Swagger UI write; no fonts of Google's. */
 const pagesPolicy = helmet.contentSecurityPolicy({
@@ -48,27 +63,18 @@ const pagesPolicy = helmet.contentSecurityPolicy({
   },
 });
 
-function identifyRequest(request: Request, response: Response, next: NextFunction): void {
-  const given = request.headers['x-request-id'];
-  const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-  response.setHeader('x-request-id', id);
-  const databaseTime = new DatabaseTime();
-  response.once('close', () => databaseTime.end());
-  context.run({ request_id: id, began: performance.now(), databaseTime }, next);
-}
-
 /** Refuses what is wrong with the request itself, and answers what is asked of the server as a whole (RFC 9110, section 9.3.7). */
-async function admitRequest(request: Request, response: Response, next: NextFunction): Promise<void> {
+function admitRequest(request: Request, response: Response, next: NextFunction): void {
   const fault = faultOf(request);
   if (fault) {
     // Where its body ends cannot be told: what follows may be no request (RFC 9112, section 6.3).
     if (request.headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false;
     writeError(response, fault, languageOf(request));
   } else if (request.url !== '*') next();
-  else {
-    await countStranger(request, response);
-    response.status(204).setHeader('allow', METHODS).end();
-  }
+  else
+    countStranger(request, response).then(() => {
+      response.status(204).setHeader('allow', METHODS).end();
+    }, next);
 }
 
 /** What balancers and open pages ask for every few seconds, and files. */
@@ -83,27 +89,31 @@ const named =
     next();
   };
 
+const { LOG_REQUESTS: logged } = settings;
+
 /** One line a request. It has the endpoint's pattern instead of the path, and no header, since tokens and keys stand in both. */
-function logRequest(request: Request, response: Response, next: NextFunction): void {
-  const started = performance.now();
-  const { method } = request;
+function logAnswer(response: Response, { request_id, began }: Exchange, method: string, ip: string): void {
+  const { statusCode: status, writableFinished: isWhole } = response;
+  if (logged === 'errors' && status < 500 && isWhole) return;
+  const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'info';
+  const route = (response.locals['route'] as string | undefined) ?? null;
+  const line = { request_id, method: method || null, route, status, ms: Math.round(performance.now() - began), ip };
+  plainLog[level](isWhole ? line : { ...line, aborted: true }, 'request');
+}
+
+/** Begins the exchange of a request and its answer, and says what came of it. */
+function beginRequest(request: Request, response: Response, next: NextFunction): void {
+  const exchange = new Exchange(request.headers['x-request-id'], apiHeaders);
+  beginExchange(response, exchange);
   // Now: a stream of HTTP/2 may outlive its connection, which has no address then.
   const { ip } = originOf(request);
-  const unlogged = isUnlogged(request);
-  // Events of HTTP/2 come in no request's context.
-  const { request_id } = context.getStore() ?? {};
+  const { method } = request;
+  const isLogged = logged !== 'off' && !isUnlogged(request);
   response.once('close', () => {
-    if (unlogged) return;
-    const status = response.statusCode;
-    const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'info';
-    const route = (response.locals['route'] as string | undefined) ?? null;
-    const complete = response.writableFinished ? {} : { aborted: true };
-    log[level](
-      { request_id, method: method || null, route, status, ms: Math.round(performance.now() - started), ip, ...complete },
-      'request',
-    );
+    exchange.end();
+    if (isLogged) logAnswer(response, exchange, method, ip);
   });
-  next();
+  context.run(exchange, admitRequest, request, response, next);
 }
 
 /** Nobody is ever refused these, so that a balancer never takes a busy server for a dead one: however many ask, the servers behind are asked once. */
@@ -142,17 +152,8 @@ export function createApp(): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   useOrigins(app);
-  app.use(identifyRequest, logRequest);
-  app.use(
-    helmet({
-      contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-      // Of this host alone: another one of the operator's domain may not speak TLS.
-      strictTransportSecurity: { includeSubDomains: false },
-      // Not helmet's no-referrer: under it a browser names no origin with a form's POST, and the dashboard asks for one.
-      referrerPolicy: { policy: 'same-origin' },
-    }),
-    admitRequest,
-  );
+  const { serve, refuse } = apiRouter(api.endpoints);
+  app.use(beginRequest, serve);
 
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
   app.get('/health/ready', async (_request, response) => {
@@ -176,7 +177,7 @@ export function createApp(): Express {
     response.status(204).end();
   });
   app.use(assets());
-  app.use('/api', apiRouter(api.endpoints));
+  app.use('/api', refuse);
 
   app.use('/creation_token', validationPage());
   app.use('/provisioning', provisioning());

@@ -59,6 +59,18 @@ export const integer = (min = -2147483648, max = 2147483647): Joi.NumberSchema =
     return number < min || number > max ? helpers.error('message:field.integer_range', { min, max }) : number;
   }) as unknown as Joi.NumberSchema;
 
+/** What machines write, to the second or to the millisecond. */
+const PLAIN_ISO = /^(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,3})?Z$/;
+
+/** The moment of a plain text, without luxon, which takes longer than all else of such a request; null where only luxon can tell. */
+function parsePlainIso(value: unknown): Date | null {
+  const [, year, month, day] = (typeof value === 'string' && PLAIN_ISO.exec(value)) || [];
+  if (year === undefined || year === '0000') return null;
+  const moment = new Date(value as string);
+  // Of the 30th of February JavaScript makes a day in March.
+  return moment.getUTCMonth() + 1 === Number(month) && moment.getUTCDate() === Number(day) ? moment : null;
+}
+
 /** ISO 8601 date or date-time; no zone = UTC. Years 1 to 9999: others have no ISO form that everybody reads. */
 function parseIso(value: unknown): DateTime | null {
   // The library takes a zone's name in brackets (RFC 9557), and keeps every one that it is given.
@@ -71,7 +83,7 @@ const ISO = { type: 'string', maxLength: MAX_DATE_CHARACTERS, pattern: '^[0-9]{4
 /** A moment in ISO 8601; becomes a Date. */
 export const isoDate = (): Joi.DateSchema =>
   custom({ ...ISO, description: 'ISO 8601 date or date-time; no zone = UTC' }, (value: unknown, helpers) => {
-    return parseIso(value)?.toJSDate() ?? helpers.error('message:field.date');
+    return parsePlainIso(value) ?? parseIso(value)?.toJSDate() ?? helpers.error('message:field.date');
   }) as unknown as Joi.DateSchema;
 
 /** The same, but it stays a text: another field says which zone is meant where there is none. In a query a `+` arrives as a space. */

@@ -3,6 +3,7 @@ import express, { type Request, type Response } from 'express';
 import { ApiError, badRequest } from '../infra/errors';
 import type { MessageKey } from '../i18n';
 import { countBody } from './body-memory';
+import { memoized } from '../infra/memo';
 import { faultOf } from './head';
 import { findJsonFault, requireSmallJson } from './json';
 import { parseMediaType, preferredType } from './negotiation';
@@ -42,6 +43,8 @@ export const mediaTypeOf = ({ headers }: Request): string | undefined => parseMe
  * @throws {ApiError} 415 with what was sent and what would be right
  */
 export function requireMediaType({ headers }: Request, wanted: string): void {
+  // What nearly all clients send.
+  if (headers['content-type'] === wanted) return;
   const type = parseMediaType(headers['content-type']);
   if (!type) return;
   if (type.value !== wanted) throw unsupported('request.content_type', { wanted, given: type.value }, { accept: wanted });
@@ -49,8 +52,17 @@ export function requireMediaType({ headers }: Request, wanted: string): void {
   if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) throw unsupported('request.charset', { given: charset });
 }
 
+/** The wishes of clients are few: of each list of formats the last ones are remembered. */
+const preferredOf = new WeakMap<readonly Format[], (accept: string) => Format | undefined>();
+
+function preferred(accept: string, formats: readonly Format[]): Format | undefined {
+  let find = preferredOf.get(formats);
+  if (!find) preferredOf.set(formats, (find = memoized((text) => preferredType(text, formats))));
+  return find(accept);
+}
+
 /** The format that the client likes best; undefined where it admits none. @param formats in our own order of preference */
-export const formatOf = ({ headers: { accept } }: Request, formats = JSON_ALONE): Format | undefined => preferredType(accept, formats);
+export const formatOf = ({ headers: { accept = '' } }: Request, formats = JSON_ALONE): Format | undefined => preferred(accept, formats);
 
 function checkHeaders(request: Request, formats = JSON_ALONE): void {
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
@@ -76,6 +88,33 @@ function toFault(error: unknown, request: Request, refuseLarge: () => ApiError):
   return given === '' ? badRequest('request.malformed') : badRequest('request.encoding_broken', { given });
 }
 
+/** Takes a body as it comes. What is too much is read to its end as well, since a client that is still sending may not hear the answer before. */
+function collect(
+  request: Request,
+  limit: number,
+  refuseLarge: () => ApiError,
+  resolve: (bytes: Buffer) => void,
+  reject: (error: ApiError) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= limit) chunks.push(chunk);
+    else chunks.length = 0;
+  });
+  request.once('end', () => {
+    if (size > limit) reject(refuseLarge());
+    else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+  });
+  // Whoever sent it is gone, in the midst of it.
+  const cut = (): void => reject(badRequest('request.aborted'));
+  request.once('error', cut);
+  request.once('close', () => {
+    if (!request.readableEnded) cut();
+  });
+}
+
 /**
  * Reads a body of at most so many bytes, decompressed.
  *
@@ -91,10 +130,14 @@ export function bodyReader(limit: number, refuseLarge: () => ApiError): (request
         reject(fault);
         return;
       }
-      readEncoding(request);
       countBody(request, response, reject);
       // What comes of it is no body (refusals.ts), or comes too slowly (unread.ts).
       request.once('refused', reject);
+      if (request.headers['content-encoding'] === undefined) {
+        collect(request, limit, refuseLarge, resolve, reject);
+        return;
+      }
+      readEncoding(request);
       readRaw(request, response, (error?: unknown) => {
         if (error) reject(toFault(error, request, refuseLarge));
         else resolve(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
@@ -104,9 +147,11 @@ export function bodyReader(limit: number, refuseLarge: () => ApiError): (request
 
 const readBytes = bodyReader(MAX_BODY_BYTES, tooLarge);
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function decode(bytes: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw badRequest('json.not_utf8');
   }
@@ -143,12 +188,16 @@ export async function readJson(request: Request, response: Response, formats?: r
 export const readBody = async (...of: Parameters<typeof readJson>): Promise<Record<string, unknown>> =>
   trim(await readJson(...of)) as Record<string, unknown>;
 
-/** Trims strings, inside objects too; what is empty then is null. */
+/** Trims strings, inside objects too; what is empty then is null. Objects and arrays are changed in place. @returns the value */
 export function trim(value: unknown): unknown {
   if (typeof value === 'string') return value.trim() || null;
-  if (Array.isArray(value)) return value.map(trim);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, entry]) => [name, VERBATIM.has(name) && typeof entry === 'string' ? entry : trim(entry)]),
-  );
+  for (const name of Object.keys(value)) {
+    const entry = (value as Record<string, unknown>)[name];
+    if (typeof entry === 'string' && VERBATIM.has(name) && !Array.isArray(value)) continue;
+    const trimmed = trim(entry);
+    // A member that is called `__proto__` is one like any other.
+    if (trimmed !== entry) Object.defineProperty(value, name, { value: trimmed, writable: true, enumerable: true, configurable: true });
+  }
+  return value;
 }

@@ -1,15 +1,15 @@
 // Express over HTTP/2 as well as HTTP/1.1. Express sets the prototypes of node:http's request and response on every request it is given,
-// which breaks those of node:http2; for HTTP/2 requests the same app runs with prototypes of its own. An app that is
+// which breaks those of node:http2; the same app runs with prototypes of their own for either (messages.ts). An app that is
 // mounted in another one needs the same.
 import type { RequestListener, ServerResponse } from 'node:http';
-import { Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from 'node:http2';
-import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { Express, NextFunction, Request, Response } from 'express';
+import { type AppMessages, messagesOf } from './messages';
 
 type Handler = (request: Request, response: Response, next?: NextFunction) => void;
 
-/** Express's methods, and what the app has put in their place. */
-const own = (methods: object, replaced: object, base: object): object =>
-  Object.create(base, { ...Object.getOwnPropertyDescriptors(methods), ...Object.getOwnPropertyDescriptors(replaced) }) as object;
+/** An app as a handler of node:http and node:http2 servers, and what their requests and answers are to be. */
+export type AppListener = Handler & RequestListener & { messages: AppMessages };
 
 /** The stream of an answer over HTTP/2; HTTP/1.1 has none. */
 export const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
@@ -32,25 +32,27 @@ function addHeaders({ headers, stream }: Http2ServerRequest): void {
   if (!endAfterHeaders && headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked';
 }
 
+/** The app with other prototypes; what is mounted in it later is served as well. */
+const twinOf = (app: Express, { request, response }: AppMessages[keyof AppMessages]): Express =>
+  Object.create(app, { request: { value: request.prototype }, response: { value: response.prototype } }) as Express;
+
 /**
  * Makes an app answer HTTP/2 requests too.
  *
- * @param app an Express app, complete or not: what is mounted later is served as well
+ * @param app an Express app, complete or not
  * @returns a handler for node:http and node:http2 servers alike, which may also be mounted in another app
  */
-export function withHttp2Support(app: Express): Handler & RequestListener {
-  const twin = Object.create(app, {
-    request: { value: own(express.request, app.request, Http2ServerRequest.prototype) },
-    response: { value: own(express.response, app.response, Http2ServerResponse.prototype) },
-  }) as Express;
+export function withHttp2Support(app: Express): AppListener {
+  const messages = messagesOf(app);
+  const [first, second] = [twinOf(app, messages.http1), twinOf(app, messages.http2)];
   const { handle } = app as unknown as { handle: (this: Express, ...of: Parameters<Handler>) => void };
   const handler: Handler = (request, response, next) => {
     if (request.httpVersionMajor < 2) {
-      handle.call(app, request, response, next);
+      handle.call(first, request, response, next);
       return;
     }
     addHeaders(request as unknown as Http2ServerRequest);
-    handle.call(twin, request, response, next);
+    handle.call(second, request, response, next);
   };
-  return handler as Handler & RequestListener;
+  return Object.assign(handler, { messages }) as unknown as AppListener;
 }

@@ -6,6 +6,7 @@ import { networkOf } from '../infra/ip-address';
 import { authorize } from './access';
 import { authenticate, shownCredentials } from './authentication';
 import { clientOf } from './client';
+import { addHeaders } from './exchange';
 import { accountClient, countRequest, foreignClient } from './rate-limit';
 import type { Access, Caller } from './route';
 import { refusalOfCookie } from './same-origin';
@@ -14,7 +15,7 @@ import { lookUpShown, shownFrom } from './shown-credentials';
 import { countStranger } from './stranger';
 
 /** What is asked of whoever calls. */
-interface Demand<A extends Access = Access> extends Purpose {
+export interface Demand<A extends Access = Access> extends Purpose {
   access: A;
   unlimited?: true | undefined;
 }
@@ -55,8 +56,8 @@ export async function identify(
     return undefined;
   }
   const authenticated = await authenticateCounted(purpose, request, response);
-  const { identity, headers = {} } = authenticated;
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  const { identity, headers } = authenticated;
+  if (headers) addHeaders(response, headers);
   if (!unlimited) await countRequest(accountClient(identity.account_id), response);
   return authorize(identity, access);
 }

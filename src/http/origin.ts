@@ -1,6 +1,7 @@
 // Where a request comes from: its client's address, the host that it was sent to, and whether by TLS. Only the connection itself and what proxies say
 // that TRUST_PROXY believes count; a text of theirs that is no address, no host or no scheme says nothing.
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import express, { type Express } from 'express';
 import { settings } from '../../config';
@@ -31,8 +32,19 @@ export const membersOf = (header: string | string[] | undefined): string[] =>
     .map((member) => member.trim())
     .filter((member) => member !== '');
 
-function readOrigin({ socket, headers }: IncomingMessage): Origin {
+const PEER = Symbol('peer');
+
+/** The address at the other end of a connection. It stays the same for all requests, and is gone when the connection is. */
+function peerOf(socket: Socket & { [PEER]?: string }): string {
+  const known = socket[PEER];
+  if (known !== undefined) return known;
   const peer = parseIpAddress(socket.remoteAddress ?? '') ?? '';
+  if (peer !== '') socket[PEER] = peer;
+  return peer;
+}
+
+function readOrigin({ socket, headers }: IncomingMessage): Origin {
+  const peer = peerOf(socket);
   const own: Origin = { ip: peer, protocol: (socket as Partial<TLSSocket>).encrypted ? 'https' : 'http', host: headers.host };
   if (!trusts(peer, 0)) return own;
   // From the nearest hop on; a proxy may be named with a port, or in another spelling than the setting has.
@@ -53,14 +65,10 @@ function readOrigin({ socket, headers }: IncomingMessage): Origin {
   };
 }
 
-const known = new WeakMap<IncomingMessage, Origin>();
+const ORIGIN = Symbol('origin');
 
 /** Read when it is first asked for, which is to be when the request comes: a connection that has ended has no address any more. */
-export function originOf(request: IncomingMessage): Origin {
-  let origin = known.get(request);
-  if (!origin) known.set(request, (origin = readOrigin(request)));
-  return origin;
-}
+export const originOf = (request: IncomingMessage & { [ORIGIN]?: Origin }): Origin => (request[ORIGIN] ??= readOrigin(request));
 
 /** Whether a request was sent to the host of a URL, with its port; one of the two may name the scheme's own. */
 export function isSentTo(request: IncomingMessage, { protocol, host }: URL): boolean {

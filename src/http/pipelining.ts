@@ -9,10 +9,11 @@ interface Turn {
   response: ServerResponse;
 }
 
-const turns = new WeakMap<Duplex, Turn[]>();
+const TURNS = Symbol('turns');
+type Connection = Duplex & { [TURNS]?: Turn[] };
 
 /** Requests of a connection that are not answered yet, in their order; the first is under way. */
-export const unanswered = (socket: Duplex): readonly Turn[] => turns.get(socket) ?? [];
+export const unanswered = (socket: Duplex): readonly Turn[] => (socket as Connection)[TURNS] ?? [];
 
 /** @param handler of single requests @returns one that begins with a request of a connection when the answer before it is out */
 export function oneAtATime(handler: RequestListener): RequestListener {
@@ -21,7 +22,6 @@ export function oneAtATime(handler: RequestListener): RequestListener {
       queue.shift();
       const next = socket.destroyed ? undefined : queue[0];
       if (next) begin(next, socket, queue);
-      else turns.delete(socket);
     });
     // Behind another answer it is given the connection by node:http, where that has made it.
     if (!response.socket && !response.destroyed) response.assignSocket(socket as never);
@@ -32,10 +32,10 @@ export function oneAtATime(handler: RequestListener): RequestListener {
       handler(request, response);
       return;
     }
-    const { socket } = request;
-    const queue = turns.get(socket) ?? [];
-    turns.set(socket, queue);
-    queue.push({ request, response });
-    if (queue.length === 1) begin({ request, response }, socket, queue);
+    const socket: Connection = request.socket;
+    const queue = (socket[TURNS] ??= []);
+    const turn = { request, response };
+    queue.push(turn);
+    if (queue.length === 1) begin(turn, socket, queue);
   };
 }

@@ -4,6 +4,7 @@ import { settings } from '../../config';
 import { tooManyRequests } from '../infra/errors';
 import { networkOf } from '../infra/ip-address';
 import { Limiter, secondsOf } from '../services/limits/limiter';
+import { addHeaders, removeHeaders } from './exchange';
 
 const WINDOW_SECONDS = 60;
 const limiter = new Limiter('rate-limit', settings.RATE_LIMIT_PER_MINUTE, WINDOW_SECONDS, {
@@ -11,9 +12,11 @@ const limiter = new Limiter('rate-limit', settings.RATE_LIMIT_PER_MINUTE, WINDOW
   inMemoryBlockOnConsumed: settings.RATE_LIMIT_PER_MINUTE + 1,
 });
 
+const limit = String(settings.RATE_LIMIT_PER_MINUTE);
+const uncounted = (): Promise<void> => Promise.resolve();
+
 /** As draft-ietf-httpapi-ratelimit-headers-06 names them, and as older clients of FlexiAPI know them (`x-…`). */
 function headersOf(remaining: number, msBeforeNext: number): Record<string, string> {
-  const limit = String(settings.RATE_LIMIT_PER_MINUTE);
   return {
     'ratelimit-policy': `${limit};w=${WINDOW_SECONDS}`,
     'ratelimit-limit': limit,
@@ -41,7 +44,7 @@ export const foreignClient = (ip: string): string => `foreign:${networkOf(ip)}`;
  * @throws {ApiError} 429 over the limit, with `retry-after` in seconds
  */
 export async function countRequest(client: string, response: Response): Promise<() => Promise<void>> {
-  if (settings.RATE_LIMIT_PER_MINUTE === 0) return async () => undefined;
+  if (settings.RATE_LIMIT_PER_MINUTE === 0) return uncounted;
   const counted = await limiter.take(client);
   const { admitted, remaining, milliseconds } = counted;
   if (!admitted) {
@@ -49,10 +52,10 @@ export async function countRequest(client: string, response: Response): Promise<
     const headers = { ...headersOf(0, milliseconds), 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + seconds) };
     throw tooManyRequests(seconds, { key: 'rate_limit.exceeded', values: { seconds } }, { headers });
   }
-  const headers = Object.entries(headersOf(remaining, milliseconds));
-  for (const [name, value] of headers) response.setHeader(name, value);
+  const headers = headersOf(remaining, milliseconds);
+  addHeaders(response, headers);
   return async () => {
-    for (const [name] of headers) response.removeHeader(name);
+    removeHeaders(response, Object.keys(headers));
     await counted.giveBack();
   };
 }

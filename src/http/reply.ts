@@ -7,11 +7,10 @@ import { ApiError, badRequest, notFound, unavailable } from '../infra/errors';
 import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
 import { render, type Language, type Message, type MessageKey } from '../i18n';
+import { exchangeOf, type Headers } from './exchange';
 import { endEarly, streamOf } from './http2';
 import type { Parts, Reply } from './route';
 import { Turns } from './turns';
-
-type Headers = Record<string, string | string[]>;
 
 /**
  * Parts that are made at once: each is a page of a list, read from PostgreSQL and made text, which takes several times its size for a moment. A flood
@@ -22,14 +21,23 @@ const turns = new Turns(4);
 /** An answer in parts that ends within these is written whole, with its length. */
 const MAX_WHOLE_CHARACTERS = 256 * 1024;
 
-function setHeaders(response: Response, status: number, contentType: string, headers: Headers): void {
-  response.statusCode = status;
-  // Express's own json(), send() and type() append a charset (expressjs/express#2713). Linphone's library compares the whole header and reads
-  // nothing of an answer whose type is not exactly `application/json`.
-  response.setHeader('content-type', contentType);
-  response.setHeader('cache-control', 'no-store');
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-}
+/**
+ * The head of an answer that nobody may keep. Express's own json(), send() and type() append a charset (expressjs/express#2713): Linphone's library compares
+ * the whole header, and reads nothing of an answer whose type is not exactly `application/json`.
+ */
+const headOf = (contentType: string, headers: Headers): Headers => ({
+  'content-type': contentType,
+  'cache-control': 'no-store',
+  ...headers,
+});
+
+// oxlint-disable-next-line no-control-regex -- it is what has a code above
+const BEYOND_ASCII = /[^\u0000-\u007f]/;
+const isBeyondAscii = (value: string | string[]): boolean => BEYOND_ASCII.test(typeof value === 'string' ? value : value.join(''));
+
+/** Whether the head has octets that are no ASCII, as a challenge with the realm of a domain may have. */
+const hasOctets = (response: Response, headers: Headers): boolean =>
+  Object.values(headers).some(isBeyondAscii) || Object.values(exchangeOf(response)?.added ?? {}).some(isBeyondAscii);
 
 /** Whether nobody is there any more who could read; the answers of node:http2 do not say so themselves. */
 function isGone(response: Response): boolean {
@@ -48,10 +56,10 @@ export function writeBytes(response: Response, status: number, contentType: stri
     endEarly(response, constants.NGHTTP2_INTERNAL_ERROR);
     return;
   }
-  const bytes = Buffer.from(body);
-  setHeaders(response, status, contentType, headers);
-  response.setHeader('content-length', bytes.length);
-  response.end(response.req.method === 'HEAD' ? undefined : bytes);
+  response.writeHead(status, { ...headOf(contentType, headers), 'content-length': String(Buffer.byteLength(body)) });
+  if (response.req.method === 'HEAD') response.end();
+  // A text goes out with the head, in one write; but node:http would write octets of the head as UTF-8, too.
+  else response.end(typeof body === 'string' && hasOctets(response, headers) ? Buffer.from(body) : body);
 }
 
 /**
@@ -105,7 +113,7 @@ export async function writeParts(
     writeBytes(response, status, contentType, text, headers);
     return;
   }
-  setHeaders(response, status, contentType, headers);
+  response.writeHead(status, headOf(contentType, headers));
   try {
     text += next.value;
     while (response.req.method !== 'HEAD' && !isGone(response)) {

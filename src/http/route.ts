@@ -117,6 +117,8 @@ interface Declaration<Path extends string, Body, A extends Access, Query> {
   unlimited?: true;
   /** What is refused before the body is validated; for the few endpoints of docs/api-rules.md whose clients rely on that order. */
   before?: (caller: Caller, params: Record<string, string>) => Promise<void>;
+  /** The handler shows the caller's own account: `caller.view`, where the credentials are looked up by one statement with it. */
+  callerView?: true;
   /** The field at fault where the body is larger than the limit: 422 in validation's place, not 413. */
   oversized?: string;
   handler: (call: Call<Path, Body, A, Query>) => Promise<Reply>;

@@ -1,18 +1,32 @@
-// From endpoints to an Express router. The order of checks is the same for all of them (docs/api-rules.md).
-import { Router, type Request, type RequestHandler, type Response } from 'express';
-import { match } from 'path-to-regexp';
+// From endpoints to a middleware of Express. The order of checks is the same for all of them (docs/api-rules.md).
+import type { RequestHandler, Request, Response } from 'express';
 import { settings } from '../../config';
-import { ApiError, notFound, unprocessable } from '../infra/errors';
-import { observeRequest } from '../infra/metrics';
+import { ApiError, badRequest, notFound, unprocessable } from '../infra/errors';
+import { durationsOf } from '../infra/metrics';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { apiKeyCookie } from './cookies';
-import { identify } from './identification';
+import { decodeParameters, EndpointMap } from './endpoint-map';
+import { type Demand, identify } from './identification';
 import { writeError, writeReply } from './reply';
 import { type AnyEndpoint, changesAnything, type Reply } from './route';
 import { maySetCookie } from './same-origin';
 import { refuseStranger } from './stranger';
 import { validate } from './validation';
+
+/** An endpoint with all that depends on it alone, made once. */
+interface Row {
+  endpoint: AnyEndpoint;
+  demand: Demand;
+  /** Takes a status and seconds. */
+  observe: (status: number, seconds: number) => void;
+}
+
+function rowOf(endpoint: AnyEndpoint): Row {
+  const { access, unlimited, page = false, callerView } = endpoint;
+  const demand: Demand = { access, unlimited, page, changes: changesAnything(endpoint), withView: callerView === true };
+  return { endpoint, demand, observe: durationsOf(endpoint.method, endpoint.path) };
+}
 
 /** Undefined: larger than the limit, where the endpoint names a field to blame for it. */
 async function readBodyOf(endpoint: AnyEndpoint, request: Request, response: Response): Promise<Record<string, unknown> | undefined> {
@@ -24,78 +38,96 @@ async function readBodyOf(endpoint: AnyEndpoint, request: Request, response: Res
   }
 }
 
-async function answer(endpoint: AnyEndpoint, request: Request, response: Response): Promise<Reply> {
+/** Parameters behind the `?`; empty ones are none. */
+const queryOf = (request: Request): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== ''));
+
+async function answer({ endpoint, demand }: Row, given: Record<string, string>, request: Request, response: Response): Promise<Reply> {
   const body = await readBodyOf(endpoint, request, response);
-  const { access, unlimited, page = false } = endpoint;
-  const caller = await identify({ access, unlimited, page, changes: changesAnything(endpoint) }, request, response);
+  const caller = await identify(demand, request, response);
   if (endpoint.when && !endpoint.when(settings)) throw notFound('route.not_found');
-  if (endpoint.before && caller) await endpoint.before(caller, request.params as Record<string, string>);
+  if (endpoint.before && caller) await endpoint.before(caller, given);
   if (!body) throw unprocessable({ [endpoint.oversized ?? '']: [{ key: 'request.too_large', values: {} }] });
-  const params = endpoint.params ? validate(endpoint.params, request.params) : request.params;
+  const params = endpoint.params ? (validate(endpoint.params, given) as Record<string, string>) : given;
   return endpoint.handler({
-    params: params as Record<string, string>,
+    params,
     body: endpoint.body ? validate(endpoint.body, body) : {},
     caller,
     client: clientOf(request),
     language: languageOf(request),
     host: hostOf(request),
     headers: request.headers,
-    query: endpoint.query
-      ? validate(endpoint.query, Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== '')))
-      : {},
+    query: endpoint.query ? validate(endpoint.query, queryOf(request)) : {},
     // Where there is JSON alone the header was looked at with the body.
     format: (endpoint.formats && formatOf(request, endpoint.formats)) ?? 'application/json',
   });
 }
 
-async function write(reply: Reply, request: Request, response: Response): Promise<void> {
-  if (reply.apiKeyCookie !== undefined && maySetCookie(request))
-    response.setHeader('set-cookie', apiKeyCookie(request, reply.apiKeyCookie));
-  await writeReply(response, reply);
+async function serve(row: Row, given: Record<string, string>, request: Request, response: Response): Promise<void> {
+  const began = performance.now();
+  try {
+    const reply = await answer(row, given, request, response);
+    if (reply.apiKeyCookie !== undefined && maySetCookie(request))
+      response.setHeader('set-cookie', apiKeyCookie(request, reply.apiKeyCookie));
+    await writeReply(response, reply);
+  } catch (error) {
+    writeError(response, error, languageOf(request));
+  }
+  row.observe(response.statusCode, (performance.now() - began) / 1000);
 }
 
-function handle(endpoint: AnyEndpoint, refuse: RequestHandler): RequestHandler {
-  return async (request, response, next) => {
-    // Express does for HEAD what it does for GET.
-    if (request.method === 'HEAD' && changesAnything(endpoint)) {
-      await refuse(request, response, next);
-      return;
-    }
-    response.locals['route'] = endpoint.path;
-    const observed = observeRequest(endpoint.method, endpoint.path);
-    try {
-      await write(await answer(endpoint, request, response), request, response);
-    } catch (error) {
-      writeError(response, error, languageOf(request));
-    }
-    observed(response.statusCode);
-  };
+/** The middlewares of all endpoints. */
+export interface ApiRouter {
+  /** Answers what is an endpoint, below `/api`; all else goes on. */
+  serve: RequestHandler;
+  /** Answers what is none: 405 with `Allow` where the path is known, else 404. */
+  refuse: RequestHandler;
 }
 
-/** A router for all endpoints, and for what is none: 405 with `Allow` where the path is known, else 404. Errors are answered by it, too. */
-export function apiRouter(endpoints: readonly AnyEndpoint[]): Router {
-  const paths = endpoints.map((endpoint) => ({
-    path: endpoint.path,
-    matches: match(endpoint.path, { sensitive: true, trailing: true }),
-    methods: endpoint.method === 'get' && !changesAnything(endpoint) ? ['GET', 'HEAD'] : [endpoint.method.toUpperCase()],
-  }));
+/** As Express mounts it: in any letter case. */
+const PREFIX = /^\/api(?=\/)/i;
+
+const methodsOf = (endpoint: AnyEndpoint): string[] =>
+  endpoint.method === 'get' && !changesAnything(endpoint) ? ['GET', 'HEAD'] : [endpoint.method.toUpperCase()];
+
+/** @throws {Error} where an endpoint is declared twice */
+export function apiRouter(endpoints: readonly AnyEndpoint[]): ApiRouter {
+  const map = new EndpointMap<Row>();
+  for (const endpoint of endpoints) map.add(endpoint, rowOf(endpoint));
+  const pathOf = (request: Request): string => request.path.replace(PREFIX, '');
+
   const refuse: RequestHandler = (request, response) => {
-    // Of several patterns the first is the one that is meant: /accounts/me before /accounts/:id.
-    const meant = paths.find(({ matches }) => matches(request.path) !== false)?.path;
-    const known = new Set(paths.filter(({ path }) => path === meant).flatMap(({ methods }) => methods));
-    const allow = [...known].sort().join(', ');
+    const methods = map.findAll(pathOf(request)).flatMap(({ row }) => methodsOf(row.endpoint));
+    const allow = methods.sort().join(', ');
     const values = { method: request.method, allow };
     const error =
-      known.size === 0
+      methods.length === 0
         ? notFound('route.not_found')
         : new ApiError(405, { key: 'route.method_not_allowed', values }, { headers: { allow } });
     return refuseStranger(request, response, error);
   };
 
-  const router = Router({ caseSensitive: true });
-  for (const endpoint of endpoints) router[endpoint.method](endpoint.path, handle(endpoint, refuse));
-  router.use(refuse);
-  // A percent sign without two hexadecimal digits reaches no endpoint: the router itself refuses it.
-  router.use((error: unknown, request: Request, response: Response, _next: unknown) => refuseStranger(request, response, error));
-  return router;
+  const serveRow: RequestHandler = (request, response, next) => {
+    if (!PREFIX.test(request.path)) {
+      next();
+      return undefined;
+    }
+    const path = pathOf(request);
+    const isHead = request.method === 'HEAD';
+    const found = map.find(isHead ? 'GET' : request.method, path);
+    // What has the path with another method is told what is wrong with the path first.
+    const meant = found ?? map.findAll(path)[0];
+    if (!meant) {
+      next();
+      return undefined;
+    }
+    const given = decodeParameters(meant.names, meant.values);
+    if (!given) return refuseStranger(request, response, badRequest('request.path'));
+    // A HEAD does not do what a GET does.
+    if (!found || (isHead && found.row.demand.changes)) return refuse(request, response, next);
+    response.locals['route'] = found.row.endpoint.path;
+    return serve(found.row, given, request, response);
+  };
+
+  return { serve: serveRow, refuse };
 }

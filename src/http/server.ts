@@ -2,13 +2,15 @@
 // HTTP/2 over TLS alone, keeps one connection for everything, and when it receives GOAWAY it drops whatever is under way and sends none of it
 // again (`src/utils/transport/http/http2client.*` in its sources).
 import { readFileSync, statSync } from 'node:fs';
-import { createServer as createHttpServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
 import { MAX_HEADER_BYTES, readHead } from './head';
+import type { AppListener } from './http2';
+import type { AppMessages } from './messages';
 import { oneAtATime } from './pipelining';
 import { answerRefusals } from './refusals';
-import { limitPatience, PATIENCE, type Patience } from './unread';
+import { PATIENCE, type Patience, watchPatience } from './unread';
 
 /** Paths of PEM files. */
 export interface Tls {
@@ -84,12 +86,19 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
 }
 
 /** @throws where the certificate or its key cannot be read or do not fit */
-function createServer(handler: RequestListener, tls: Tls | undefined): Server | Http2SecureServer {
+function createServer(handler: RequestListener, { http1, http2 }: AppMessages, tls: Tls | undefined): Server | Http2SecureServer {
+  const both = { ...TCP_KEEP_ALIVE, maxHeaderSize: MAX_HEADER_BYTES };
   // A missing Host is head.ts' to refuse.
-  if (!tls) return createHttpServer({ ...TCP_KEEP_ALIVE, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }, handler);
+  if (!tls) {
+    const options = { ...both, requireHostHeader: false, IncomingMessage: http1.request, ServerResponse: http1.response };
+    return createHttpServer(options, handler);
+  }
   const options = {
-    ...TCP_KEEP_ALIVE,
-    maxHeaderSize: MAX_HEADER_BYTES,
+    ...both,
+    Http1IncomingMessage: http1.request,
+    Http1ServerResponse: http1.response,
+    Http2ServerRequest: http2.request,
+    Http2ServerResponse: http2.response,
     maxHeaderListPairs: MAX_HEADER_LIST.pairs,
     allowHTTP1: true,
     cert: readFileSync(tls.certFile),
@@ -105,34 +114,33 @@ function createServer(handler: RequestListener, tls: Tls | undefined): Server | 
 /**
  * The listener of `web`; nothing listens before `server.listen()`.
  *
- * @param handler of HTTP/1.1 and, with TLS, of HTTP/2 requests (`withHttp2Support()`)
+ * @param handler of HTTP/1.1 and, with TLS, of HTTP/2 requests, with the classes that these are to have (`withHttp2Support()`)
  * @param tls paths of PEM files; undefined: HTTP/1.1 without TLS
  * @param graceSeconds how long draining may take
  * @param patience with clients that do not read, or do not send
  * @throws where the certificate or its key cannot be used
  */
-export function createListener(
-  handler: RequestListener,
-  tls: Tls | undefined,
-  graceSeconds: number,
-  patience: Patience = PATIENCE,
-): Listener {
+export function createListener(handler: AppListener, tls: Tls | undefined, graceSeconds: number, patience: Patience = PATIENCE): Listener {
+  let stopping = false;
   const inTurn = oneAtATime((request, response) => {
     readHead(request);
     handler(request, response);
   });
-  const server = createServer(inTurn, tls) as Server;
+  const watch = watchPatience(patience);
+  const begin: RequestListener = (request, response) => {
+    if (stopping && request.httpVersionMajor < 2) response.setHeader('connection', 'close');
+    watch(request, response);
+    inTurn(request, response);
+  };
+  const server = createServer(begin, handler.messages, tls) as Server;
   answerRefusals(server, inTurn);
-  limitPatience(server, patience);
+  // Of HTTP/1.1 node:http sees to that itself.
+  server.requestTimeout = patience.bodyMs;
   // All that MAX_HEADER_BYTES admits are read: head.ts refuses what is too many, node:http would leave out the last ones.
   server.maxHeadersCount = 0;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = tls ? countStreams(server as unknown as Http2SecureServer) : new Set<Connection>();
-  let stopping = false;
-  server.prependListener('request', (request, response: ServerResponse) => {
-    if (stopping && request.httpVersionMajor < 2) response.setHeader('connection', 'close');
-  });
 
   const drain = (): Promise<void> =>
     new Promise((resolve) => {

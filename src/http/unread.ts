@@ -1,8 +1,9 @@
 // What a client may keep waiting for: an answer that it does not read, and a body that it does not send. Both hold memory and a place.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
 import { ApiError } from '../infra/errors';
 import { endEarly, streamOf } from './http2';
+import { watchHead } from './messages';
 
 /** Bounds on clients that do not go on. */
 export interface Patience {
@@ -14,15 +15,17 @@ export interface Patience {
 export const PATIENCE: Patience = { unreadAnswerMs: 30_000, bodyMs: 120_000 };
 
 /** Once its head is written, an answer of which nothing is taken for a while ends. Node counts each octet that the system takes as progress. */
-function watchAnswer(response: ServerResponse, timeoutMs: number): void {
-  const writeHead = response.writeHead.bind(response) as (...of: unknown[]) => ServerResponse;
-  response.writeHead = (...of: unknown[]): ServerResponse => {
+const answerWatcher =
+  (timeoutMs: number) =>
+  (response: ServerResponse): void => {
     (streamOf(response) ?? response).setTimeout(timeoutMs, () => endEarly(response, constants.NGHTTP2_CANCEL));
-    return writeHead(...of);
   };
-}
 
-/** Of HTTP/1.1 node:http sees to that itself. */
+/** Whether anything is to come behind the head. */
+const hasBody = (request: IncomingMessage): boolean =>
+  !(request as unknown as { stream: { endAfterHeaders: boolean } }).stream.endAfterHeaders;
+
+/** Of HTTP/2: of HTTP/1.1 node:http sees to that itself. */
 function watchBody(request: IncomingMessage, response: ServerResponse, timeoutMs: number): void {
   const timer = setTimeout(() => {
     const fault = new ApiError(408, { key: 'request.timeout', values: {} });
@@ -36,11 +39,11 @@ function watchBody(request: IncomingMessage, response: ServerResponse, timeoutMs
   response.once('close', done);
 }
 
-/** Bounds what clients may leave unread and unsent. Called before anything else listens to requests. */
-export function limitPatience(server: Server, { unreadAnswerMs, bodyMs }: Patience): void {
-  server.requestTimeout = bodyMs;
-  server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-    watchAnswer(response, unreadAnswerMs);
-    if (request.httpVersionMajor >= 2) watchBody(request, response, bodyMs);
-  });
+/** @returns what bounds what the client of a request may leave unread and unsent; to be called before anything else is done with it */
+export function watchPatience({ unreadAnswerMs, bodyMs }: Patience): (request: IncomingMessage, response: ServerResponse) => void {
+  const watchAnswer = answerWatcher(unreadAnswerMs);
+  return (request, response) => {
+    watchHead(response, watchAnswer);
+    if (request.httpVersionMajor >= 2 && hasBody(request)) watchBody(request, response, bodyMs);
+  };
 }

@@ -58,6 +58,7 @@ interface Known {
   fields: string[];
 }
 const known = new WeakMap<Joi.Schema, Known>();
+const OPTIONS: Joi.ValidationOptions = { abortEarly: false, convert: false, stripUnknown: true };
 
 function knownOf(schema: Joi.ObjectSchema): Known {
   let found = known.get(schema);
@@ -69,15 +70,20 @@ function knownOf(schema: Joi.ObjectSchema): Known {
   return found;
 }
 
-const valueAt = (value: unknown, path: readonly string[]): unknown =>
-  path.reduce<unknown>((inner, name) => (inner as Record<string, unknown> | null | undefined)?.[name], value);
+function isTooLong({ path, limit }: Limit, value: unknown): boolean {
+  let inner = value;
+  for (const name of path) inner = (inner as Record<string, unknown> | null | undefined)?.[name];
+  return typeof inner === 'string' && inner.length > limit;
+}
+
+const NONE: readonly Limit[] = [];
 
 /** Texts that are too long, whatever else is wrong with them: no other rule looks at those, since patterns take their time. */
-const findTooLong = (schema: Joi.ObjectSchema, value: unknown): Limit[] =>
-  knownOf(schema).limits.filter(({ path, limit }) => {
-    const text = valueAt(value, path);
-    return typeof text === 'string' && text.length > limit;
-  });
+function findTooLong(schema: Joi.ObjectSchema, value: unknown): readonly Limit[] {
+  const { limits } = knownOf(schema);
+  for (const limit of limits) if (isTooLong(limit, value)) return limits.filter((each) => isTooLong(each, value));
+  return NONE;
+}
 
 /** The faults by field, in the order of the schema's fields. */
 function inOrder(schema: Joi.ObjectSchema, faults: readonly [field: string, message: Message][]): FieldErrors {
@@ -103,7 +109,7 @@ export function validate<T>(schema: Joi.ObjectSchema<T>, value: unknown): T {
           tooLong.map(({ path }) => path.join('.')),
           () => Joi.any(),
         );
-  const { value: result, error } = rest.validate(value, { abortEarly: false, convert: false, stripUnknown: true });
+  const { value: result, error } = rest.validate(value, OPTIONS);
   if (!error && tooLong.length === 0) return result;
   const lengths = tooLong.map(({ path, limit }): [string, Message] => [
     path.join('.'),

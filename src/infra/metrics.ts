@@ -17,14 +17,18 @@ const requests = new Histogram({
 });
 
 /**
- * Starts the clock of one request.
+ * The durations of one endpoint's answers.
  *
  * @param route the endpoint's path as declared, with its parameters' names
- * @returns to be called with the status once it is answered
+ * @returns to be called with the status and the seconds of each answer
  */
-export function observeRequest(method: string, route: string): (status: number) => void {
-  const end = requests.startTimer();
-  return (status) => end({ method: method.toUpperCase(), route, status });
+export function durationsOf(method: string, route: string): (status: number, seconds: number) => void {
+  const byStatus = new Map<number, Histogram.Internal<'method' | 'route' | 'status'>>();
+  return (status, seconds) => {
+    let durations = byStatus.get(status);
+    if (!durations) byStatus.set(status, (durations = requests.labels({ method: method.toUpperCase(), route, status })));
+    durations.observe(seconds);
+  };
 }
 
 export const queueJobs = new Gauge({

@@ -378,5 +378,6 @@ export const CASES: Record<keyof typeof table, Case> = {
   },
   WORKER_CONCURRENCY: integer(1, 1000),
   SHUTDOWN_GRACE_SECONDS: integer(0, 3600),
+  LOG_REQUESTS: choice('off', 'errors', 'all'),
   LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
 };

@@ -8,6 +8,8 @@ export interface Purpose {
   changes: boolean;
   /** One of the server's own pages, or what they ask for: their sign-in cookie counts. */
   page?: boolean;
+  /** Whether the account's own view is wanted with the identity: one statement gives both. */
+  withView?: boolean;
 }
 
 /** Who calls, once a scheme has accepted the credentials. */
