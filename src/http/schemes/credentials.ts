@@ -10,9 +10,15 @@ export interface Credentials {
   value: string;
 }
 
+const NAME = 'authorization';
+const NONE: Credentials = { scheme: '', value: '' };
+
 /** Several header lines are one list (RFC 9110, section 5.3), which is no credentials of any scheme: Node would give the first of them alone. */
-export function credentialsOf({ rawHeaders }: Pick<Request, 'rawHeaders'>): Credentials {
-  const lines = rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'authorization');
+export function credentialsOf({ headers, rawHeaders }: Pick<Request, 'headers' | 'rawHeaders'>): Credentials {
+  if (headers.authorization === undefined) return NONE;
+  const lines: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2)
+    if (rawHeaders[at]?.length === NAME.length && rawHeaders[at]?.toLowerCase() === NAME) lines.push(rawHeaders[at + 1] ?? '');
   const text = lines.join(', ');
   const [before = '', scheme = ''] = /^([^ \t]*)[ \t]*/.exec(text) ?? [];
   return { scheme: scheme.toLowerCase(), value: text.slice(before.length) };

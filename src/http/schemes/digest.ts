@@ -79,6 +79,7 @@ const PREFIX = normaliseTarget(new URL(settings.APP_URL).pathname.replace(/\/$/,
 
 /** `uri` names the request's target, also in absolute form, and with the path of APP_URL that a front has cut. */
 function isOwnTarget(uri: string, request: Request): boolean {
+  if (uri === request.originalUrl) return true;
   const [named, target] = [normaliseTarget(uri), normaliseTarget(request.originalUrl)];
   return named === target || (PREFIX !== '' && named === PREFIX + target);
 }
