@@ -45,7 +45,7 @@ const segment = fc.oneof(
     '*',
     '',
   ),
-  fc.webSegment({ maxLength: 5 }),
+  fc.webSegment({ size: 'small' }),
 );
 /** Of an endpoint, some of its segments replaced; or of segments alone. */
 const aPath = fc.oneof(

@@ -134,8 +134,9 @@ export const accounts = [
     changes: false,
     path: '/accounts/me',
     summary: 'Shows the own account',
+    callerView: true,
     answers: { 200: { description: 'The account', schema: shapes.account } },
-    handler: ({ caller }) => replyWithAccount(caller.account_id, caller),
+    handler: async ({ caller }) => (caller.view ? ok(presentAccount(caller.view)) : replyWithAccount(caller.account_id, caller)),
   }),
   route({
     ...own,

@@ -5,6 +5,7 @@ import type { Language } from '../i18n';
 import type { Settings } from '../../config';
 import { notFound } from '../infra/errors';
 import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
+import type { Viewed } from '../services/credentials/identities';
 
 export type Access = 'public' | 'user' | 'admin' | 'super_admin';
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -16,6 +17,8 @@ export interface Caller {
   domain: string;
   admin: boolean;
   super_admin: boolean;
+  /** The own account as presenters show it, of the moment in which the credentials were looked up; where the endpoint asked for it, and they were by key or DIGEST. */
+  view?: Viewed['view'];
 }
 
 /** Where a request comes from. */

@@ -20,8 +20,8 @@ function keyOf(request: Request, { page }: Purpose): { key: string; byCookie: bo
  *
  * @throws {ApiError} 401 where the key is unknown, expired, or made for another address
  */
-export async function identifyByKey(request: Request, key: string): Promise<Authenticated> {
-  const identity = await findByApiKey(key, clientOf(request).ip, hostOf(request));
+export async function identifyByKey(request: Request, key: string, { withView, patience }: Partial<Purpose> = {}): Promise<Authenticated> {
+  const identity = await findByApiKey(key, clientOf(request).ip, hostOf(request), { withView, patience });
   if (!identity) throw unauthorized('auth.api_key');
   return { identity };
 }
@@ -38,6 +38,6 @@ export const apiKey: Scheme = {
     // Before the key is looked up: what another site made does not count as a use of it.
     const refusal = found?.byCookie ? refusalOfCookie(request, purpose.changes) : null;
     if (refusal) throw refusal;
-    return identifyByKey(request, found?.key ?? '');
+    return identifyByKey(request, found?.key ?? '', purpose);
   },
 };

@@ -12,7 +12,7 @@ import { clientOf, hostOf } from '../client';
 import { isSameUsername, parseSipUri } from '../../infra/sip-uri';
 import { credentialsOf, headerOctets, headerText, parseAuthParameters, parseExtendedValue } from './credentials';
 import { normaliseTarget } from './target';
-import type { Authenticated, Scheme } from './scheme';
+import type { Authenticated, Purpose, Scheme } from './scheme';
 
 const opaque = appSecret('opaque').toString('hex');
 
@@ -98,10 +98,10 @@ export function digestResponse(
   return hash(`${ha1}:${nonce}:${nc}:${cnonce}:${qop}:${hash(`${method}:${uri}`)}`);
 }
 
-async function identify(request: Request): Promise<Authenticated> {
+async function identify(request: Request, { withView }: Purpose): Promise<Authenticated> {
   const from = parseSipUri(headerText(request.headers.from ?? ''));
   if (!from) throw unauthorized('auth.required');
-  const account = await findDigestAccount(from, hostOf(request));
+  const account = await findDigestAccount(from, hostOf(request), { withView });
   // That tells which accounts exist; so does the public /accounts/{sip}/info.
   if (!account) throw notFound('account.not_found');
   const { scheme, value } = credentialsOf(request);

@@ -1,6 +1,7 @@
 // What every scheme of authentication is.
 import type { Request } from 'express';
-import type { Identity } from '../../services/credentials/identities';
+import type { Patience } from '../../infra/batcher';
+import type { Identity, Viewed } from '../../services/credentials/identities';
 
 /** What the credentials are shown for: a cookie is not good for everything. */
 export interface Purpose {
@@ -10,11 +11,13 @@ export interface Purpose {
   page?: boolean;
   /** Whether the account's own view is wanted with the identity: one statement gives both. */
   withView?: boolean;
+  /** How long the look-up is waited for; a request's time where it is left out. */
+  patience?: Patience;
 }
 
 /** Who calls, once a scheme has accepted the credentials. */
 export interface Authenticated {
-  identity: Identity;
+  identity: Identity & Viewed;
   /** Headers that the answer carries, whatever becomes of the request. */
   headers?: Record<string, string | string[]>;
 }

@@ -8,11 +8,12 @@ import {
   findIdentitiesByEmail,
   findIdentityBySipAddress,
   type Identity,
+  type Viewed,
   type ShownAddress,
 } from '../../models/credentials/identity';
 import { realmOf } from './secrets';
 
-export type { Identity };
+export type { Identity, Viewed };
 
 /** The account that a verified claim names by SIP address; null where nobody has it. `host` is the request's Host header. */
 export const identityOfSipAddress: (address: AccountName, host: string) => Promise<Identity | null> = findIdentityBySipAddress;
