@@ -55,6 +55,11 @@ export const table = {
   DATABASE_URL: postgres('PostgreSQL; unset, npm start brings its own'),
   DATABASE_READ_URL: postgres('a read replica, which is asked for figures of statistics; DATABASE_URL where unset'),
   DATABASE_POOL_SIZE: integer(10, 'PostgreSQL connections of one process', { min: 1, max: 1000 }),
+  DATABASE_PREPARED_STATEMENTS: choice(
+    ['auto', 'on', 'off'],
+    'auto',
+    'whether statements are prepared by name; auto: where no pooler such as PgBouncer is in between, on: behind one as well, which must keep them (max_prepared_statements)',
+  ),
   REDIS_URL: redis(
     "the queues' and rate limits' Redis; several hosts separated by commas mean a Redis Cluster, redis+sentinel://host:port,host:port/master-name a Sentinel; unset, npm start brings its own",
   ),

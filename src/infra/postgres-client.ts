@@ -2,6 +2,7 @@
 // statement goes on in the server that nobody waits for.
 import pg from 'pg';
 import { databaseTime } from './context';
+import { forgetPrepared, isStaleStatement, mayName, type Naming, newNaming, statementName } from './prepared';
 
 /** What a pool's statements may take, in milliseconds; 0: without a limit. */
 export interface Limits {
@@ -9,6 +10,18 @@ export interface Limits {
   lockMs: number;
   /** Of work that is not bound to the time of the request around it. */
   isLong: boolean;
+}
+
+/** What a statement of our own gives back: one result, or several where the text had several statements. */
+export type StatementResult = pg.QueryResult<object> | pg.QueryResult<object>[];
+
+/** A connection of a pool, for statements of our own. */
+export interface StatementClient {
+  /**
+   * Runs a statement, prepared where it is to be (`isPrepared`) and the session may have any. One that fails because what was prepared is out of date is done once more, outside of
+   * transactions; inside one the transaction has to be.
+   */
+  runStatement: (sql: string, values: unknown[], isPrepared: boolean) => Promise<StatementResult>;
 }
 
 /** For PostgreSQL to say that it has cancelled a statement. One that does not within this time is silent, and its connection is dropped. */
@@ -44,6 +57,13 @@ interface Wire extends pg.Connection {
 /** The message by which Sequelize knows that a connection cannot be used any more, and isDatabaseUnavailable() that it was no refusal. */
 const silence = (): Error => new Error('Query read timeout');
 
+/** A statement with values, as pg takes it. */
+interface Statement {
+  text: string;
+  values: unknown[];
+  name?: string | undefined;
+}
+
 /**
  * A statement with values, with the limits before it in the same message: one round trip, and one transaction, so that a pooler sends both to the same
  * server and the limits end with it.
@@ -53,10 +73,12 @@ class LimitedQuery extends pg.Query {
 
   constructor(
     readonly limits: string[],
-    ...given: [text: string, values: unknown[], callback: Callback]
+    { name, ...statement }: Statement,
+    callback: Callback,
   ) {
-    super(...(given as ConstructorParameters<typeof pg.Query>));
+    super(...([{ ...statement, name }, undefined, callback] as unknown as ConstructorParameters<typeof pg.Query>));
     const { submit } = this;
+    const named = this as { name?: string | undefined };
     this.submit = (connection) => {
       const wire = connection as Wire;
       wire.stream.cork();
@@ -67,6 +89,8 @@ class LimitedQuery extends pg.Query {
         return submit.call(this, connection);
       } finally {
         wire.stream.uncork();
+        // Else pg would take the limits' own parsing for this statement's, which may yet fail.
+        named.name = undefined;
       }
     };
     // The limits' own row and its end come first.
@@ -74,8 +98,10 @@ class LimitedQuery extends pg.Query {
     Object.assign(this, {
       handleDataRow: (message: unknown) => (this.#isPrelude ? undefined : handleDataRow?.call(this, message)),
       handleCommandComplete: (message: unknown, connection: unknown) => {
-        if (this.#isPrelude) this.#isPrelude = false;
-        else handleCommandComplete?.call(this, message, connection);
+        if (this.#isPrelude) {
+          this.#isPrelude = false;
+          named.name = name;
+        } else handleCommandComplete?.call(this, message, connection);
       },
     });
   }
@@ -110,7 +136,9 @@ export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof p
   const asText = [serverMs, lockMs].map(String);
   const asSql = `SET LOCAL statement_timeout = ${serverMs}; SET LOCAL lock_timeout = ${lockMs}`;
 
-  return class LimitedClient extends pg.Client {
+  return class LimitedClient extends pg.Client implements StatementClient {
+    /** Of a session that may have prepared statements. */
+    #naming: Naming | undefined;
     /** Whether the backend is this client's alone, so that the limits are set on it once. Behind a pooler they go with each transaction. */
     #isOwnSession = false;
 
@@ -123,30 +151,58 @@ export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof p
         const done = typeof values === 'function' ? (values as Callback) : callback;
         const bound = Array.isArray(values) ? values : [];
         if (typeof text !== 'string') throw new TypeError('a statement is a string');
-        if (done) return this.#run(text, bound, done);
-        return new Promise((resolve, reject) => this.#run(text, bound, (error, result) => (error ? reject(error) : resolve(result))));
+        const statement = { text, values: bound };
+        if (done) return this.#run(statement, done);
+        return this.#ran(statement);
       }) as typeof this.query;
+    }
+
+    async runStatement(text: string, values: unknown[], isPrepared: boolean): Promise<StatementResult> {
+      try {
+        return await this.#ran({ text, values, name: isPrepared && values.length > 0 ? this.#nameOf(text) : undefined });
+      } catch (error) {
+        if (!this.#naming || !isStaleStatement(error)) throw error;
+        forgetPrepared(this.#naming);
+        if (this.getTransactionStatus() !== 'I') throw error;
+        return this.#ran({ text, values });
+      }
+    }
+
+    #nameOf(text: string): string | undefined {
+      if (!this.#naming) return undefined;
+      if (mayName(this.#naming)) return statementName(text);
+      // Sequelize's mark: nobody is given this connection any more, and the next one is prepared anew.
+      if (this.#naming.isOwn) Object.assign(this, { _invalid: true });
+      return undefined;
     }
 
     /** A pooler in transaction mode makes up the backend's id that it tells; a connection that tells the true one is no pooler's. */
     #setUp(callback: (error?: Error | null) => void): void {
       const { processID } = this as unknown as Internals;
       const sql = `SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false) WHERE pg_backend_pid() = ${processID ?? 0}`;
-      this.#limited(sql, asText, (error, result) => {
+      this.#limited({ text: sql, values: asText }, (error, result) => {
         this.#isOwnSession = (result as pg.QueryResult | undefined)?.rowCount === 1;
+        // What runs for minutes is planned for the values that it has.
+        if (!isLong) this.#naming = newNaming(this.#isOwnSession);
         callback(error);
       });
     }
 
-    #run(text: string, values: unknown[], callback: Callback): void {
-      this.#limited(text, values, callback, this.#isOwnSession || this.getTransactionStatus() !== 'I');
+    #run(statement: Statement, callback: Callback): void {
+      this.#limited(statement, callback, this.#isOwnSession || this.getTransactionStatus() !== 'I');
+    }
+
+    #ran(statement: Statement): Promise<StatementResult> {
+      return new Promise((resolve, reject) =>
+        this.#run(statement, (error, result) => (error ? reject(error) : resolve(result as StatementResult))),
+      );
     }
 
     /** Sends a statement, and calls back in time whatever the server does. */
-    #limited(text: string, values: unknown[], callback: Callback, areSet = true): void {
+    #limited(statement: Statement, callback: Callback, areSet = true): void {
       const time = isLong ? undefined : databaseTime();
       const left = Math.min(statementMs || Infinity, time?.left ?? Infinity);
-      const limit = ENDS.test(text) ? Math.max(left, END_MIN_MS) : left;
+      const limit = ENDS.test(statement.text) ? Math.max(left, END_MIN_MS) : left;
       if (limit <= 0) {
         process.nextTick(callback, silence());
         return;
@@ -171,6 +227,7 @@ export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof p
         timer = setTimeout(() => {
           cancelled = cancel(this);
           timer = setTimeout(() => {
+            Object.assign(this, { _invalid: true });
             finish(silence());
             this.connection.stream.destroy();
           }, CANCEL_TIMEOUT_MS);
@@ -180,14 +237,15 @@ export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof p
         if (cancelled) await cancelled;
         finish(error, result);
       };
-      this.#send(text, values, (error, result) => void answered(error, result), areSet);
+      this.#send(statement, (error, result) => void answered(error, result), areSet);
     }
 
-    #send(text: string, values: unknown[], callback: Callback, areSet: boolean): void {
-      const send = super.query.bind(this) as (query: unknown, values?: unknown, callback?: Callback) => void;
+    #send(statement: Statement, callback: Callback, areSet: boolean): void {
+      const send = super.query.bind(this) as (query: unknown, callback?: Callback) => void;
+      const { text, values } = statement;
       if (values.length > 0) {
-        if (areSet) send(text, values, callback);
-        else send(new LimitedQuery(asText, text, values, callback));
+        if (areSet) send(statement, callback);
+        else send(new LimitedQuery(asText, statement, callback));
       } else if (areSet || STANDS_ALONE.test(text)) send(text, callback);
       else if (BEGINS.test(text)) send(`${text.replace(/;\s*$/, '')}; ${asSql}`, callback);
       // An answer for each statement: the first two are the limits'.

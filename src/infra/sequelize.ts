@@ -4,11 +4,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { parse } from 'pg-connection-string';
-import { type Options, QueryTypes, Sequelize } from 'sequelize';
+import { type Options, Sequelize } from 'sequelize';
 import { settings } from '../../config';
 import { inBackground } from './context';
 import { log } from './log';
-import { acquireInTime, limitedClient } from './postgres-client';
+import { acquireInTime, limitedClient, type StatementClient } from './postgres-client';
+import { isStaleStatement } from './prepared';
 
 // bigint ids are far below 2^53; as strings, which is what pg makes of them, they would leave the API as strings.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -26,9 +27,18 @@ Sequelize.useCLS({
   set: (key: string, value: unknown) => store.getStore()?.set(key, value),
 });
 
+/** Of Sequelize's transactions, what its types do not show. */
+interface Transaction {
+  connection: StatementClient;
+  /** How it ended. */
+  finished?: string;
+}
+
+const currentTransaction = (): Transaction | undefined => store.getStore()?.get('transaction') as Transaction | undefined;
+
 /** True inside a transaction that is not over: what is queried now joins it. */
 export function isInTransaction(): boolean {
-  const transaction = store.getStore()?.get('transaction') as { finished?: string } | undefined;
+  const transaction = currentTransaction();
   return transaction !== undefined && transaction.finished === undefined;
 }
 
@@ -47,13 +57,15 @@ const CONFLICT_PAUSE_MS = 50;
 
 /**
  * Does work that the database undoes as a whole where it fails, and once more where it lost a conflict with somebody else's: the other one is
- * through by then. The only place that repeats anything; a second conflict is the caller's.
+ * through by then; and where what was prepared for it is out of date: it is not used any more by then. A second conflict is the caller's.
  */
 export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const { code } = (error as { original?: { code?: unknown } } | null)?.original ?? {};
+    const { original } = (error ?? {}) as { original?: { code?: unknown } };
+    const code = original?.code;
+    if (isStaleStatement(original)) return work();
     if (typeof code !== 'string' || !LOST_CONFLICT.test(code)) throw error;
     log.info({ code }, 'a conflict in the database was lost: once more');
     // Else this takes what the winner is just being woken up for, and both wait for one another again.
@@ -68,6 +80,9 @@ interface ConnectionManager {
   getConnection: (options: unknown) => Promise<unknown>;
   releaseConnection: (connection: unknown) => void;
 }
+
+const managerOf = (opened: Sequelize): ConnectionManager =>
+  (opened as unknown as { connectionManager: ConnectionManager }).connectionManager;
 
 /** As openDatabase() takes them. */
 export interface DatabaseOptions {
@@ -120,7 +135,7 @@ export function openDatabase({
     },
   };
   const opened = new Sequelize(options);
-  const manager = (opened as unknown as { connectionManager: ConnectionManager }).connectionManager;
+  const manager = managerOf(opened);
   const [connect, getConnection] = [manager.connect.bind(manager), manager.getConnection.bind(manager)];
   // Who asks first makes a connection that others wait for, too: the time of its own request does not bind it.
   manager.connect = (config) => inBackground(() => connect(config));
@@ -149,21 +164,67 @@ export function longDatabase(): Sequelize {
   }));
 }
 
-/** Rows of a SELECT, or of a statement with RETURNING; `$1…` are bound. Joins the transaction around it, whichever pool that has. */
-export async function select<Row extends object>(sql: string, bind: unknown[] = []): Promise<Row[]> {
-  return database.query<Row>(sql, { bind, type: QueryTypes.SELECT });
+type Bind = readonly unknown[];
+interface Outcome {
+  rows: object[];
+  rowCount: number;
 }
 
-/** The same from the replica; outside of any transaction. */
-export async function selectFromReplica<Row extends object>(sql: string, bind: unknown[] = []): Promise<Row[]> {
-  return replica.query<Row>(sql, { bind, type: QueryTypes.SELECT, transaction: null });
+/** No text in PostgreSQL has a NUL: what Sequelize makes of one in its own statements. */
+function withoutNul(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\\0') : value;
+  return Array.isArray(value) && value.some((each) => typeof each === 'string' && each.includes('\0')) ? value.map(withoutNul) : value;
+}
+
+/** Runs a statement by pg's client itself: on its way through Sequelize it would cost this process as much again. @throws what Sequelize would throw */
+async function runOn(client: StatementClient, opened: Sequelize, sql: string, bind: Bind, isPrepared = true): Promise<Outcome> {
+  const parameters = bind.map(withoutNul);
+  let result;
+  try {
+    result = await client.runStatement(sql, parameters, isPrepared);
+  } catch (error) {
+    const { Query } = (opened as unknown as { dialect: { Query: new (...given: unknown[]) => { formatError: (error: unknown) => Error } } })
+      .dialect;
+    throw new Query(client, opened, {}).formatError(Object.assign(error as Error, { sql, parameters }));
+  }
+  if (!Array.isArray(result)) return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+  return { rows: result.flatMap(({ rows }) => rows), rowCount: result.reduce((count, each) => count + (each.rowCount ?? 0), 0) };
+}
+
+/** Runs a statement on a connection of a pool, in no transaction. */
+function runIn(opened: Sequelize, sql: string, bind: Bind, isPrepared = true): Promise<Outcome> {
+  const manager = managerOf(opened);
+  return onceMore(async () => {
+    const client = (await manager.getConnection({})) as StatementClient;
+    try {
+      return await runOn(client, opened, sql, bind, isPrepared);
+    } finally {
+      manager.releaseConnection(client);
+    }
+  });
+}
+
+/** Runs a statement in the transaction around it, or else on a connection of the pool. */
+function run(sql: string, bind: Bind): Promise<Outcome> {
+  const transaction = currentTransaction();
+  if (transaction === undefined) return runIn(database, sql, bind);
+  if (transaction.finished === undefined) return runOn(transaction.connection, database, sql, bind);
+  return Promise.reject(new Error(`a statement came after its transaction's ${transaction.finished}`));
+}
+
+/** Rows of a SELECT, or of a statement with RETURNING; `$1…` are bound. Joins the transaction around it, whichever pool that has. */
+export async function select<Row extends object>(sql: string, bind: Bind = []): Promise<Row[]> {
+  return (await run(sql, bind)).rows as Row[];
+}
+
+/** The same from the replica; outside of any transaction, and planned each time, since figures are of a day or of years. */
+export async function selectFromReplica<Row extends object>(sql: string, bind: Bind = []): Promise<Row[]> {
+  return (await runIn(replica, sql, bind, false)).rows as Row[];
 }
 
 /** Runs a statement whose rows are of no interest. @returns how many rows it changed */
-export async function execute(sql: string, bind: unknown[] = []): Promise<number> {
-  // Of an INSERT Sequelize gives the number itself.
-  const [, result] = (await database.query(sql, { bind })) as [unknown, { rowCount?: number } | number | undefined];
-  return typeof result === 'number' ? result : (result?.rowCount ?? 0);
+export async function execute(sql: string, bind: Bind = []): Promise<number> {
+  return (await run(sql, bind)).rowCount;
 }
 
 /** Closes the pools; queries under way end first. */

@@ -28,6 +28,7 @@ export const CASES: Record<keyof typeof table, Case> = {
   DATABASE_URL: postgres,
   DATABASE_READ_URL: postgres,
   DATABASE_POOL_SIZE: integer(1, 1000),
+  DATABASE_PREPARED_STATEMENTS: choice('auto', 'on', 'off'),
   REDIS_URL: redis,
   QUEUE_PREFIX: {
     wrong: all(['a b', '{a}', 'a:b', 'a{b', 'a/b', 'a*', 'é', 'a\nb', 'x'.repeat(65)], 'must have letters, digits'),
