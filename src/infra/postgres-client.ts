@@ -10,6 +10,8 @@ export interface Limits {
   lockMs: number;
   /** Of work that is not bound to the time of the request around it. */
   isLong: boolean;
+  /** Parameters of PostgreSQL that are set on sessions of our own. Behind a pooler they are not: nothing may depend on them. */
+  parameters: Readonly<Record<string, string>>;
 }
 
 /** What a statement of our own gives back: one result, or several where the text had several statements. */
@@ -131,9 +133,10 @@ function cancel(client: pg.Client): Promise<void> {
 }
 
 /** The class of clients of a pool: `dialectModule` of Sequelize makes them with `new`. */
-export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof pg.Client {
+export function limitedClient({ statementMs, lockMs, isLong, parameters }: Limits): typeof pg.Client {
   const serverMs = statementMs === 0 ? 0 : Math.max(1, statementMs - SERVER_LEAD_MS);
   const asText = [serverMs, lockMs].map(String);
+  const asSettings = Object.entries({ statement_timeout: asText[0], lock_timeout: asText[1], ...parameters });
   const asSql = `SET LOCAL statement_timeout = ${serverMs}; SET LOCAL lock_timeout = ${lockMs}`;
 
   return class LimitedClient extends pg.Client implements StatementClient {
@@ -179,8 +182,9 @@ export function limitedClient({ statementMs, lockMs, isLong }: Limits): typeof p
     /** A pooler in transaction mode makes up the backend's id that it tells; a connection that tells the true one is no pooler's. */
     #setUp(callback: (error?: Error | null) => void): void {
       const { processID } = this as unknown as Internals;
-      const sql = `SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false) WHERE pg_backend_pid() = ${processID ?? 0}`;
-      this.#limited({ text: sql, values: asText }, (error, result) => {
+      const set = asSettings.map(([name], index) => `set_config('${name}', $${index + 1}, false)`).join(', ');
+      const text = `SELECT ${set} WHERE pg_backend_pid() = ${processID ?? 0}`;
+      this.#limited({ text, values: asSettings.map(([, value]) => value) }, (error, result) => {
         this.#isOwnSession = (result as pg.QueryResult | undefined)?.rowCount === 1;
         // What runs for minutes is planned for the values that it has.
         if (!isLong) this.#naming = newNaming(this.#isOwnSession);

@@ -49,6 +49,17 @@ const LOCK_TIMEOUT_MS = 3000;
 /** For a statement that no request waits for: counting a large hour, dropping a month, deleting a Space. */
 const LONG_STATEMENT_TIMEOUT_MS = 600_000;
 const LONG_POOL_SIZE = 2;
+/**
+ * Statements that many requests share have connections of their own, so that they wait for no other request's, nor others for theirs; reports have
+ * others than look-ups, since who is asked for must not wait for a table that somebody has locked. Not pipelined: a Batcher has one statement under way, and
+ * two of one connection would wait for one another's locks.
+ */
+const LANE_SIZE = 3;
+/**
+ * What a lane's sessions know: its statements find each row by an index, also while a table is so small that none would be taken, since the plan
+ * is kept for when it is not. A scan that no index can spare counts as so dear that it would be compiled.
+ */
+const LANE_PARAMETERS = { plan_cache_mode: 'force_generic_plan', enable_seqscan: 'off', jit: 'off' };
 
 /** 40P01: of two transactions that waited for one another PostgreSQL ended this one; 40001: it could not be put in one order with others. */
 const LOST_CONFLICT = /^(40P01|40001)$/;
@@ -77,6 +88,8 @@ export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
 /** Of Sequelize, what its types do not show. */
 interface ConnectionManager {
   connect: (config: unknown) => Promise<unknown>;
+  /** Asks for what types of its own the database has. */
+  _refreshDynamicOIDs: () => Promise<void>;
   getConnection: (options: unknown) => Promise<unknown>;
   releaseConnection: (connection: unknown) => void;
 }
@@ -90,6 +103,7 @@ export interface DatabaseOptions {
   poolSize?: number;
   statementTimeoutMs?: number;
   lockTimeoutMs?: number;
+  parameters?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -99,14 +113,17 @@ export interface DatabaseOptions {
  * @param poolSize connections at most; DATABASE_POOL_SIZE where left out
  * @param statementTimeoutMs after which a statement is ended, in the server as well; one longer than the default is not bound to a request's time
  * @param lockTimeoutMs after which a statement that waits for a lock is ended; 0: never
+ * @param parameters of PostgreSQL, set on sessions that no pooler gives to others
  */
 export function openDatabase({
   url,
   poolSize = settings.DATABASE_POOL_SIZE,
   statementTimeoutMs = STATEMENT_TIMEOUT_MS,
   lockTimeoutMs = LOCK_TIMEOUT_MS,
+  parameters: ofSessions = {},
 }: DatabaseOptions): Sequelize {
-  const limits = { statementMs: statementTimeoutMs, lockMs: lockTimeoutMs, isLong: statementTimeoutMs > STATEMENT_TIMEOUT_MS };
+  const isLong = statementTimeoutMs > STATEMENT_TIMEOUT_MS;
+  const limits = { statementMs: statementTimeoutMs, lockMs: lockTimeoutMs, isLong, parameters: ofSessions };
   // By pg's own parser, which migrations go through, too: Sequelize's takes neither `?user=` nor `%2Fvar%2Frun%2Fpostgresql` for what they are, and leaves
   // the name of a database encoded.
   const { host, port, user, password, database: name, ...parameters } = parse(url);
@@ -162,6 +179,20 @@ export function longDatabase(): Sequelize {
     poolSize: LONG_POOL_SIZE,
     statementTimeoutMs: LONG_STATEMENT_TIMEOUT_MS,
   }));
+}
+
+/** What many requests share: who shows an API key or a password, or what Flexisip reports. */
+export type Lane = 'look-ups' | 'reports';
+const lanes = new Map<Lane, Sequelize>();
+
+function laneOf(lane: Lane): Sequelize {
+  const known = lanes.get(lane);
+  if (known) return known;
+  const opened = openDatabase({ url: settings.DATABASE_URL ?? '', poolSize: LANE_SIZE, parameters: LANE_PARAMETERS });
+  // No model reads through it.
+  managerOf(opened)._refreshDynamicOIDs = () => Promise.resolve();
+  lanes.set(lane, opened);
+  return opened;
 }
 
 type Bind = readonly unknown[];
@@ -222,6 +253,11 @@ export async function selectFromReplica<Row extends object>(sql: string, bind: B
   return (await runIn(replica, sql, bind, false)).rows as Row[];
 }
 
+/** The same on a lane, for what many requests share (`Batcher` of batcher.ts); outside of any transaction. */
+export async function selectShared<Row extends object>(lane: Lane, sql: string, bind: Bind): Promise<Row[]> {
+  return (await runIn(laneOf(lane), sql, bind)).rows as Row[];
+}
+
 /** Runs a statement whose rows are of no interest. @returns how many rows it changed */
 export async function execute(sql: string, bind: Bind = []): Promise<number> {
   return (await run(sql, bind)).rowCount;
@@ -229,5 +265,6 @@ export async function execute(sql: string, bind: Bind = []): Promise<number> {
 
 /** Closes the pools; queries under way end first. */
 export async function closeDatabase(): Promise<void> {
-  await Promise.all([database.close(), long?.close(), replica === database ? undefined : replica.close()]);
+  const others = [long, replica === database ? undefined : replica, ...lanes.values()];
+  await Promise.all([database, ...others].map((opened) => opened?.close()));
 }

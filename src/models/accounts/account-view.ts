@@ -13,7 +13,7 @@ import type { ChangeCode } from './change-code';
 import { type Password, passwordsSql } from './password';
 
 /** A row as PostgreSQL writes it into JSON: moments are text in ISO 8601. */
-type AsJson<Row> = {
+export type AsJson<Row> = {
   [Column in keyof Row]: Row[Column] extends Date ? string : Row[Column] extends Date | null ? string | null : Row[Column];
 };
 
@@ -70,8 +70,9 @@ const pendingCode = (recipient: 'email' | 'phone'): string =>
   `(SELECT json_build_object('${recipient}', c.${recipient}, 'code', c.code, 'ip', c.ip, 'user_agent', c.user_agent, 'created_at', c.created_at, 'updated_at', c.updated_at)
      FROM ${recipient}_change_codes c WHERE c.account_id = a.id AND c.code IS NOT NULL ORDER BY c.id DESC LIMIT 1) AS ${recipient}_change_code`;
 
-const ACCOUNT_VIEW = `
-SELECT ${COLUMNS.map((column) => `a.${column}`).join(', ')},
+/** The columns of the view of the account `a`. */
+const VIEW_COLUMNS = `
+  ${COLUMNS.map((column) => `a.${column}`).join(', ')},
   ${passwordsSql('algorithm')},
   ${RELATED},
   (SELECT json_build_object('id', x.id, 'account_id', x.account_id, 'expires', x.expires, 'created_at', x.created_at, 'updated_at', x.updated_at)
@@ -79,8 +80,21 @@ SELECT ${COLUMNS.map((column) => `a.${column}`).join(', ')},
   ${pendingCode('email')},
   ${pendingCode('phone')},
   (SELECT json_build_object('token', v.token, 'created_at', v.created_at)
-     FROM provisioning_tokens v WHERE v.account_id = a.id AND NOT v.used ORDER BY v.id DESC LIMIT 1) AS provisioning
-FROM accounts a`;
+     FROM provisioning_tokens v WHERE v.account_id = a.id AND NOT v.used ORDER BY v.id DESC LIMIT 1) AS provisioning`;
+const ACCOUNT_VIEW = `SELECT ${VIEW_COLUMNS} FROM accounts a`;
+
+/** SQL of a column `view`: that of the account `a`, for statements that find an account for something else; toAccountView() reads it. */
+export const VIEW_SQL = `(SELECT row_to_json(v) FROM (SELECT ${VIEW_COLUMNS}) v) AS view`;
+
+const momentOf = (text: string | null): Date | null => (text === null ? null : new Date(text));
+
+/** The view in a row of a statement that has VIEW_SQL. */
+export const toAccountView = (view: AsJson<AccountView>): AccountView => ({
+  ...view,
+  // Of an account that was imported it may be null, as in its model.
+  created_at: momentOf(view.created_at) as Date,
+  updated_at: momentOf(view.updated_at),
+});
 
 /** The view of an account by number; null where the viewer sees none. */
 export async function findAccountView(id: Attributes<Account>['id'], viewer: Viewer): Promise<AccountView | null> {

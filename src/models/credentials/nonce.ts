@@ -1,11 +1,32 @@
 // DIGEST nonces that were used with success, and the moment before which none count any more.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database, select } from '../../infra/sequelize';
+import { database, select, selectShared } from '../../infra/sequelize';
 import { accountId, DATE, dated, dates, bigId, INTEGER, required, varchar } from '../columns';
 import { createdBefore, minutesAgo } from '../moments';
 
 /** Above any count that a client may send: a nonce with it accepts none any more. */
 export const DESTROYED_COUNT = 2147483647;
+
+/** A count that a request has shown. */
+export type NonceCount = Pick<Attributes<Nonce>, 'account_id' | 'nonce' | 'nc'>;
+
+/** Moves counts forward, of rows of `source` with (account, nonce, count): of two with one count, in any processes, one wins. */
+const moveCounts = (source: string): string =>
+  `INSERT INTO nonces (account_id, nonce, nc, created_at, updated_at) ${source}
+   ON CONFLICT (nonce) DO UPDATE SET nc = excluded.nc, updated_at = now() WHERE nonces.nc < excluded.nc RETURNING nonce`;
+
+const MOVE_ONE = moveCounts('VALUES ($1, $2, $3, now(), now())');
+
+/** Accounts before what hangs on them, as everywhere, and of those nobody is waited for: one that is locked stops no other's request. */
+const MOVE_MANY = `
+WITH given AS (
+  SELECT * FROM unnest($1::integer[], $2::text[], $3::integer[]) AS g (account_id, nonce, nc)
+), held AS MATERIALIZED (
+  SELECT id FROM accounts WHERE id = ANY ($1::integer[]) ORDER BY id FOR KEY SHARE SKIP LOCKED
+), moved AS (
+  ${moveCounts('SELECT account_id, nonce, nc, now(), now() FROM given JOIN held ON held.id = given.account_id ORDER BY nonce')}
+)
+SELECT g.nonce, m.nonce IS NOT NULL AS moved FROM given g JOIN held ON held.id = g.account_id LEFT JOIN moved m ON m.nonce = g.nonce`;
 
 export class Nonce extends Model<InferAttributes<Nonce>, InferCreationAttributes<Nonce>> {
   declare id: CreationOptional<number>;
@@ -17,20 +38,31 @@ export class Nonce extends Model<InferAttributes<Nonce>, InferCreationAttributes
   declare updated_at: CreationOptional<Date | null>;
 
   /**
-   * Moves the highest count seen of a nonce forward. One conditional statement: of two requests with one count, in any processes, one wins.
-   * The loser's nonce is destroyed, since one of the two is a replay and nobody knows which.
+   * Moves the highest count seen of a nonce forward, or destroys the nonce: of two requests with one count one is a replay and nobody knows which.
    *
    * @returns whether the count was higher than all before
    */
-  static async acceptCount({ account_id, nonce, nc }: Pick<Attributes<Nonce>, 'account_id' | 'nonce' | 'nc'>): Promise<boolean> {
-    const moved = await select(
-      `INSERT INTO nonces (account_id, nonce, nc, created_at, updated_at) VALUES ($1, $2, $3, now(), now())
-       ON CONFLICT (nonce) DO UPDATE SET nc = excluded.nc, updated_at = now() WHERE nonces.nc < excluded.nc RETURNING id`,
-      [account_id, nonce, nc],
-    );
-    if (moved.length === 1) return true;
+  static async acceptCount(count: NonceCount): Promise<boolean> {
+    const isHigher = (await select(MOVE_ONE, [count.account_id, count.nonce, count.nc])).length === 1;
+    if (!isHigher) await Nonce.end(count.nonce);
+    return isHigher;
+  }
+
+  /**
+   * Moves the highest counts of many nonces forward in one statement, no nonce twice; destroys none.
+   *
+   * @returns of each, in the same order, whether it was higher than all before; null: its account is gone, or somebody has locked it, and nothing was done
+   */
+  static async moveCounts(counts: readonly NonceCount[]): Promise<(boolean | null)[]> {
+    const columns = [counts.map((each) => each.account_id), counts.map(({ nonce }) => nonce), counts.map(({ nc }) => nc)];
+    const rows = await selectShared<{ nonce: string; moved: boolean }>('look-ups', MOVE_MANY, columns);
+    const moved = new Map(rows.map((row) => [row.nonce, row.moved]));
+    return counts.map(({ nonce }) => moved.get(nonce) ?? null);
+  }
+
+  /** No count of a nonce is accepted any more. */
+  static async end(nonce: Attributes<Nonce>['nonce']): Promise<void> {
     await Nonce.update({ nc: DESTROYED_COUNT }, { where: { nonce } });
-    return false;
   }
 }
 Nonce.init(

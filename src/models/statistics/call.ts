@@ -1,6 +1,6 @@
 // Calls as Flexisip reports them, their devices, and the keys that keep ids unique across months. Locks are taken in the order of message.ts.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
-import { database, select } from '../../infra/sequelize';
+import { database, selectShared } from '../../infra/sequelize';
 import { DATE, dated, dates, INTEGER, optional, required, varchar, bigId } from '../columns';
 import { columnsOf, hourOf, INSERT_MARKS } from './batch';
 
@@ -89,7 +89,7 @@ export class StatisticsCall extends Model<InferAttributes<StatisticsCall>, Infer
    * @returns the ids that were new, each once; of several reports with one id the first is stored
    */
   static async store(reports: readonly CallReport[]): Promise<Pick<Attributes<StatisticsCall>, 'id'>[]> {
-    return select<Pick<Attributes<StatisticsCall>, 'id'>>(STORE_CALLS, columnsOf(reports, CALL_REPORT));
+    return selectShared<Pick<Attributes<StatisticsCall>, 'id'>>('reports', STORE_CALLS, columnsOf(reports, CALL_REPORT));
   }
 
   /**
@@ -99,7 +99,7 @@ export class StatisticsCall extends Model<InferAttributes<StatisticsCall>, Infer
    * @returns the calls, each once; none where it is not known
    */
   static async storeEnds(reports: readonly CallEndReport[]): Promise<StoredCall[]> {
-    return select<StoredCall>(STORE_CALL_ENDS, columnsOf(reports, ['id', 'ended_at']));
+    return selectShared<StoredCall>('reports', STORE_CALL_ENDS, columnsOf(reports, ['id', 'ended_at']));
   }
 }
 StatisticsCall.init(
@@ -170,7 +170,7 @@ export class StatisticsCallDevice extends Model<InferAttributes<StatisticsCallDe
    * @returns the rows, each once; none where the call is not known
    */
   static async store(reports: readonly CallDeviceReport[]): Promise<StoredCallDevice[]> {
-    return select<StoredCallDevice>(STORE_CALL_DEVICES, columnsOf(reports, DEVICE_REPORT));
+    return selectShared<StoredCallDevice>('reports', STORE_CALL_DEVICES, columnsOf(reports, DEVICE_REPORT));
   }
 }
 StatisticsCallDevice.init(

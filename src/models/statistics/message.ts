@@ -2,7 +2,7 @@
 // Every statement locks in the same order (keys by id, then rows by key; marks need no lock), so that batches of several processes cannot
 // deadlock.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
-import { database, select } from '../../infra/sequelize';
+import { database, selectShared } from '../../infra/sequelize';
 import { BOOLEAN, DATE, dated, dates, INTEGER, optional, required, varchar, bigId } from '../columns';
 import { columnsOf, hourOf, INSERT_MARKS } from './batch';
 
@@ -58,7 +58,7 @@ export class StatisticsMessage extends Model<InferAttributes<StatisticsMessage>,
    * @returns the ids that were new, each once; of several reports with one id the first is stored
    */
   static async store(reports: readonly MessageReport[]): Promise<Pick<Attributes<StatisticsMessage>, 'id'>[]> {
-    return select<Pick<Attributes<StatisticsMessage>, 'id'>>(STORE_MESSAGES, columnsOf(reports, MESSAGE_REPORT));
+    return selectShared<Pick<Attributes<StatisticsMessage>, 'id'>>('reports', STORE_MESSAGES, columnsOf(reports, MESSAGE_REPORT));
   }
 }
 StatisticsMessage.init(
@@ -124,7 +124,7 @@ export class StatisticsMessageDevice extends Model<
    * @returns the rows, each once; none where the message is not known
    */
   static async store(reports: readonly MessageDeviceReport[]): Promise<StoredMessageDevice[]> {
-    return select<StoredMessageDevice>(STORE_MESSAGE_DEVICES, columnsOf(reports, DEVICE_REPORT));
+    return selectShared<StoredMessageDevice>('reports', STORE_MESSAGE_DEVICES, columnsOf(reports, DEVICE_REPORT));
   }
 }
 StatisticsMessageDevice.init(

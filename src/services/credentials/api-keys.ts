@@ -1,12 +1,14 @@
-// API keys: made, found with one query, their use counted in memory and written in batches.
+// API keys: made, found many with one query, their use counted in memory and written in batches.
 import { settings } from '../../../config';
+import { Batcher, type Patience } from '../../infra/batcher';
 import { inBackground } from '../../infra/context';
 import { isDatabaseUnavailable } from '../../infra/database';
 import { parseIpAddress } from '../../infra/ip-address';
 import { log, reasonOf } from '../../infra/log';
 import { ApiKey } from '../../models';
+import type { AccountView } from '../../models/accounts/account-view';
 import type { KeyUses } from '../../models/credentials/api-key';
-import { findIdentityByApiKey, type Identity, type KeyIdentity } from '../../models/credentials/identity';
+import { findIdentitiesByApiKey, type Identity, type KeyIdentity, type ShownKey } from '../../models/credentials/identity';
 import { hashApiKey, newApiKey } from './secrets';
 
 /** Uses of other processes are written up to a second late: a key is called unused only this much later. */
@@ -16,15 +18,27 @@ const FLUSH_INTERVAL_MS = 1000;
 const unwritten = new Map<number, { uses: number; last: Date }>();
 let timer: NodeJS.Timeout | undefined;
 
+/** Requests that wait at the same time for the same are looked up once; none has what was read before it came. */
+const shownKey = ({ hash, host }: ShownKey): string => `${hash} ${host}`;
+const lookUps = new Batcher((shown: ShownKey[]) => findIdentitiesByApiKey(shown, { withView: false }), { keyOf: shownKey });
+const lookUpsWithView = new Batcher((shown: ShownKey[]) => findIdentitiesByApiKey(shown, { withView: true }), { keyOf: shownKey });
+
 /**
- * Who a key stands for. One query; counts as a use of the key.
+ * Who a key stands for; counts as a use of the key. Requests that ask at the same time share a statement.
  *
  * @param ip the caller's address, as parseIpAddress() gives it
  * @param host the Host header, whose Space may have expired
+ * @param withView whether the account's view is wanted, too: it is of the same moment
+ * @param patience how long the look-up is waited for
  * @returns null where the key is unknown, expired, or made for another address
  */
-export async function findByApiKey(key: string, ip: string, host: string): Promise<Identity | null> {
-  const found = await findIdentityByApiKey(hashApiKey(key), host);
+export async function findByApiKey(
+  key: string,
+  ip: string,
+  host: string,
+  { withView = false, patience = 'request' }: { withView?: boolean | undefined; patience?: Patience | undefined } = {},
+): Promise<(Identity & { view?: AccountView }) | null> {
+  const found = await (withView ? lookUpsWithView : lookUps).submit({ hash: hashApiKey(key), host }, patience);
   if (!found || !worksFrom(found, ip) || isExpired(found)) return null;
   const uses = unwritten.get(found.key_id)?.uses ?? 0;
   unwritten.set(found.key_id, { uses: uses + 1, last: new Date() });

@@ -1,12 +1,14 @@
 // Accounts as the schemes of authentication look them up; the statements are in models/credentials/identity.ts.
+import { Batcher } from '../../infra/batcher';
 import { log } from '../../infra/log';
 import type { AccountName } from '../../models/accounts/account';
 import {
   type DigestIdentity,
-  findDigestIdentity,
+  findDigestIdentities,
   findIdentitiesByEmail,
   findIdentityBySipAddress,
   type Identity,
+  type ShownAddress,
 } from '../../models/credentials/identity';
 import { realmOf } from './secrets';
 
@@ -43,8 +45,24 @@ export interface DigestAccount extends DigestIdentity {
   realm: string;
 }
 
-/** The account of a SIP address with what DIGEST compares with; null where nobody has the address. `host` is the request's Host header. */
-export async function findDigestAccount(address: AccountName, host: string): Promise<DigestAccount | null> {
-  const found = await findDigestIdentity(address, host);
+const addressKey = ({ address: { username, domain }, host }: ShownAddress): string => JSON.stringify([username, domain, host]);
+const digestLookUps = new Batcher((shown: ShownAddress[]) => findDigestIdentities(shown, { withView: false }), { keyOf: addressKey });
+const digestLookUpsWithView = new Batcher((shown: ShownAddress[]) => findDigestIdentities(shown, { withView: true }), {
+  keyOf: addressKey,
+});
+
+/**
+ * The account of a SIP address with what DIGEST compares with. Requests that ask at the same time share a statement.
+ *
+ * @param host the request's Host header
+ * @param withView whether the account's view is wanted, too: it is of the same moment
+ * @returns null where nobody has the address
+ */
+export async function findDigestAccount(
+  address: AccountName,
+  host: string,
+  { withView = false }: { withView?: boolean | undefined } = {},
+): Promise<DigestAccount | null> {
+  const found = await (withView ? digestLookUpsWithView : digestLookUps).submit({ address, host });
   return found && { ...found, realm: realmOf(found.domain) };
 }

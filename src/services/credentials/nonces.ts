@@ -1,8 +1,9 @@
 // DIGEST nonces (RFC 7616, section 5.4): signed, so that a forged or old one needs no look-up; a row only once one was used with success.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { Batcher } from '../../infra/batcher';
 import { inTransaction } from '../../infra/database';
 import { Nonce, NonceClearing } from '../../models';
-import { DESTROYED_COUNT } from '../../models/credentials/nonce';
+import { DESTROYED_COUNT, type NonceCount } from '../../models/credentials/nonce';
 import { appSecret } from './secrets';
 
 /** How long a nonce counts; also the default of `nonces:clear-expired`. */
@@ -39,14 +40,26 @@ export function nonceTime(nonce: string, accountId: number): Date | null {
   return new Date(head.readUIntBE(0, TIME_BYTES));
 }
 
+/** Counts of requests that come at once share a statement; those of one nonce go one after another. */
+const counts = new Batcher<NonceCount, boolean | null>((batch) => Nonce.moveCounts(batch), {
+  keyOf: ({ nonce }) => nonce,
+  sameKey: 'queued',
+});
+
 /**
- * Moves the highest count seen of a nonce forward; the nonce of a count that is not higher than all before is destroyed.
+ * Moves the highest count seen of a nonce forward. Of two requests with one count, in any processes, one wins. The loser's nonce is destroyed, since one
+ * of the two is a replay and nobody knows which.
  *
  * @param nc the count that the client sent, at most MAX_NONCE_COUNT
- * @returns whether it was higher: of two requests with one count, in any processes, one wins
+ * @returns whether it was higher than all before
  */
-export const acceptNonceCount = (accountId: number, nonce: string, nc: number): Promise<boolean> =>
-  Nonce.acceptCount({ account_id: accountId, nonce, nc });
+export async function acceptNonceCount(accountId: number, nonce: string, nc: number): Promise<boolean> {
+  const count = { account_id: accountId, nonce, nc };
+  const isHigher = await counts.submit(count);
+  if (isHigher === null) return Nonce.acceptCount(count);
+  if (!isHigher) await Nonce.end(nonce);
+  return isHigher;
+}
 
 /**
  * Makes nonces older than `minutes` invalid, used or not, and deletes what is known of them.
