@@ -59,7 +59,7 @@ export class StatementCounter {
     readonly url: string,
     /** Since the last reset(), in order, what sets a connection up left out. */
     readonly statements: string[],
-    /** As `statements`, what was parsed. */
+    /** What was parsed, since the start. */
     readonly prepared: Prepared[],
   ) {}
 
@@ -81,7 +81,6 @@ export class StatementCounter {
 
   reset(): void {
     this.statements.length = 0;
-    this.prepared.length = 0;
   }
 
   stop(): Promise<void> {
