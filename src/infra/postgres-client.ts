@@ -166,6 +166,7 @@ export function limitedClient({ statementMs, lockMs, isLong, parameters }: Limit
       } catch (error) {
         if (!this.#naming || !isStaleStatement(error)) throw error;
         forgetPrepared(this.#naming);
+        this.#endNaming();
         if (this.getTransactionStatus() !== 'I') throw error;
         return this.#ran({ text, values });
       }
@@ -174,9 +175,14 @@ export function limitedClient({ statementMs, lockMs, isLong, parameters }: Limit
     #nameOf(text: string): string | undefined {
       if (!this.#naming) return undefined;
       if (mayName(this.#naming)) return statementName(text);
-      // Sequelize's mark: nobody is given this connection any more, and the next one is prepared anew.
-      if (this.#naming.isOwn) Object.assign(this, { _invalid: true });
+      this.#endNaming();
       return undefined;
+    }
+
+    /** By this mark of Sequelize's nobody is given a session whose statements are out of date any more; the next one prepares them anew. */
+    #endNaming(): void {
+      if (this.#naming?.isOwn) Object.assign(this, { _invalid: true });
+      this.#naming = undefined;
     }
 
     /** A pooler in transaction mode makes up the backend's id that it tells; a connection that tells the true one is no pooler's. */

@@ -34,7 +34,13 @@ interface Transaction {
   finished?: string;
 }
 
-const currentTransaction = (): Transaction | undefined => store.getStore()?.get('transaction') as Transaction | undefined;
+/** @throws {Error} in what a transaction has begun and not waited for, once it is over: neither in it nor outside would be right */
+function currentTransaction(): Transaction | undefined {
+  const transaction = store.getStore()?.get('transaction') as Transaction | null | undefined;
+  // Sequelize puts null there at the end.
+  if (transaction === null) throw new Error('what was begun in a transaction goes on after it');
+  return transaction;
+}
 
 /** True inside a transaction that is not over: what is queried now joins it. */
 export function isInTransaction(): boolean {
@@ -236,11 +242,11 @@ function runIn(opened: Sequelize, sql: string, bind: Bind, isPrepared = true): P
 }
 
 /** Runs a statement in the transaction around it, or else on a connection of the pool. */
-function run(sql: string, bind: Bind): Promise<Outcome> {
+async function run(sql: string, bind: Bind): Promise<Outcome> {
   const transaction = currentTransaction();
   if (transaction === undefined) return runIn(database, sql, bind);
   if (transaction.finished === undefined) return runOn(transaction.connection, database, sql, bind);
-  return Promise.reject(new Error(`a statement came after its transaction's ${transaction.finished}`));
+  throw new Error(`a statement came after its transaction's ${transaction.finished}`);
 }
 
 /** Rows of a SELECT, or of a statement with RETURNING; `$1…` are bound. Joins the transaction around it, whichever pool that has. */

@@ -7,6 +7,12 @@ const CONNECTION_SETUP =
   /^\s*(SET (client_min_messages|standard_conforming_strings|SESSION|search_path)|SHOW |SELECT typname|SELECT set_config\(.*false\))/i;
 const LENGTH_BYTES = 4;
 
+/** A statement that a session has parsed; `name` is empty where it is for once. */
+export interface Prepared {
+  name: string;
+  sql: string;
+}
+
 /** Reads one connection's messages from the client, in whatever pieces they come. */
 class Frontend {
   #rest = Buffer.alloc(0);
@@ -15,7 +21,10 @@ class Frontend {
   readonly #prepared = new Map<string, string>();
   readonly #portals = new Map<string, string>();
 
-  constructor(readonly onStatement: (sql: string) => void) {}
+  constructor(
+    readonly onStatement: (sql: string) => void,
+    readonly onParse: (prepared: Prepared) => void,
+  ) {}
 
   push(chunk: Buffer): void {
     this.#rest = Buffer.concat([this.#rest, chunk]);
@@ -35,8 +44,10 @@ class Frontend {
   #read(type: string, body: Buffer): void {
     const [first = '', second = ''] = body.toString('utf8').split('\0', 2);
     if (type === 'Q') this.onStatement(first);
-    else if (type === 'P') this.#prepared.set(first, second);
-    else if (type === 'B') this.#portals.set(first, this.#prepared.get(second) ?? '');
+    else if (type === 'P') {
+      this.#prepared.set(first, second);
+      this.onParse({ name: first, sql: second });
+    } else if (type === 'B') this.#portals.set(first, this.#prepared.get(second) ?? '');
     else if (type === 'E') this.onStatement(this.#portals.get(first) ?? '');
   }
 }
@@ -48,18 +59,24 @@ export class StatementCounter {
     readonly url: string,
     /** Since the last reset(), in order, what sets a connection up left out. */
     readonly statements: string[],
+    /** What was parsed, since the start. */
+    readonly prepared: Prepared[],
   ) {}
 
   /** Starts a relay to the database of `url`. */
   static async start(url: string): Promise<StatementCounter> {
     const statements: string[] = [];
+    const parsed: Prepared[] = [];
     const relay = await Relay.start(url, () => {
-      const frontend = new Frontend((sql) => {
-        if (!CONNECTION_SETUP.test(sql)) statements.push(sql);
-      });
+      const frontend = new Frontend(
+        (sql) => {
+          if (!CONNECTION_SETUP.test(sql)) statements.push(sql);
+        },
+        (prepared) => parsed.push(prepared),
+      );
       return { asked: (chunk) => frontend.push(chunk) };
     });
-    return new StatementCounter(relay, relay.through(url), statements);
+    return new StatementCounter(relay, relay.through(url), statements, parsed);
   }
 
   reset(): void {

@@ -8,8 +8,8 @@ import {
   findIdentitiesByEmail,
   findIdentityBySipAddress,
   type Identity,
-  type Viewed,
   type ShownAddress,
+  type Viewed,
 } from '../../models/credentials/identity';
 import { realmOf } from './secrets';
 
