@@ -4,6 +4,7 @@ import { match } from 'path-to-regexp';
 import { settings } from '../../config';
 import { ApiError, notFound, unprocessable } from '../infra/errors';
 import { observeRequest } from '../infra/metrics';
+import { isOverloaded, overloaded } from '../infra/overload';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { apiKeyCookie } from './cookies';
@@ -64,6 +65,7 @@ function handle(endpoint: AnyEndpoint, refuse: RequestHandler): RequestHandler {
     response.locals['route'] = endpoint.path;
     const observed = observeRequest(endpoint.method, endpoint.path);
     try {
+      if (!endpoint.unlimited && isOverloaded(request)) throw overloaded();
       await write(await answer(endpoint, request, response), request, response);
     } catch (error) {
       writeError(response, error, languageOf(request));
