@@ -1,7 +1,8 @@
-// How much of bodies that are still on their way may be held at once: a thousand streams of one HTTP/2 connection could each send all but the last octet
+// How much of bodies that are still on their way may be held at once: the streams of HTTP/2 connections could each send all but the last octet
 // of a megabyte. While too much is held, bodies go on that fit into a packet or two, and large ones are put off.
 import type { Request, Response } from 'express';
-import { type ApiError, unavailable } from '../infra/errors';
+import type { ApiError } from '../infra/errors';
+import { overloaded } from '../infra/overload';
 
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 const SMALL_BODY_BYTES = 64 * 1024;
@@ -28,7 +29,7 @@ export function countBody(request: Request, response: Response, refuse: (error: 
     request.pause();
     if (request.httpVersionMajor < 2) response.setHeader('connection', 'close');
     response.once('finish', () => request.destroy());
-    refuse(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
+    refuse(overloaded());
   };
   request.on('data', count);
   response.once('close', release);

@@ -2,6 +2,7 @@
 // is counted by address before anything else, one that brings good ones by account after it. Wrong ones count by address before anybody asks PostgreSQL
 // about them (shown-credentials.ts).
 import type { Request, Response } from 'express';
+import { databaseTime } from '../infra/context';
 import { networkOf } from '../infra/ip-address';
 import { authorize } from './access';
 import { authenticate, shownCredentials } from './authentication';
@@ -51,6 +52,8 @@ export async function identify(
   request: Request,
   response: Response,
 ): Promise<Caller | undefined> {
+  const time = databaseTime();
+  if (unlimited && time) time.isPatient = true;
   if (access === 'public') {
     await countStranger(request, response);
     return undefined;

@@ -4,6 +4,7 @@ import { settings } from '../../config';
 import type { Patience } from '../infra/batcher';
 import { ApiError, badRequest, notFound, unprocessable } from '../infra/errors';
 import { durationsOf } from '../infra/metrics';
+import { isOverloaded, overloaded } from '../infra/overload';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { apiKeyCookie } from './cookies';
@@ -68,6 +69,7 @@ async function answer({ endpoint, demand }: Row, given: Record<string, string>, 
 async function serve(row: Row, given: Record<string, string>, request: Request, response: Response): Promise<void> {
   const began = performance.now();
   try {
+    if (!row.demand.unlimited && isOverloaded(request)) throw overloaded();
     const reply = await answer(row, given, request, response);
     if (reply.apiKeyCookie !== undefined && maySetCookie(request))
       response.setHeader('set-cookie', apiKeyCookie(request, reply.apiKeyCookie));

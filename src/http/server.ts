@@ -2,11 +2,12 @@
 // HTTP/2 over TLS alone, keeps one connection for everything, and when it receives GOAWAY it drops whatever is under way and sends none of it
 // again (`src/utils/transport/http/http2client.*` in its sources).
 import { readFileSync, statSync } from 'node:fs';
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
+import { inLine } from '../infra/overload';
 import { MAX_HEADER_BYTES, readHead } from './head';
-import type { AppListener } from './http2';
+import { type AppListener, streamOf } from './http2';
 import type { AppMessages } from './messages';
 import { oneAtATime } from './pipelining';
 import { answerRefusals } from './refusals';
@@ -32,8 +33,11 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const HEADERS_TIMEOUT_MS = KEEP_ALIVE_TIMEOUT_MS + 5000;
 /** How often draining looks for connections that have become idle. */
 const IDLE_CHECK_INTERVAL_MS = 20;
-/** Streams of one connection at once; Flexisip puts all it reports into one. */
-const MAX_CONCURRENT_STREAMS = 1000;
+/**
+ * Streams of one connection at once; Flexisip puts all it reports into one. The client keeps what is too many, and sends it as others are answered: a thousand
+ * that come in one packet would all be read in one turn of the event loop. As few as RFC 9113, section 6.5.2, admits.
+ */
+const MAX_CONCURRENT_STREAMS = 100;
 /** Of one HTTP/2 connection: Node's default of 10 would refuse streams whose bodies are large. */
 const MAX_SESSION_MEMORY_MB = 256;
 /** Of one request over HTTP/2, so that what is somewhat too much is answered 431 (head.ts): what node:http2 refuses itself ends the stream without an answer. */
@@ -85,6 +89,12 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
   return connections;
 }
 
+/** Whether nobody is there any more to whom it could be written. */
+const isGone = (response: ServerResponse): boolean => (streamOf(response) ?? response).destroyed;
+
+/** What tells whether this process is well: it waits behind nothing. */
+const isWatch = ({ url = '' }: IncomingMessage): boolean => url.startsWith('/health/') || url === '/metrics';
+
 /** @throws where the certificate or its key cannot be read or do not fit */
 function createServer(handler: RequestListener, { http1, http2 }: AppMessages, tls: Tls | undefined): Server | Http2SecureServer {
   const both = { ...TCP_KEEP_ALIVE, maxHeaderSize: MAX_HEADER_BYTES };
@@ -124,7 +134,9 @@ export function createListener(handler: AppListener, tls: Tls | undefined, grace
   let stopping = false;
   const inTurn = oneAtATime((request, response) => {
     readHead(request);
-    handler(request, response);
+    if (isWatch(request)) handler(request, response);
+    // Who has gone meanwhile has sent no more than this head, or waits for nothing.
+    else inLine(request, () => isGone(response) || handler(request, response));
   });
   const watch = watchPatience(patience);
   const begin: RequestListener = (request, response) => {

@@ -3,7 +3,8 @@
 import { databaseTime, inBackground, millisecondsSinceRequest } from './context';
 import { isDatabaseUnavailable } from './database';
 import { unavailable } from './errors';
-import { inSlices } from './slices';
+import { overloaded } from './overload';
+import { Slices } from './slices';
 
 /**
  * How long is waited for an item's result.
@@ -22,6 +23,9 @@ const REPORT_TIMEOUT_MS = 25_000;
 /** How exact both are. */
 const LOOK_INTERVAL_MS = 100;
 
+/** Results of all Batchers: what follows from each is an answer, or the rest of a request. */
+const telling = new Slices();
+
 /** Of a Batcher. */
 export interface BatchOptions<In> {
   /** Items in one statement at most. */
@@ -35,7 +39,7 @@ export interface BatchOptions<In> {
    * never joined to a statement that was sent before. `queued`: one after another, each in a statement of its own, in the order in which they came.
    */
   sameKey?: 'shared' | 'queued';
-  /** Of items that come without one. */
+  /** Of items that come without one, in the name of a request that is not patient. */
   patience?: Patience;
 }
 
@@ -86,13 +90,12 @@ export class Batcher<In, Out> {
   }
 
   /**
-   * @param patience the Batcher's own where left out
+   * @param patience where left out that of a report for a request that is patient (`DatabaseTime`), for all others the Batcher's own
    * @returns the item's own result, once it is committed
    * @throws {ApiError} 503 where too many wait, and where it is not done in time: it may be done later then; what `run` threw for this item alone
    */
-  submit(item: In, patience = this.#patience): Promise<Out> {
-    if (this.#waiting.size >= this.#backlog || this.#pending.length >= this.#backlog)
-      return Promise.reject(unavailable('server.overloaded', {}, { headers: { 'retry-after': '5' } }));
+  submit(item: In, patience = databaseTime()?.isPatient ? 'report' : this.#patience): Promise<Out> {
+    if (this.#waiting.size >= this.#backlog || this.#pending.length >= this.#backlog) return Promise.reject(overloaded());
     return new Promise((resolve, reject) => {
       const waiter = this.#newWaiter(patience, resolve, reject);
       this.#waiting.add(waiter);
@@ -171,13 +174,12 @@ export class Batcher<In, Out> {
 
   /** The statement after this one does not wait until all of this one's are told. */
   #settle(batch: Pending<In, Out>[], settle: (waiter: Waiter<Out>, index: number) => void): void {
-    const calls = batch.flatMap(({ waiters }, index) =>
-      waiters
+    for (const [index, { waiters }] of batch.entries()) {
+      for (const waiter of waiters) {
         // Who has given up is told already; from now on nobody of these does.
-        .filter((waiter) => this.#leave(waiter))
-        .map((waiter) => () => settle(waiter, index)),
-    );
-    inSlices(calls);
+        if (this.#leave(waiter)) telling.run(() => settle(waiter, index));
+      }
+    }
   }
 
   /** @returns whether it had no outcome before */

@@ -5,6 +5,8 @@ const REQUEST_LIMIT_MS = 4000;
 
 /** The time that a request has for the database. Only time in which it waits for it counts: not that for a worker, or for a slow reader. */
 export class DatabaseTime {
+  /** Whether the request waits its turn where others would be refused, since what it brings would be lost. Set once that is known of it. */
+  isPatient = false;
   #spent = 0;
   #under = 0;
   #since = 0;

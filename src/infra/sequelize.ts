@@ -8,6 +8,7 @@ import { type Options, Sequelize } from 'sequelize';
 import { settings } from '../../config';
 import { inBackground } from './context';
 import { log } from './log';
+import { PoolLine } from './overload';
 import { acquireInTime, limitedClient, type StatementClient } from './postgres-client';
 import { isStaleStatement } from './prepared';
 
@@ -162,7 +163,8 @@ export function openDatabase({
   const [connect, getConnection] = [manager.connect.bind(manager), manager.getConnection.bind(manager)];
   // Who asks first makes a connection that others wait for, too: the time of its own request does not bind it.
   manager.connect = (config) => inBackground(() => connect(config));
-  manager.getConnection = (given) => acquireInTime(getConnection(given), (late) => manager.releaseConnection(late));
+  const line = new PoolLine();
+  manager.getConnection = (given) => line.wait(() => acquireInTime(getConnection(given), (late) => manager.releaseConnection(late)));
   // A statement of its own is a transaction of its own; one inside a transaction falls with it.
   const query = opened.query.bind(opened) as (sql: unknown, given?: { transaction?: unknown }) => Promise<unknown>;
   opened.query = ((sql: unknown, given?: { transaction?: unknown }) =>
@@ -187,8 +189,8 @@ export function longDatabase(): Sequelize {
   }));
 }
 
-/** What many requests share: who shows an API key or a password, or what Flexisip reports. */
-export type Lane = 'look-ups' | 'reports';
+/** What many requests share: who shows an API key or a password, or what Flexisip reports; and what waits behind nobody's: looking whether all is well. */
+export type Lane = 'look-ups' | 'reports' | 'health';
 const lanes = new Map<Lane, Sequelize>();
 
 function laneOf(lane: Lane): Sequelize {

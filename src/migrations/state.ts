@@ -1,5 +1,5 @@
 // Which migrations there are and whether the database has them all: what a running process asks, without the migrations themselves.
-import { database, select } from '../infra/sequelize';
+import { selectShared } from '../infra/sequelize';
 
 /** In the order in which they run. Forward only; a migration that has landed is never edited. */
 export const MIGRATION_NAMES = [
@@ -23,6 +23,9 @@ export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
 let migrated = false;
 
+/** On connections of their own: who looks whether PostgreSQL answers does not wait behind those who use it. */
+const ask = <Row extends object>(sql: string): Promise<Row[]> => selectShared<Row>('health', sql, []);
+
 /**
  * Whether the schema is the one this program was built for. Once it was, it stays so, and later calls merely see that PostgreSQL answers.
  *
@@ -30,12 +33,12 @@ let migrated = false;
  */
 export async function isMigrated(): Promise<boolean> {
   if (migrated) {
-    await database.authenticate();
+    await ask('SELECT 1');
     return true;
   }
-  const [found] = await select<{ there: boolean }>("SELECT to_regclass('migrations') IS NOT NULL AS there");
+  const [found] = await ask<{ there: boolean }>("SELECT to_regclass('migrations') IS NOT NULL AS there");
   if (!found?.there) return false;
-  const applied = new Set((await select<{ name: string }>('SELECT name FROM migrations')).map(({ name }) => name));
+  const applied = new Set((await ask<{ name: string }>('SELECT name FROM migrations')).map(({ name }) => name));
   migrated = MIGRATION_NAMES.every((name) => applied.has(name));
   return migrated;
 }

@@ -1,6 +1,6 @@
 // When each recurring task was last done. In PostgreSQL, since a Redis that comes back empty is what it is to tell of.
 import { type InferAttributes, type InferCreationAttributes, Model, TEXT } from 'sequelize';
-import { database, execute, select } from '../../infra/sequelize';
+import { database, execute, selectShared } from '../../infra/sequelize';
 import { DATE, required } from '../columns';
 
 /** How long ago a task was done. */
@@ -23,10 +23,12 @@ export class TaskRun extends Model<InferAttributes<TaskRun>, InferCreationAttrib
     );
   }
 
-  /** How long ago every task was done, by the database's clock, which Sequelize's finders do not subtract from. */
+  /** How long ago every task was done, by the database's clock. For those who look whether all is well, on their own connections. */
   static ages(): Promise<TaskAge[]> {
-    return select<TaskAge>(
+    return selectShared<TaskAge>(
+      'health',
       'SELECT task, greatest(0, round(extract(epoch FROM now() - done_at)))::int AS seconds FROM task_runs ORDER BY task',
+      [],
     );
   }
 }

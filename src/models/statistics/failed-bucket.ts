@@ -1,6 +1,6 @@
 // Hours of a domain that could not be counted, set aside so that all others are.
 import { type Attributes, type InferAttributes, type InferCreationAttributes, Model } from 'sequelize';
-import { database, execute } from '../../infra/sequelize';
+import { database, execute, selectShared } from '../../infra/sequelize';
 import { DATE, required, TEXT, varchar } from '../columns';
 import { INSERT_MARKS } from './batch';
 
@@ -25,6 +25,12 @@ export class StatisticsFailedBucket extends Model<
        ON CONFLICT (kind, hour, domain) DO UPDATE SET reason = excluded.reason, failed_at = now()`,
       [kind, hour, domain, reason],
     );
+  }
+
+  /** How many there are. For those who look whether all is well, on their own connections. */
+  static async waiting(): Promise<number> {
+    const [row] = await selectShared<{ hours: number }>('health', 'SELECT count(*)::int AS hours FROM statistics_failed_buckets', []);
+    return row?.hours ?? 0;
   }
 
   /** Marks again what was set aside long enough ago. One statement, so that nothing is lost or marked twice. */

@@ -68,7 +68,7 @@ async function evictionWarning(): Promise<string[]> {
 
 /** Figures that lack something, until somebody mends what is in their way. */
 async function uncountedWarning(): Promise<string[]> {
-  const hours = await StatisticsFailedBucket.count();
+  const hours = await StatisticsFailedBucket.waiting();
   return hours === 0 ? [] : [`hours of statistics that cannot be counted: ${hours}; statistics_failed_buckets has the reasons`];
 }
 
@@ -76,16 +76,19 @@ async function uncountedWarning(): Promise<string[]> {
 const quietly = (warnings: Promise<string[]>): Promise<string[]> => withTimeout(warnings, CHECK_TIMEOUT_MS, 'PostgreSQL').catch(() => []);
 
 /**
- * Asks PostgreSQL and Redis at once, two seconds at most, then Redis once more, as long. Never throws: a server that does not answer is a failed check with its reason,
- * an error code where there is one.
+ * Asks PostgreSQL and Redis, all at once and for two seconds at most, on connections on which no request waits: a process that is busy is not one that is dead.
+ * Never throws: a server that does not answer is a failed check with its reason, an error code where there is one.
  */
 export async function checkReadiness(): Promise<Readiness> {
-  const [postgresql, redis] = await Promise.all([check('PostgreSQL', checkSchema), check('Redis', checkRedis)]);
-  const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
-  const warnings = await Promise.all([
-    redis.status === 'ok' ? evictionWarning() : [],
-    postgresql.status === 'ok' ? quietly(overdueTasks()) : [],
-    postgresql.status === 'ok' ? quietly(uncountedWarning()) : [],
+  const [postgresql, redis, evicting, overdue, uncounted] = await Promise.all([
+    check('PostgreSQL', checkSchema),
+    check('Redis', checkRedis),
+    evictionWarning(),
+    quietly(overdueTasks()),
+    quietly(uncountedWarning()),
   ]);
-  return { status, version: VERSION, postgresql, redis, warnings: warnings.flat() };
+  const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
+  // Of a server that is not well this is not the trouble.
+  const warnings = [...(redis.status === 'ok' ? evicting : []), ...(postgresql.status === 'ok' ? [...overdue, ...uncounted] : [])];
+  return { status, version: VERSION, postgresql, redis, warnings };
 }
