@@ -1,6 +1,6 @@
 // What sharing statements is worth to statistics. Writes events of the year 2001 from bench.invalid.
 import { randomUUID } from 'node:crypto';
-import { Batcher } from '../src/services/statistics/batcher';
+import { Batcher } from '../src/infra/batcher';
 import type { MessageReport } from '../src/models/statistics/message';
 import { messageReports } from '../src/services/statistics/reports';
 import { median } from './median';
@@ -31,7 +31,7 @@ async function rate(batcher: Batcher<MessageReport, boolean>, width: number): Pr
 
 /** @returns lines to print */
 export async function benchStatistics(): Promise<string[]> {
-  const alone = new Batcher(messageReports.run, 1);
+  const alone = new Batcher(messageReports.run, { size: 1 });
   const measured = new Map<string, number[]>();
   const note = (name: string, value: number): void => void measured.set(name, [...(measured.get(name) ?? []), value]);
   await rate(messageReports, 10);

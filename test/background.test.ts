@@ -6,7 +6,7 @@ import { DatabaseTime } from '../src/infra/database-time';
 import { loadedOnce } from '../src/infra/lazy';
 import { openDatabase } from '../src/infra/sequelize';
 import { sharedFor } from '../src/infra/shared';
-import { Batcher } from '../src/services/statistics/batcher';
+import { Batcher } from '../src/infra/batcher';
 import { freePort } from '../src/start/ports';
 import { Relay } from './helpers/relay';
 import { StatementCounter } from './helpers/statements';

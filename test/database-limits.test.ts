@@ -9,7 +9,7 @@ import { context } from '../src/infra/context';
 import { DatabaseTime } from '../src/infra/database-time';
 import { openDatabase } from '../src/infra/sequelize';
 import { migrate } from '../src/migrations';
-import { Batcher } from '../src/services/statistics/batcher';
+import { Batcher } from '../src/infra/batcher';
 import { startPostgres } from '../src/start/postgres';
 import { startPgBouncer, startRelay, type Pooler } from './helpers/pooler';
 import { StatementCounter } from './helpers/statements';

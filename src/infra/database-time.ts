@@ -14,8 +14,12 @@ export class DatabaseTime {
 
   /** In milliseconds; may be below 0. */
   get left(): number {
-    if (this.#isOver) return Infinity;
-    return this.limitMs - this.#spent - (this.#under > 0 ? performance.now() - this.#since : 0);
+    return this.#isOver ? Infinity : this.limitMs - this.spent;
+  }
+
+  /** How long it was waited for, in milliseconds. */
+  get spent(): number {
+    return this.#spent + (this.#under > 0 ? performance.now() - this.#since : 0);
   }
 
   /** Something begins to wait for the database; waits that overlap count once. @returns to be called once, at its end */
