@@ -129,16 +129,23 @@ test('a device’s tokens count where they were sent, or are being sent in time'
        VALUES (md5(random()::text), $1, $2, $3, $4, now() + make_interval(secs => $5), now() - make_interval(mins => $6))`,
       [device.pn_provider, device.pn_prid, used, state, deadline, ageMinutes],
     );
-  const count = (): Promise<{ recent: number; today: number }> => AccountCreationToken.countForDevice(device, 60, 0);
-  expect(await count()).toEqual({ recent: 0, today: 0 });
+  /** As though it were asked for: what is made is taken away again. */
+  const decide = async (perDay: number, given: { pn_param: string | null } = device): Promise<string | undefined> => {
+    const send = { ...device, ...given, ip: null, user_agent: null, token: `asked-${id}`, milliseconds: 60_000 };
+    const [decided] = await AccountCreationToken.beginSends([send], 60, 0, perDay);
+    await system.rows('DELETE FROM account_creation_tokens WHERE id = $1', [decided?.made]);
+    return decided?.outcome;
+  };
+  expect(await decide(1)).toBe('send');
   await insert('sending', -1);
   await insert(null, 0);
-  expect(await count()).toEqual({ recent: 0, today: 0 });
-  await insert('sending', 60);
+  expect(await decide(1)).toBe('send');
   await insert('sent', 0, { used: true });
   await insert('sent', 0, { ageMinutes: 90 });
-  expect(await count()).toEqual({ recent: 1, today: 3 });
-  expect(await AccountCreationToken.countForDevice({ ...device, pn_param: 'other' }, 60, 0)).toEqual({ recent: 0, today: 0 });
+  expect([await decide(2), await decide(3)]).toEqual(['limit_reached', 'send']);
+  await insert('sending', 60);
+  expect([await decide(3), await decide(0)]).toEqual(['already_sent', 'already_sent']);
+  expect(await decide(1, { pn_param: 'other' })).toBe('send');
   await system.rows("UPDATE account_creation_tokens SET send_deadline = now() - interval '61 seconds' WHERE send_state = 'sending'");
   const { deleteUnsent } = await import('../../src/models/ends-of-life.js');
   expect(await deleteUnsent('creation_tokens')).toBe(2);
