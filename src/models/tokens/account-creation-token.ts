@@ -6,7 +6,7 @@ import { BOOLEAN, client, dated, dates, bigId, INTEGER, optional, required, send
 import { NOW } from '../moments';
 
 /** Condition: may be used for an account, since it was sent, or made without sending, and is not too old. */
-const usableSql = (): string => {
+export const usableSql = (): string => {
   const lifeMinutes = Math.trunc(settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES);
   return `NOT used AND account_id IS NULL AND (send_state IS NULL OR send_state = 'sent')${
     lifeMinutes === 0 ? '' : ` AND created_at > now() - make_interval(mins => ${lifeMinutes})`
