@@ -79,8 +79,8 @@ test.each([
     const { status } = await ask(system);
     expect(status).toBe(expected);
     expect(world.fcm.received).toHaveLength(1);
-    const { message } = world.fcm.received[0]?.body as { message: { android: { data: Record<string, string> } } };
-    const { token } = JSON.parse(message.android.data['custom-payload'] ?? '') as { token: string };
+    const [push] = world.fcm.received as { body: { message: { android: { data: Record<string, string> } } } }[];
+    const { token } = JSON.parse(push?.body.message.android.data['custom-payload'] ?? '') as { token: string };
     isArmed = false;
     relay.delayMs = 0;
     const used = await system.api('/accounts/with-account-creation-token', {
