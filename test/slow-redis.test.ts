@@ -30,7 +30,7 @@ const warmUp = (system: System): Promise<unknown> =>
     30,
   );
 
-test('where Redis has the job and says so too late, the answer is 503 within 2 s and nothing is sent; slower than usual is no harm', async () => {
+test('where Redis answers too late, the answer is 503 within 2 s and nothing is sent; slower than usual is no harm', async () => {
   const { redisUrl } = testServers();
   const relay = await Relay.start(redisUrl);
   const system = await startSystem({ webs: 0, environment: world.environment });
@@ -41,22 +41,88 @@ test('where Redis has the job and says so too late, the answer is 503 within 2 s
   relay.delayMs = 300;
   expect((await ask(system)).status).toBe(200);
   world.fcm.reset();
+  const { length } = await queue.getJobs();
   relay.delayMs = 1800;
   const started = performance.now();
   const { status, json } = await ask(system);
   expect([status, json['message']]).toEqual([503, 'The queues do not answer. Try again in a moment.']);
   expect(performance.now() - started).toBeLessThan(2000);
-  // A worker has had it all the time.
-  await eventually(
-    async () => (await queue.getJobs(['failed'])).map(({ failedReason }) => failedReason),
-    (reasons) => reasons.includes('expired: nobody waits for it any more'),
-  );
-  expect(world.fcm.received).toEqual([]);
   relay.delayMs = 0;
   await warmUp(system);
+  // No worker has had the other one: it was never added.
+  expect(world.fcm.received).toHaveLength(1);
+  expect(await queue.getJobs()).toHaveLength(length + 1);
   await queue.close();
   await system.stop();
   await relay.stop();
+}, 60_000);
+
+test.each([
+  ['soon', 1700, 200],
+  ['too late', 6000, 503],
+] as const)(
+  'where Redis falls silent once it has the job, what came of it decides: told %s',
+  async (_when, delayMs, expected) => {
+    const { redisUrl } = testServers();
+    let isArmed = false;
+    const relay = await Relay.start(redisUrl, () => ({
+      asked: (chunk) => {
+        // The job itself, after Redis has shown that it answers.
+        if (isArmed && chunk.includes('slow-device')) relay.delayMs = delayMs;
+      },
+    }));
+    const system = await startSystem({ webs: 0, environment: world.environment });
+    await system.startWeb({ REDIS_URL: relay.through(redisUrl) });
+    await warmUp(system);
+    world.fcm.reset();
+    isArmed = true;
+    const { status } = await ask(system);
+    expect(status).toBe(expected);
+    expect(world.fcm.received).toHaveLength(1);
+    const [push] = world.fcm.received as { body: { message: { android: { data: Record<string, string> } } } }[];
+    const { token } = JSON.parse(push?.body.message.android.data['custom-payload'] ?? '') as { token: string };
+    isArmed = false;
+    relay.delayMs = 0;
+    const used = await system.api('/accounts/with-account-creation-token', {
+      method: 'POST',
+      body: { username: `slow.${delayMs}`, password: 'password', algorithm: 'MD5', account_creation_token: token },
+    });
+    expect(used.status).toBe(expected === 200 ? 200 : 422);
+    await system.stop();
+    await relay.stop();
+  },
+  60_000,
+);
+
+test('a job of the release before is begun when its web has said so, and not at all where it does not', async () => {
+  const system = await startSystem({ webs: 0, environment: world.environment });
+  const queue = openQueue(system, 'push');
+  const add = async (prid: string): Promise<{ id: string; confirm: () => Promise<void> }> => {
+    const payload = { kind: 'notification', type: 'message', call_id: null, provider: 'fcm', param: 'linphone-test', prid };
+    const job = await queue.add('notification', { payload, deadline: Date.now() + 30_000, unconfirmed: true }, { removeOnComplete: false });
+    return { id: job.id ?? '', confirm: () => job.updateData({ payload, deadline: Date.now() + 30_000 }) };
+  };
+  const ended = async (id: string): Promise<string | undefined> => {
+    const job = await eventually(
+      () => queue.getJob(id),
+      (found) => found?.finishedOn !== undefined,
+      30,
+    );
+    return job?.failedReason;
+  };
+  const told = await add('told');
+  const untold = await add('untold');
+  await eventually(
+    () => queue.getJobCounts('active'),
+    ({ active }) => active === 2,
+  );
+  expect(world.fcm.received).toEqual([]);
+  await told.confirm();
+  expect(await ended(told.id)).toBeUndefined();
+  expect(await ended(untold.id)).toBe('expired: nobody waits for it any more');
+  expect(world.fcm.received.map(({ body }) => (body as { message: { token: string } }).message.token)).toEqual(['told']);
+  await queue.close();
+  await system.stop();
 }, 60_000);
 
 test('where Redis is too slow for limits it is not too slow for jobs', async () => {

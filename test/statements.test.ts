@@ -94,7 +94,7 @@ const REQUESTS: [name: string, statements: number, status: number, send: () => P
   ['POST /accounts', 9, 200, () => call('POST', '/accounts', admin.key, newAccount())],
   [
     'POST /accounts/with-account-creation-token',
-    10,
+    7,
     200,
     async () => {
       const token = await creationToken();

@@ -61,7 +61,7 @@ export async function handlePush({ payload, timeLeft }: Job<'push'>): Promise<Pu
   if (typeof send !== 'function') return send;
   if (payload.kind === 'notification') return send({ type, callId: payload.call_id, token: null });
 
-  const decision = await decideOnDevice(payload, payload, Math.min(timeLeft(), SEND_TIMEOUT_MS));
+  const decision = await decideOnDevice({ ...payload, prid: payload.prid ?? '' }, payload, () => Math.min(timeLeft(), SEND_TIMEOUT_MS));
   if (decision.outcome !== 'send') return decision;
   let result: PushResult;
   try {

@@ -50,8 +50,8 @@ async function putBack(name: QueueName, job: BullJob<Envelope>, token: string | 
 }
 
 /**
- * Waits until whoever asks knows that Redis has the job: else it was answered 503, and must not be done. A worker takes a job as soon as Redis has it,
- * so that the word usually comes a millisecond later.
+ * Waits until the last release's web knows that Redis has the job: else it has answered 503, and the job must not be done. A worker takes a job as soon as
+ * Redis has it, so that the word usually comes a millisecond later.
  */
 async function isConfirmed(name: QueueName, job: BullJob<Envelope>): Promise<boolean> {
   const end = performance.now() + CONFIRMATION_TIMEOUT_MS;

@@ -16,12 +16,34 @@ const DROP_AGAIN_MS = 1000;
 /** A reason that the log names by its code. */
 const failure = (code: string): Error => Object.assign(new Error(code), { code });
 
+/**
+ * Has what is written in one turn of the event loop leave in one piece: ioredis writes each command by itself, and each write is a call of the kernel. Nothing
+ * waits for it: a turn ends once what has come is dealt with.
+ */
+function gather(socket: net.Socket): void {
+  const write = socket.write.bind(socket) as (...given: unknown[]) => boolean;
+  let isGathering = false;
+  const leave = (): void => {
+    isGathering = false;
+    socket.uncork();
+  };
+  socket.write = (...given: unknown[]) => {
+    if (!isGathering) {
+      isGathering = true;
+      socket.cork();
+      setImmediate(leave);
+    }
+    return write(...given);
+  };
+}
+
 /** Open sockets, each with the host and port that it was opened to. */
 export class Sockets {
   readonly #open = new Map<net.Socket, string>();
   #droppedAt = -Infinity;
 
   add(socket: net.Socket, server: string): void {
+    gather(socket);
     this.#open.set(socket, server);
     let timer: NodeJS.Timeout | undefined;
     let isHeard = false;

@@ -105,8 +105,7 @@ export interface Envelope<Q extends QueueName = QueueName> {
   /** Milliseconds since 1970 by Redis' clock, after which nothing may be started any more; absent where no request waits. */
   deadline?: number;
   /**
-   * Whoever asks does not know yet that Redis has the job, and may give up: nothing is begun before this is taken away. The last release's worker
-   * does not know it.
+   * Of the last release's web, which does not know yet that Redis has the job, and may give up: nothing is begun before it has taken this away.
    */
   unconfirmed?: true;
   request_id?: string;

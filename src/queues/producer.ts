@@ -5,7 +5,7 @@ import { ReplyError } from 'ioredis';
 import { context, databaseTime, inBackground, millisecondsSinceRequest } from '../infra/context';
 import { isInTransaction } from '../infra/database';
 import { log, reasonOf } from '../infra/log';
-import { closeRedis, connectRedis, whenReady, type RedisConnection } from '../infra/redis';
+import { closeRedis, connectRedis, requireWritable, whenReady, type RedisConnection } from '../infra/redis';
 import { gateOf, RedisSilent } from '../infra/redis-gate';
 import { withTimeout } from '../infra/timeout';
 import { RedisClock } from './clock';
@@ -22,6 +22,7 @@ import {
   type RequestReplyQueue,
   type Result,
 } from './contracts';
+import { Pulse } from './pulse';
 
 const SECOND_MS = 1000;
 /** Part of the two seconds within which a request that needs a job answers 503 where Redis does not answer. */
@@ -50,6 +51,7 @@ class Producers {
   readonly #waiters = new Map<string, (result: PushResult) => void>();
   readonly #producer = connectRedis('producer');
   readonly #queues = new Map<QueueName, Queue<Envelope>>();
+  readonly #pulses = new Map<QueueName, Pulse>();
   readonly clock = new RedisClock(this.#producer, `${queuePrefix('push')}:clock`);
   #events: QueueEvents[] = [];
   #subscriber: RedisConnection | undefined;
@@ -116,61 +118,93 @@ class Producers {
     await Promise.allSettled(former.map((events) => withTimeout(events.close(), CLOSE_TIMEOUT_MS, 'closing events')));
   }
 
+  #add<Q extends QueueName>(
+    name: Q,
+    payload: Payload<Q>,
+    { jobId, end, options }: { jobId: string; end?: number; options?: JobsOptions },
+  ): Promise<Job<Envelope>> {
+    const request_id = context.getStore()?.request_id;
+    const envelope: Envelope = { payload };
+    if (end !== undefined) envelope.deadline = Math.floor(this.clock.earliest() + end - performance.now());
+    if (request_id !== undefined) envelope.request_id = request_id;
+    const task = 'kind' in payload ? payload.kind : payload.task;
+    return this.queue(name).add(task, envelope, { ...options, jobId });
+  }
+
+  /** @throws {RedisSilent} where Redis has been silent for longer than adding a job may take */
+  #requireAnswers(): void {
+    // A slow Redis is no silent one: limits do without it long before.
+    if (gateOf(this.#producer).silentMs > ADD_TIMEOUT_MS) throw new RedisSilent();
+  }
+
+  /** Nobody else is to wait for a server that has not answered for 1.5 s. */
+  #shutGate(name: QueueName, error: unknown): void {
+    if (this.#producer.status === 'ready' && !(error instanceof ReplyError)) gateOf(this.#producer).shut(queuePrefix(name), ADD_TIMEOUT_MS);
+  }
+
   /**
+   * Adds a job that no request waits for.
+   *
    * @param within milliseconds from now, after which nothing may be begun
-   * @param unconfirmed nothing is begun before `#confirm()`
    * @throws {Error} where Redis does not say within 1.5 s that it has the job
    */
   async add<Q extends QueueName>(
     name: Q,
     payload: Payload<Q>,
     jobId: string,
-    { within: deadline, unconfirmed, options = {} }: { within?: number; unconfirmed?: true; options?: JobsOptions } = {},
-  ): Promise<Job<Envelope> | undefined> {
-    const request_id = context.getStore()?.request_id;
-    const begun = performance.now();
-    const task = 'kind' in payload ? payload.kind : payload.task;
-    const gate = gateOf(this.#producer);
-    // A slow Redis is no silent one: limits do without it long before.
-    if (gate.silentMs > ADD_TIMEOUT_MS) throw new RedisSilent();
+    { within, options = {} }: { within?: number; options?: JobsOptions } = {},
+  ): Promise<void> {
+    this.#requireAnswers();
+    const end = within === undefined ? {} : { end: performance.now() + within };
     let abandoned = false;
     const adding = whenReady(this.#producer).then(async () => {
-      if (deadline !== undefined && !this.clock.isKnown) await this.clock.measure();
-      const envelope: Envelope = {
-        payload,
-        ...(deadline === undefined ? {} : { deadline: Math.floor(this.clock.earliest() + deadline - (performance.now() - begun)) }),
-        ...(unconfirmed === undefined ? {} : { unconfirmed }),
-        ...(request_id === undefined ? {} : { request_id }),
-      };
-      return abandoned ? undefined : this.queue(name).add(task, envelope, { ...options, jobId });
+      if (within !== undefined && !this.clock.isKnown) await this.clock.measure();
+      return abandoned ? undefined : this.#add(name, payload, { jobId, options, ...end });
     });
     try {
-      return await withTimeout(adding, ADD_TIMEOUT_MS, `adding to ${name}`);
+      await withTimeout(adding, ADD_TIMEOUT_MS, `adding to ${name}`);
     } catch (error) {
       // A rejected add may still be carried out: what Redis takes after all is removed.
       abandoned = true;
-      if (this.#producer.status === 'ready' && !(error instanceof ReplyError)) gate.shut(queuePrefix(name), ADD_TIMEOUT_MS);
+      this.#shutGate(name, error);
       adding.then((job) => job?.remove()).catch(() => undefined);
       throw error;
     }
   }
 
-  /**
-   * Redis has the job, so it may be begun.
-   *
-   * @throws {Error} where it certainly will not be. Where Redis does not say whether it took this, the job may be begun until its deadline
-   */
-  async #confirm(job: Job<Envelope>): Promise<void> {
-    if (this.#producer.status !== 'ready') throw new Error('the connection is gone');
-    const { unconfirmed: _, ...envelope } = job.data;
+  /** Waits for a sign that Redis takes jobs of this queue now. @throws {Error} where there is none within 1.5 s */
+  async #awaitAnswer(name: QueueName): Promise<void> {
+    this.#requireAnswers();
+    let timer: NodeJS.Timeout | undefined;
     try {
-      await withTimeout(job.updateData(envelope), ADD_TIMEOUT_MS, 'confirming');
+      await new Promise<void>((resolve, reject) => {
+        timer = setTimeout(() => reject(new Error(`${name}: no answer within ${ADD_TIMEOUT_MS} ms`)), ADD_TIMEOUT_MS);
+        const ask = (): void => this.#pulse(name).next(resolve, reject);
+        if (this.#producer.status === 'ready' && this.clock.isKnown) ask();
+        else
+          void whenReady(this.#producer)
+            .then(() => (this.clock.isKnown ? undefined : this.clock.measure()))
+            .then(ask);
+      });
     } catch (error) {
-      // Redis refused it, or came back without the job.
-      if (error instanceof ReplyError || (error as Error).message.startsWith('Missing key')) throw error;
+      this.#shutGate(name, error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
+  #pulse(name: QueueName): Pulse {
+    let pulse = this.#pulses.get(name);
+    if (!pulse) this.#pulses.set(name, (pulse = new Pulse(() => requireWritable(this.#producer, [queuePrefix(name)]))));
+    return pulse;
+  }
+
+  /**
+   * As the function of that name. A worker may have a job before its asker hears that Redis took it, so an asker who does not hear must not say that
+   * nothing is sent. That is why Redis is heard before: where it does not answer, no job was added, and 503 is said at once. Where it falls silent
+   * right then, the result is waited for until nothing can be begun any more.
+   */
   async enqueueAndWait<Q extends RequestReplyQueue>(
     name: Q,
     payload: Payload<Q>,
@@ -179,13 +213,23 @@ class Producers {
   ): Promise<PushResult | NoAnswer> {
     this.listen();
     let timer: NodeJS.Timeout | undefined;
-    const result = new Promise<PushResult | undefined>((resolve) => {
+    let giveUp: (error: unknown) => void = () => undefined;
+    const result = new Promise<PushResult | undefined>((resolve, reject) => {
+      giveUp = reject;
       this.#waiters.set(jobId, resolve);
       timer = setTimeout(() => resolve(undefined), timeoutMs - FINAL_CHECK_TIMEOUT_MS);
     });
     try {
-      const job = await this.add(name, payload, jobId, { within: timeoutMs - RESULT_MARGIN_MS, unconfirmed: true });
-      if (job) await this.#confirm(job);
+      const end = performance.now() + timeoutMs - RESULT_MARGIN_MS;
+      await this.#awaitAnswer(name);
+      if (this.#producer.status !== 'ready') throw new Error('the connection is gone');
+      const adding = this.#add(name, payload, { jobId, end });
+      this.#pulse(name).feel(adding);
+      adding.catch((error: unknown) => {
+        // Redis refused it. Whatever else went wrong, it may have the job: then its result, or its deadline, is waited for.
+        if (error instanceof ReplyError) giveUp(error);
+        else log.warn({ queue: name, reason: reasonOf(error) }, 'nobody knows whether a job was added');
+      });
       return (await result) ?? (await this.#checkOnce(name, jobId));
     } catch (error) {
       log.warn({ queue: name, reason: reasonOf(error) }, 'a job could not be added');

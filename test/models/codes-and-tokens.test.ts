@@ -1,6 +1,6 @@
 // What models of codes, tokens and messages decide by themselves: who may send, what counts, what is over.
 import { loadModels, type Models } from '../helpers/models';
-import { startSystem, type System } from '../helpers/system';
+import { eventually, startSystem, type System } from '../helpers/system';
 
 let system: System;
 let models: Models['models'];
@@ -129,19 +129,105 @@ test('a device’s tokens count where they were sent, or are being sent in time'
        VALUES (md5(random()::text), $1, $2, $3, $4, now() + make_interval(secs => $5), now() - make_interval(mins => $6))`,
       [device.pn_provider, device.pn_prid, used, state, deadline, ageMinutes],
     );
-  const count = (): Promise<{ recent: number; today: number }> => AccountCreationToken.countForDevice(device, 60, 0);
-  expect(await count()).toEqual({ recent: 0, today: 0 });
+  /** As though it were asked for: what is made is taken away again. */
+  const decide = async (perDay: number, given: { pn_param: string | null } = device): Promise<string | undefined> => {
+    const send = { ...device, ...given, ip: null, user_agent: null, token: `asked-${id}`, milliseconds: 60_000 };
+    const [decided] = await AccountCreationToken.beginSends([send], 60, 0, perDay);
+    await system.rows('DELETE FROM account_creation_tokens WHERE id = $1', [decided?.made]);
+    return decided?.outcome;
+  };
+  expect(await decide(1)).toBe('send');
   await insert('sending', -1);
   await insert(null, 0);
-  expect(await count()).toEqual({ recent: 0, today: 0 });
-  await insert('sending', 60);
+  expect(await decide(1)).toBe('send');
   await insert('sent', 0, { used: true });
   await insert('sent', 0, { ageMinutes: 90 });
-  expect(await count()).toEqual({ recent: 1, today: 3 });
-  expect(await AccountCreationToken.countForDevice({ ...device, pn_param: 'other' }, 60, 0)).toEqual({ recent: 0, today: 0 });
+  expect([await decide(2), await decide(3)]).toEqual(['limit_reached', 'send']);
+  await insert('sending', 60);
+  expect([await decide(3), await decide(0)]).toEqual(['already_sent', 'already_sent']);
+  expect(await decide(1, { pn_param: 'other' })).toBe('send');
   await system.rows("UPDATE account_creation_tokens SET send_deadline = now() - interval '61 seconds' WHERE send_state = 'sending'");
   const { deleteUnsent } = await import('../../src/models/ends-of-life.js');
   expect(await deleteUnsent('creation_tokens')).toBe(2);
+});
+
+test('devices that are asked for at once are decided on one after another, each in its place', async () => {
+  const { AccountCreationToken } = models;
+  const ask = (
+    n: number,
+    pn_prid: string,
+    pn_param: string | null = 'app',
+  ): Parameters<typeof AccountCreationToken.beginSends>[0][number] => ({
+    ...{
+      pn_provider: 'fcm',
+      pn_param,
+      pn_prid,
+      ip: '192.0.2.1',
+      user_agent: '🙂'.repeat(300),
+      token: `at-once-${id}-${n}`,
+      milliseconds: 5000,
+    },
+  });
+  const [one, other] = [`one-${id}`, `other-${id}`];
+  const asked = [ask(0, one), ask(1, other), ask(2, one), ask(3, one, null), ask(4, one, null)];
+  const decided = await AccountCreationToken.beginSends(asked, 60, 0, 3);
+  expect(decided.map(({ outcome }) => outcome)).toEqual(['send', 'send', 'already_sent', 'send', 'already_sent']);
+  const made = await system.rows(
+    `SELECT id, token, pn_prid, pn_param, ip, char_length(user_agent) AS letters, send_state,
+            send_deadline BETWEEN clock_timestamp() AND clock_timestamp() + interval '5 seconds' AS in_time
+       FROM account_creation_tokens WHERE token LIKE $1 ORDER BY token`,
+    [`at-once-${id}-%`],
+  );
+  const row = { ip: '192.0.2.1', letters: 255, send_state: 'sending', in_time: true };
+  expect(made).toEqual([
+    { ...row, id: decided[0]?.made, token: `at-once-${id}-0`, pn_prid: one, pn_param: 'app' },
+    { ...row, id: decided[1]?.made, token: `at-once-${id}-1`, pn_prid: other, pn_param: 'app' },
+    { ...row, id: decided[3]?.made, token: `at-once-${id}-3`, pn_prid: one, pn_param: null },
+  ]);
+
+  // Whoever comes while another one decides sees what that one has made.
+  const rival = await system.db.connect();
+  await rival.query('BEGIN');
+  const late = `late-${id}`;
+  await rival.query(
+    "SELECT * FROM begin_creation_tokens(ARRAY['fcm'], ARRAY['app'], ARRAY[$1], '{}', '{}', ARRAY[$2], '{5000}', 60, 0, 3)",
+    [late, `rival-${id}`],
+  );
+  const waiting = AccountCreationToken.beginSends([ask(5, late), ask(6, `free-${id}`)], 60, 0, 3);
+  await eventually(
+    () => system.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"),
+    (rows) => rows.length > 0,
+  );
+  await rival.query('COMMIT');
+  rival.release();
+  expect((await waiting).map(({ outcome }) => outcome)).toEqual(['already_sent', 'send']);
+});
+
+test('tokens are marked as sent in time, at once, and past a row that somebody has locked', async () => {
+  const { AccountCreationToken } = models;
+  const insert = async (state: string, seconds: number): Promise<number> => {
+    const [row] = await system.rows<{ id: number }>(
+      `INSERT INTO account_creation_tokens (token, send_state, send_deadline, created_at)
+       VALUES (md5(random()::text), $1, now() + make_interval(secs => $2), now()) RETURNING id`,
+      [state, seconds],
+    );
+    return row?.id ?? 0;
+  };
+  const [free, locked, late, failed] = [
+    await insert('sending', 60),
+    await insert('sending', 60),
+    await insert('sending', -1),
+    await insert('failed', 60),
+  ];
+  const holder = await system.db.connect();
+  await holder.query('BEGIN');
+  await holder.query('SELECT 1 FROM account_creation_tokens WHERE id = $1 FOR UPDATE', [locked]);
+  expect(await AccountCreationToken.markSent([locked, late, failed, free])).toEqual([free]);
+  await holder.query('ROLLBACK');
+  holder.release();
+  expect(
+    await system.rows('SELECT send_state FROM account_creation_tokens WHERE id = ANY($1) ORDER BY id', [[free, locked, late, failed]]),
+  ).toEqual(['sent', 'sending', 'sending', 'failed'].map((send_state) => ({ send_state })));
 });
 
 test('what a client calls itself is cut to what its column holds, in characters', async () => {

@@ -88,15 +88,14 @@ export async function deliver(
     throw error;
   });
   // A probe may have more time than whoever waits for it.
-  const patience = new AbortController();
-  const waited = sleep(left() - MIN_ATTEMPT_MS, held, { signal: patience.signal }).then(
-    () => (begun ? sent : held),
-    () => sent,
-  );
+  let patience: NodeJS.Timeout | undefined;
+  const waited = new Promise<Delivery>((resolve) => {
+    patience = setTimeout(() => resolve(begun ? sent : held), left() - MIN_ATTEMPT_MS);
+  });
   try {
     return await Promise.race([sent, waited]);
   } finally {
-    patience.abort();
+    clearTimeout(patience);
   }
 }
 

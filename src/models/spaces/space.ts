@@ -35,18 +35,20 @@ export class Space extends Model<InferAttributes<Space>, InferCreationAttributes
   declare updated_at: CreationOptional<Date | null>;
 
   /**
-   * The Space that a request is for. A statement of our own, since it shares condition and order with the look-up of who calls.
+   * The Spaces that requests are for. A statement of our own, since it shares condition and order with the look-up of who calls.
    *
-   * @param host the request's host, without its port, in lower case
+   * @param hosts the requests' hosts, without their ports, in lower case
    * @param fallback the domain that requests to unknown hosts are for
-   * @returns null only where even the default Space was never made
+   * @returns of each host in its place; null only where even the default Space was never made
    */
-  static async findForRequest(host: string, fallback: string): Promise<RequestSpace | null> {
-    const [space] = await select<RequestSpace>(
-      `SELECT id, domain, host, super, max_accounts, expire_at FROM spaces ${requestSpaceSql('$1', '$2')}`,
-      [host, fallback],
+  static async findForRequests(hosts: readonly string[], fallback: string): Promise<(RequestSpace | null)[]> {
+    const found = await select<{ [K in keyof RequestSpace]: RequestSpace[K] | null }>(
+      `SELECT s.* FROM unnest($1::text[]) WITH ORDINALITY AS asked (host, place)
+         LEFT JOIN LATERAL (SELECT id, domain, host, super, max_accounts, expire_at FROM spaces ${requestSpaceSql('asked.host', '$2')}) s ON true
+        ORDER BY asked.place`,
+      [hosts, fallback],
     );
-    return space ?? null;
+    return found.map((space) => (space.id === null ? null : (space as RequestSpace)));
   }
 
   /**

@@ -6,15 +6,24 @@ import { BOOLEAN, client, dated, dates, bigId, INTEGER, optional, required, send
 import { NOW } from '../moments';
 
 /** Condition: may be used for an account, since it was sent, or made without sending, and is not too old. */
-const usableSql = (): string => {
+export const usableSql = (): string => {
   const lifeMinutes = Math.trunc(settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES);
   return `NOT used AND account_id IS NULL AND (send_state IS NULL OR send_state = 'sent')${
     lifeMinutes === 0 ? '' : ` AND created_at > now() - make_interval(mins => ${lifeMinutes})`
   }`;
 };
 
-/** The device that a token is sent to: push provider, application and device token. */
-export type TokenDevice = Pick<Attributes<AccountCreationToken>, 'pn_provider' | 'pn_param' | 'pn_prid'>;
+/** A token that is to be sent to a device, which its push provider, application and device token name. */
+export interface BegunSend {
+  pn_provider: string;
+  pn_param: string | null;
+  pn_prid: string;
+  ip: string | null;
+  user_agent: string | null | undefined;
+  token: string;
+  /** Until the send's deadline. */
+  milliseconds: number;
+}
 
 export class AccountCreationToken extends Model<InferAttributes<AccountCreationToken>, InferCreationAttributes<AccountCreationToken>> {
   declare id: CreationOptional<number>;
@@ -54,43 +63,55 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
   }
 
   /**
-   * Waits for the device's own lock, held until the transaction around it ends: of any number of requests for one device, one decides at
-   * a time. A statement of our own, since an advisory lock locks no row: the device may have none yet.
+   * Decides for each of several devices whether it may be sent a token, and where it may, makes the row, marked `sending`. One call of a function of
+   * the database (its migration says more), under all devices' own locks: of any number of requests for one device, in whatever processes, one is decided at a
+   * time, and the next sees its row.
+   *
+   * @param sends of several for one device the first is decided first
+   * @param retryMinutes how long an unused token keeps its device from another one
+   * @param lifeMinutes after which a token is of no use and keeps nobody any more; 0 = never
+   * @param perDay tokens that a device may be sent in 24 hours; 0 = any number
+   * @returns of each in its place what was decided, and the row where it may
    */
-  static async lockDevice({ pn_provider, pn_param, pn_prid }: TokenDevice): Promise<void> {
-    await execute('SELECT pg_advisory_xact_lock(hashtextextended(jsonb_build_array($1::text, $2::text, $3::text)::text, 0))', [
-      pn_provider,
-      pn_param,
-      pn_prid,
-    ]);
+  static async beginSends(
+    sends: readonly BegunSend[],
+    retryMinutes: number,
+    lifeMinutes: number,
+    perDay: number,
+  ): Promise<{ outcome: 'send' | 'already_sent' | 'limit_reached'; made: number | null }[]> {
+    return select(
+      `SELECT outcome, made FROM begin_creation_tokens($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
+                                                       $8::integer, $9::integer, $10::integer) ORDER BY place`,
+      [
+        sends.map(({ pn_provider }) => pn_provider),
+        sends.map(({ pn_param }) => pn_param),
+        sends.map(({ pn_prid }) => pn_prid),
+        sends.map(({ ip }) => ip),
+        sends.map(({ user_agent }) => user_agent ?? null),
+        sends.map(({ token }) => token),
+        sends.map(({ milliseconds }) => Math.trunc(milliseconds)),
+        Math.trunc(retryMinutes),
+        Math.trunc(lifeMinutes),
+        Math.trunc(perDay),
+      ],
+    );
   }
 
   /**
-   * Counts the device's tokens. One statement of our own, since both counts come from one look at the index.
+   * Makes sent tokens usable whose deadline has not passed. A statement of our own, since it does not wait for rows that somebody has locked: those that did
+   * would wait for all.
    *
-   * A row counts where it was sent, or is being sent and its deadline has not passed: what a killed worker left behind counts no longer
-   * than its send could have taken.
-   *
-   * @param retryMinutes how long an unused token counts as recent
-   * @param lifeMinutes after which a token is of no use and no longer recent; 0 = never
-   * @returns `recent`: unused and young; `today`: all of the last 24 hours
+   * @returns the ids of those that are usable now
    */
-  static async countForDevice(
-    { pn_provider, pn_param, pn_prid }: TokenDevice,
-    retryMinutes: number,
-    lifeMinutes: number,
-  ): Promise<{ recent: number; today: number }> {
-    const [counted = { recent: 0, today: 0 }] = await select<{ recent: number; today: number }>(
-      `SELECT count(*) FILTER (WHERE NOT used AND created_at > now() - make_interval(mins => $4)
-                                 AND ($5 = 0 OR created_at > now() - make_interval(mins => $5)))::integer AS recent,
-              count(*) FILTER (WHERE created_at > now() - interval '24 hours')::integer AS today
-         FROM account_creation_tokens
-        WHERE pn_provider = $1 AND pn_param IS NOT DISTINCT FROM $2 AND pn_prid IS NOT DISTINCT FROM $3
-          AND (send_state = 'sent' OR (send_state = 'sending' AND send_deadline > clock_timestamp()))
-          AND created_at > now() - greatest(interval '24 hours', make_interval(mins => $4))`,
-      [pn_provider, pn_param, pn_prid, retryMinutes, lifeMinutes],
+  static async markSent(ids: readonly number[]): Promise<number[]> {
+    const sent = await select<{ id: number }>(
+      `UPDATE account_creation_tokens SET send_state = 'sent', updated_at = now()
+        WHERE id IN (SELECT id FROM account_creation_tokens
+                      WHERE id = ANY($1::bigint[]) AND send_state = 'sending' AND send_deadline > now() ORDER BY id FOR UPDATE SKIP LOCKED)
+       RETURNING id`,
+      [ids],
     );
-    return counted;
+    return sent.map(({ id }) => id);
   }
 }
 AccountCreationToken.init(

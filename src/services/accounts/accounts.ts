@@ -5,13 +5,13 @@ import { conflict, fieldError, forbidden, unprocessable } from '../../infra/erro
 import {
   Account,
   AccountCount,
-  AccountCreationToken,
   AccountDictionaryEntry,
   AccountTombstone,
   ActivationExpiration,
   ProvisioningToken,
   Space,
 } from '../../models';
+import { findProspect, type Prospect, redeemForNew } from '../../models/accounts/creation-by-token';
 import { insertNewAccount, type NewAccountRow } from '../../models/accounts/new-account';
 import { removeLinksAcrossSpaces } from '../../models/address-book/links';
 import { NO_KEY_UPDATE } from '../../models/moments';
@@ -21,7 +21,7 @@ import { issueApiKey } from '../credentials/api-keys';
 import { newToken, randomText, type PasswordAlgorithm } from '../credentials/secrets';
 import { requireOpenSpace } from '../credentials/standing';
 import { CREATION_TOKEN_INVALID } from '../tokens/creation-tokens';
-import { claimEmail, faultsOf, requireFields, USERNAME_TAKEN, writeAccount } from './fields';
+import { claimEmail, requireFields, USERNAME_TAKEN, writeAccount } from './fields';
 import { hashedPassword, replacePassword } from './passwords';
 
 /** What whoever makes or changes an account may say of it; what is absent is none. */
@@ -52,10 +52,13 @@ type Maker = 'admin' | 'anybody';
 
 /**
  * Refuses where the Space has no room, and where it has expired and would act by itself. Where it has a limit its row is locked until the
- * transaction ends, so that the limit is exact under any concurrency. @throws {ApiError} 403
+ * transaction ends, so that the limit is exact under any concurrency.
+ *
+ * @param given the Space's terms, where they were just read
+ * @throws {ApiError} 403
  */
-async function requireRoom(domain: string, maker: Maker): Promise<void> {
-  const terms = await Space.findTerms(domain);
+async function requireRoom(domain: string, maker: Maker, given?: Prospect['terms']): Promise<void> {
+  const terms = given === undefined ? await Space.findTerms(domain) : given;
   if (maker === 'anybody') requireOpenSpace(terms);
   if (!terms || terms.max_accounts === 0) return;
   const space = await Space.findOne({ attributes: ['max_accounts'], where: { domain }, lock: NO_KEY_UPDATE, raw: true });
@@ -90,16 +93,10 @@ const valuesOf = ({ username, email, phone, display_name, dtmf_protocol, admin, 
   user_agent,
 });
 
-/**
- * Inserts an account with its password, provisioning token and what else it brings. Inside a transaction.
- *
- * @returns its id
- * @throws {ApiError} 403 where the Space is full, or has expired; 422 where the name is taken
- */
-async function insertAccount(account: NewAccount, maker: Maker): Promise<number> {
-  await requireRoom(account.domain, maker);
+/** Inserts an account with its password and provisioning token. Inside a transaction. @returns its id */
+function insertRow(account: NewAccount): Promise<number> {
   const { username, domain, activated = false } = account;
-  const id = await insertNewAccount(
+  return insertNewAccount(
     {
       ...valuesOf(account),
       domain,
@@ -111,11 +108,27 @@ async function insertAccount(account: NewAccount, maker: Maker): Promise<number>
     hashedPassword({ username, domain }, account.algorithm, account.password),
     newToken(),
   );
-  if (await AccountTombstone.has({ username, domain })) throw unprocessable(USERNAME_TAKEN);
-  await claimEmail(account.email, id);
-  if (account.dictionary) await addDictionary(id, account.dictionary);
-  if (account.expires && !activated)
-    await ActivationExpiration.create({ account_id: id, expires: account.expires }, { returning: false, validate: false, hooks: false });
+}
+
+/** Adds to a new account what else it brings. @throws {ApiError} 422 where its email is taken */
+async function addBelongings(id: number, { email, dictionary, expires, activated = false }: NewAccount): Promise<void> {
+  await claimEmail(email, id);
+  if (dictionary) await addDictionary(id, dictionary);
+  if (expires && !activated)
+    await ActivationExpiration.create({ account_id: id, expires }, { returning: false, validate: false, hooks: false });
+}
+
+/**
+ * Inserts an account with its password, provisioning token and what else it brings. Inside a transaction.
+ *
+ * @returns its id
+ * @throws {ApiError} 403 where the Space is full, or has expired; 422 where the name is taken
+ */
+async function insertAccount(account: NewAccount, maker: Maker): Promise<number> {
+  await requireRoom(account.domain, maker);
+  const id = await insertRow(account);
+  if (await AccountTombstone.has({ username: account.username, domain: account.domain })) throw unprocessable(USERNAME_TAKEN);
+  await addBelongings(id, account);
   return id;
 }
 
@@ -137,13 +150,15 @@ export async function createAccount(account: NewAccount): Promise<number> {
  * @throws {ApiError} 422 for a taken name or a token that is no good, 403 where the Space is full, or has expired
  */
 export async function createAccountWithToken(account: NewAccount, token: string): Promise<number> {
-  const errors = await faultsOf({ username: { name: account.username, domain: account.domain } });
-  if (!(await AccountCreationToken.isUsable(token))) Object.assign(errors, CREATION_TOKEN_INVALID);
-  if (Object.keys(errors).length > 0) throw unprocessable(errors);
-
   return writeAccount(async () => {
-    const id = await insertAccount(account, 'anybody');
-    if (!(await AccountCreationToken.redeem(token, id))) throw unprocessable(CREATION_TOKEN_INVALID);
+    const { isTaken, isUsable, terms } = await findProspect(account, token);
+    if (isTaken || !isUsable) throw unprocessable({ ...(isTaken ? USERNAME_TAKEN : {}), ...(isUsable ? {} : CREATION_TOKEN_INVALID) });
+    await requireRoom(account.domain, 'anybody', terms);
+    const id = await insertRow(account);
+    await addBelongings(id, account);
+    const { isRedeemed, isBuried } = await redeemForNew(token, { ...account, id });
+    if (isBuried) throw unprocessable(USERNAME_TAKEN);
+    if (!isRedeemed) throw unprocessable(CREATION_TOKEN_INVALID);
     return id;
   });
 }

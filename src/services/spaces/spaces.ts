@@ -1,14 +1,24 @@
 // Spaces: which one a request is for, and what may be made of one.
 import { settings } from '../../../config';
-import { inTransaction, onUniqueViolation } from '../../infra/database';
+import { Batcher } from '../../infra/batcher';
+import { inTransaction, isInTransaction, onUniqueViolation } from '../../infra/database';
 import { fieldError, notFound, unprocessable } from '../../infra/errors';
 import { AccountCount, Space } from '../../models';
 import { NO_KEY_UPDATE } from '../../models/moments';
 import type { RequestSpace } from '../../models/spaces/space';
 import { isLastSuperSpace } from '../../models/spaces/super-admins';
 
+const findForRequests = (hosts: string[]): Promise<(RequestSpace | null)[]> => Space.findForRequests(hosts, settings.APP_SIP_DOMAIN);
+/** Requests that wait at the same time are mostly for one host, and share a statement in any case. */
+const requestSpaces = new Batcher(findForRequests, { keyOf: (host) => host });
+
 /** The Space that a request is for, by its host (lower case, no port). @returns null only where even the default one was never made */
-export const findRequestSpace = (host: string): Promise<RequestSpace | null> => Space.findForRequest(host, settings.APP_SIP_DOMAIN);
+export async function findRequestSpace(host: string): Promise<RequestSpace | null> {
+  // What a transaction sees is its own.
+  if (!isInTransaction()) return requestSpaces.submit(host);
+  const [space = null] = await findForRequests([host]);
+  return space;
+}
 
 /** The same, for what is made in it. @throws {ApiError} 404 where there is none, not even the default one */
 export async function requireRequestSpace(host: string): Promise<RequestSpace> {

@@ -1,12 +1,11 @@
 // Account creation tokens: who may have one, what one is good for. The only place that decides either.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { settings } from '../../../config';
-import { inTransaction } from '../../infra/database';
+import { Batcher } from '../../infra/batcher';
 import { type FieldErrors, fieldError } from '../../infra/errors';
 import { log, reasonOf } from '../../infra/log';
 import { withTimeout } from '../../infra/timeout';
 import { AccountCreationToken } from '../../models';
-import { millisecondsFromNow } from '../../models/moments';
 import type { PushDevice } from '../../queues/contracts';
 import { newToken } from '../credentials/secrets';
 
@@ -44,44 +43,55 @@ export const createCreationToken = ({ ip, user_agent }: TokenClient): Promise<Ac
 /** What decideOnDevice() decided; `send`: the row of the token. */
 export type Decision = { outcome: 'already_sent' | 'limit_reached' } | { outcome: 'send'; id: number; token: string };
 
-/**
- * Decides whether a device may be sent a token, and where it may, makes the row, marked `sending`. One transaction under the device's own
- * lock: of any number of requests at once one decides at a time, and the next sees its row.
- *
- * @param milliseconds until the send's deadline
- */
-export async function decideOnDevice(device: PushDevice, { ip, user_agent }: TokenClient, milliseconds: number): Promise<Decision> {
-  const { provider: pn_provider, param: pn_param, prid: pn_prid } = device;
-  return inTransaction(async () => {
-    await AccountCreationToken.lockDevice({ pn_provider, pn_param, pn_prid });
-    const { recent, today } = await AccountCreationToken.countForDevice(
-      { pn_provider, pn_param, pn_prid },
-      settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
-      settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
-    );
-    const limit = settings.APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE;
-    if (recent > 0) return { outcome: 'already_sent' };
-    if (limit > 0 && today >= limit) return { outcome: 'limit_reached' };
-    const { id, token } = await AccountCreationToken.create({
-      token: newToken(),
-      pn_provider,
-      pn_param,
-      pn_prid,
-      ip,
-      user_agent,
-      send_state: 'sending',
-      send_deadline: millisecondsFromNow(milliseconds),
-    });
-    return { outcome: 'send', id, token };
-  });
+/** A device that is asked for, with its client; `timeLeft`: milliseconds until the send's deadline. */
+interface Asked {
+  device: PushDevice & { prid: string };
+  client: TokenClient;
+  timeLeft: () => number;
 }
 
+/** What workers decide at once shares a statement. */
+const decisions = new Batcher<Asked, Decision>(async (asked) => {
+  const tokens = asked.map(newToken);
+  const decided = await AccountCreationToken.beginSends(
+    asked.map(({ device, client, timeLeft }, n) => ({
+      pn_provider: device.provider,
+      pn_param: device.param,
+      pn_prid: device.prid,
+      ...client,
+      token: tokens[n] ?? '',
+      milliseconds: timeLeft(),
+    })),
+    settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
+    settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
+    settings.APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE,
+  );
+  return decided.map(({ outcome, made }, n) => (outcome === 'send' ? { outcome, id: made ?? 0, token: tokens[n] ?? '' } : { outcome }));
+});
+
 /**
- * Makes a sent token usable: the only statement that does.
+ * Decides whether a device may be sent a token, and where it may, makes the row, marked `sending`, under the device's own lock: of any number of requests
+ * at once one decides at a time, and the next sees its row.
+ *
+ * @param timeLeft milliseconds until the send's deadline
+ */
+export const decideOnDevice = (device: Asked['device'], client: TokenClient, timeLeft: () => number): Promise<Decision> =>
+  decisions.submit({ device, client: { ip: client.ip, user_agent: client.user_agent }, timeLeft });
+
+/** Tokens that are sent at once share a statement. */
+const marks = new Batcher<number, boolean>(async (ids) => {
+  const sent = new Set(await AccountCreationToken.markSent(ids));
+  return ids.map((id) => sent.has(id));
+});
+
+/**
+ * Makes a sent token usable: nothing else does.
  *
  * @returns false where its deadline has passed: the request is, or was, answered 503, and the row is deleted
  */
 export async function markSent(id: number): Promise<boolean> {
+  if (await marks.submit(id)) return true;
+  // Its time is over, or somebody has the row: the one who waits for it now waits for no other.
   const [sent] = await AccountCreationToken.scope(['sending', 'in_time']).update({ send_state: 'sent' }, { where: { id } });
   if (sent === 0) await deleteUnsent(id);
   return sent === 1;
