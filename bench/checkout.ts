@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from '../src/start/ports';
-import { cpuTimeMs } from './cpu-time';
 import type { Servers } from './servers';
 
 const run = promisify(execFile);
@@ -26,6 +25,8 @@ export class Web {
     readonly port: number,
     readonly db: pg.Pool,
     readonly process: ChildProcess,
+    /** Settings of whoever uses the same database and Redis. */
+    readonly environment: Record<string, string>,
   ) {}
 
   /**
@@ -48,7 +49,7 @@ export class Web {
       stdio: ['ignore', log, log],
     });
     closeSync(log);
-    const web = new Web(name, port, db, child);
+    const web = new Web(name, port, db, child, environment);
     servers.atEnd(() => web.#stop());
     await web.#ready(logFile, settings['TLS_CERT_FILE'] !== undefined);
     return web;
@@ -79,8 +80,7 @@ export class Web {
     clearTimeout(killing);
   }
 
-  /** CPU milliseconds that the process has used so far; undefined where the system does not tell. */
-  cpuMs(): number | undefined {
-    return cpuTimeMs(this.process.pid ?? 0);
+  get pids(): number[] {
+    return [this.process.pid ?? 0];
   }
 }
