@@ -12,8 +12,7 @@ export interface Request {
 /** What came back. */
 export interface Received {
   status: number;
-  /** With its head, where the protocol has one that is text. */
-  text: () => string;
+  body: () => string;
 }
 
 /** Takes one request at a time. */
@@ -82,11 +81,11 @@ class PlainConnection implements Connection {
       this.#isWhole = endOf(octets.toString('latin1', 0, end));
     }
     if (!this.#isWhole(octets, this.#headLength)) return;
-    const pending = this.#pending;
+    const [pending, headLength] = [this.#pending, this.#headLength];
     this.#pending = undefined;
     this.#received = Buffer.alloc(0);
     this.#headLength = 0;
-    pending?.resolve({ status: Number(octets.toString('latin1', 9, 12)), text: () => octets.toString() });
+    pending?.resolve({ status: Number(octets.toString('latin1', 9, 12)), body: () => octets.toString('utf8', headLength) });
   }
 }
 

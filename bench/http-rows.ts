@@ -10,7 +10,7 @@ const DOMAIN = 'bench.invalid';
 /** Who has contacts. */
 export const USER = 'bench-user';
 const PASSWORD = 'bench-password';
-const CONTACTS = 20;
+const CONTACTS = 500;
 /** More than a run can use up. */
 const CREATION_TOKENS = 100_000;
 /** Accounts with a key of their own, so that no two clients of a row bring the same. */
@@ -127,6 +127,14 @@ const createWithToken: Client = () => {
   return { method: 'POST', path: '/api/accounts/with-account-creation-token', headers: {}, body };
 };
 
+/** A device has one token at a time: each request is another device's. */
+const sendByPush: Client = () => ({
+  method: 'POST',
+  path: '/api/account_creation_tokens/send-by-push',
+  headers: {},
+  body: { pn_provider: 'apns.dev', pn_param: 'TEAMID1234.org.linphone.phone', pn_prid: randomBytes(32).toString('hex') },
+});
+
 const [FROM, TO, AT] = [`alice@${DOMAIN}`, `bob@${DOMAIN}`, '2001-01-01T00:00:00Z'];
 const admin = authorized('bench-admin');
 
@@ -172,8 +180,10 @@ export interface HttpRow {
   name: string;
   clients: (port: number, count: number) => Promise<Client[]>;
   rivals?: readonly Rival[];
-  /** Whether every answer has the same body, that of a ceiling too. */
-  same?: boolean;
+  /** What must stand beside `web`: a worker, and push services; or a `web` that speaks HTTP/2 with TLS, over one connection. */
+  with?: 'worker' | 'tls';
+  /** Of the middle one of the waits, as a part of the first ceiling's: no more than that. */
+  waitGoal?: number;
 }
 
 export const httpRows: readonly HttpRow[] = [
@@ -181,7 +191,6 @@ export const httpRows: readonly HttpRow[] = [
     name: 'ping',
     clients: many(() => get('/api/ping')),
     rivals: [{ ceiling: 'node-http' }, { ceiling: 'express', goal: 1.2 }],
-    same: true,
   },
   {
     name: 'me by API key',
@@ -191,13 +200,23 @@ export const httpRows: readonly HttpRow[] = [
       { ceiling: 'express-pg-shared', goal: 0.55 },
       { ceiling: 'express-sequelize', goal: 2 },
     ],
-    same: true,
   },
-  { name: 'me by DIGEST', clients: digestClients },
+  { name: 'me by DIGEST', clients: digestClients, rivals: [{ ceiling: 'express-pg-digest' }] },
   { name: 'create account (admin)', clients: many(() => createAccount) },
-  { name: 'create account (creation token)', clients: many(() => createWithToken) },
-  { name: 'page of accounts', clients: many(() => get('/api/accounts', admin)) },
-  { name: `contacts (${CONTACTS})`, clients: many(() => get('/api/accounts/me/contacts', authorized(USER))) },
+  { name: 'create account (creation token)', clients: many(() => createWithToken), rivals: [{ ceiling: 'express-pg-create' }] },
+  {
+    name: 'send-by-push',
+    clients: many(() => sendByPush),
+    rivals: [{ ceiling: 'bullmq', goal: 0.75 }],
+    with: 'worker',
+    waitGoal: 1.3,
+  },
+  { name: 'page of accounts', clients: many(() => get('/api/accounts?page=1', admin)), rivals: [{ ceiling: 'express-pg-page' }] },
+  {
+    name: `contacts (${CONTACTS})`,
+    clients: many(() => get('/api/accounts/me/contacts', authorized(USER))),
+    rivals: [{ ceiling: 'express-pg-contacts' }],
+  },
   {
     name: 'statistics: a message',
     clients: many(() => reportMessage),
@@ -205,6 +224,12 @@ export const httpRows: readonly HttpRow[] = [
       { ceiling: 'express-insert', goal: 2 },
       { ceiling: 'express-insert-shared', goal: 0.8 },
     ],
+  },
+  {
+    name: 'statistics: a message, HTTP/2 with TLS',
+    clients: many(() => reportMessage),
+    rivals: [{ ceiling: 'http2-insert-shared' }],
+    with: 'tls',
   },
   { name: 'statistics: reports', clients: many(statisticsClient) },
   {

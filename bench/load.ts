@@ -71,7 +71,7 @@ export async function drive(
       now = performance.now();
       latenciesMs.push(now - sent);
       if (answer.status < 200 || answer.status > 299)
-        throw new Error(`${request.method} ${request.path}: ${answer.status} ${answer.text()}`);
+        throw new Error(`${request.method} ${request.path}: ${answer.status} ${answer.body()}`);
     }
   };
   await Promise.all(clients.map((client, index) => work(client, connections[index % connections.length] as Connection)));

@@ -31,11 +31,18 @@ export async function findCaller(key: string | undefined): Promise<Caller | unde
   return rows[0];
 }
 
+/** What others see of the account `a` beside its columns, as JSON. */
+export const RELATED = `
+  (SELECT coalesce(json_agg(json_build_object('id', t.id, 'key', t.key)), '[]') FROM account_types t
+     JOIN account_account_type l ON l.account_type_id = t.id WHERE l.account_id = a.id) AS types,
+  (SELECT coalesce(json_agg(json_build_object('id', n.id, 'key', n.key, 'code', n.code)), '[]') FROM account_actions n
+    WHERE n.account_id = a.id) AS actions,
+  (SELECT coalesce(json_object_agg(d.key, d.value), '{}') FROM account_dictionary_entries d WHERE d.account_id = a.id) AS dictionary`;
+
 /** Accounts with everything that is shown of them; what hangs on them comes as JSON. A condition on `a` follows. */
 export const ACCOUNTS = `
   SELECT a.id, a.username, a.domain, a.email, a.phone, a.display_name, a.dtmf_protocol, a.activated, a.blocked, a.admin, a.ip_address,
          a.user_agent, a.created_at, a.updated_at,
-         (SELECT coalesce(json_object_agg(d.key, d.value), '{}') FROM account_dictionary_entries d WHERE d.account_id = a.id) AS dictionary,
          (SELECT coalesce(json_agg(json_build_object('algorithm', p.algorithm)), '[]') FROM passwords p WHERE p.account_id = a.id) AS passwords,
          (SELECT row_to_json(e) FROM (SELECT id, account_id, expires, created_at, updated_at FROM activation_expirations
            WHERE account_id = a.id) e) AS activation_expiration,
@@ -45,10 +52,7 @@ export const ACCOUNTS = `
            WHERE account_id = a.id AND code IS NOT NULL ORDER BY id DESC LIMIT 1) c) AS phone_change_code,
          (SELECT row_to_json(t) FROM (SELECT token, created_at FROM provisioning_tokens
            WHERE account_id = a.id AND NOT used ORDER BY id DESC LIMIT 1) t) AS provisioning,
-         (SELECT coalesce(json_agg(json_build_object('id', t.id, 'key', t.key)), '[]') FROM account_types t
-            JOIN account_account_type l ON l.account_type_id = t.id WHERE l.account_id = a.id) AS types,
-         (SELECT coalesce(json_agg(json_build_object('id', n.id, 'key', n.key, 'code', n.code)), '[]') FROM account_actions n
-           WHERE n.account_id = a.id) AS actions
+         ${RELATED}
     FROM accounts a`;
 
 type Dated = { created_at: string; updated_at: string | null };
@@ -79,12 +83,10 @@ export interface AccountRow {
   actions: object[];
 }
 
-/** How long a provisioning token is good by default. */
-const PROVISIONING_MS = 86_400_000;
-
 const moment = (at: Date | string): string => new Date(at).toISOString().replace('Z', '000Z');
 const plain = (at: string): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
-const dates = <Row extends Dated>(row: Row | null): Row | null =>
+/** A row of JSON with its dates as they are shown. */
+export const dates = <Row extends Dated>(row: Row | null): Row | null =>
   row && { ...row, created_at: moment(row.created_at), updated_at: row.updated_at && moment(row.updated_at) };
 
 /** An account as its owner sees it. */
@@ -108,7 +110,8 @@ export function present(row: AccountRow): Record<string, unknown> {
     realm: null,
     confirmation_key_expires: activation && plain(activation.expires),
     provisioning_token: provisioning && provisioning.token,
-    provisioning_token_expire_at: provisioning && moment(new Date(new Date(provisioning.created_at).getTime() + PROVISIONING_MS)),
+    // By default they are good for ever.
+    provisioning_token_expire_at: null,
     dictionary: row.dictionary,
     passwords: row.passwords,
     activation_expiration: activation && dates({ ...activation, expires: plain(activation.expires) }),
