@@ -6,6 +6,9 @@ import { startChild } from './child';
 /** Ceilings that have work done by another process. */
 const WORKERS: Record<string, string> = { bullmq: 'bullmq-worker' };
 
+/** What is compiled, beside this file. */
+const PROGRAMS = path.join(__dirname, 'ceilings');
+
 export class Ceiling {
   private constructor(
     readonly name: string,
@@ -17,10 +20,11 @@ export class Ceiling {
    * @param name its file in bench/ceilings
    * @param environment as `web` has it
    * @param directory where it works, and leaves what it prints
+   * @param programs where the compiled ones are
    */
-  static async start(name: string, environment: Record<string, string>, directory: string): Promise<Ceiling> {
+  static async start(name: string, environment: Record<string, string>, directory: string, programs = PROGRAMS): Promise<Ceiling> {
     const start = (program: string): ReturnType<typeof startChild> =>
-      startChild(program, path.join(__dirname, 'ceilings', `${program}.js`), environment, directory);
+      startChild(program, path.join(programs, `${program}.js`), environment, directory);
     const worker = WORKERS[name] === undefined ? [] : [(await start(WORKERS[name])).process];
     try {
       const { process: server, said } = await start(name);

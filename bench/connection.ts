@@ -61,6 +61,10 @@ class PlainConnection implements Connection {
       this.#wire = wireText(request);
     }
     return new Promise((resolve, reject) => {
+      if (this.socket.destroyed) {
+        reject(new Error('the server has closed the connection'));
+        return;
+      }
       this.#pending = { resolve, reject };
       this.socket.write(this.#wire);
     });

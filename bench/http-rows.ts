@@ -22,7 +22,7 @@ const apiKey = (username: string): string => `key-of-${username}`;
 export const authorized = (username: string): Record<string, string> => ({ 'x-api-key': apiKey(username) });
 
 /** A Space whose host is ours, an admin, a user with contacts, and creation tokens. By SQL, so that any checkout can be measured. */
-export async function fill({ db }: Web): Promise<void> {
+export async function fill({ db }: Pick<Web, 'db'>): Promise<void> {
   await db.query(`INSERT INTO spaces (domain, host, created_at, updated_at) VALUES ($1, '127.0.0.1', now(), now())`, [DOMAIN]);
   for (const [username, admin] of [
     ['bench-admin', true],

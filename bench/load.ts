@@ -1,5 +1,6 @@
 // Load over HTTP: some clients, each with one request under way at a time, over connections that stay open.
 import { type Agent, request as httpRequest } from 'node:http';
+import { withTimeout } from '../src/infra/timeout';
 import type { Connection, Request } from './connection';
 
 /** Makes a client's next request; where all are the same it gives the same object. */
@@ -40,6 +41,9 @@ export function send(agent: Agent, port: number, { method, path, headers, body }
   });
 }
 
+/** After the time of a load: a request that takes so long will not be answered. */
+const GIVE_UP_MS = 30_000;
+
 /** What became of a load. */
 export interface Driven {
   requests: number;
@@ -52,7 +56,7 @@ export interface Driven {
 /**
  * All clients at once, each over the connection with its number, for `ms` milliseconds or `max` requests, whichever is over first.
  *
- * @throws where an answer is no success: a rate of refusals says nothing
+ * @throws where an answer is no success, since a rate of refusals says nothing, and where none comes
  */
 export async function drive(
   connections: readonly Connection[],
@@ -74,6 +78,7 @@ export async function drive(
         throw new Error(`${request.method} ${request.path}: ${answer.status} ${answer.body()}`);
     }
   };
-  await Promise.all(clients.map((client, index) => work(client, connections[index % connections.length] as Connection)));
+  const all = Promise.all(clients.map((client, index) => work(client, connections[index % connections.length] as Connection)));
+  await withTimeout(all, ms + GIVE_UP_MS, 'a load');
   return { requests, ms: performance.now() - started, latenciesMs };
 }

@@ -86,7 +86,8 @@ function shapeOf(value: unknown): unknown {
   );
 }
 
-function shapeOfText(text: string): string {
+/** The names and kinds of what an answer in JSON holds, as text; another answer as it is. */
+export function shapeOfText(text: string): string {
   try {
     return JSON.stringify(shapeOf(JSON.parse(text)));
   } catch {
