@@ -199,6 +199,7 @@ export const httpRows: readonly HttpRow[] = [
       { ceiling: 'express-pg', goal: 0.85 },
       { ceiling: 'express-pg-shared', goal: 0.55 },
       { ceiling: 'express-sequelize', goal: 2 },
+      { ceiling: 'express-sequelize-lean', goal: 2 },
     ],
   },
   { name: 'me by DIGEST', clients: digestClients, rivals: [{ ceiling: 'express-pg-digest' }] },

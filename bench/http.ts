@@ -132,11 +132,18 @@ class HttpBench {
 
 const settingsOf = (profiles: string | undefined): Record<string, string> => (profiles === undefined ? {} : profilerSettings(profiles));
 
-/**
- * @param directory this checkout
- * @returns lines to print
- */
-export async function benchHttp(servers: Servers, directory: string, { against, row: wanted, profiles }: HttpOptions): Promise<string[]> {
+/** What is printed, and whether everything could be measured. */
+export interface HttpOutcome {
+  lines: string[];
+  isWhole: boolean;
+}
+
+/** @param directory this checkout */
+export async function benchHttp(
+  servers: Servers,
+  directory: string,
+  { against, row: wanted, profiles }: HttpOptions,
+): Promise<HttpOutcome> {
   const webs = [await Web.start(servers, 'new', directory, settingsOf(profiles))];
   if (against !== undefined) webs.push(await Web.start(servers, 'old', against));
   for (const web of webs) await fill(web);
@@ -145,11 +152,18 @@ export async function benchHttp(servers: Servers, directory: string, { against, 
   const table = new Table({ head, colAligns: head.map((_, column) => (column < 2 ? 'left' : 'right')), style: { head: [], border: [] } });
   const run = new HttpBench(servers, webs, profiles);
   const notes: string[] = [];
+  let isWhole = true;
   for (const row of httpRows.filter(({ name }) => name.includes(wanted))) {
     say(`Measuring ${row.name} …`);
-    const { sides, profiled } = await run.measure(row);
-    table.push(...linesOf(row, sides, webs.length));
-    notes.push(...waitLine(row, sides, webs.length), ...spreadLine(row, sides, webs.length), ...profiled);
+    try {
+      const { sides, profiled } = await run.measure(row);
+      table.push(...linesOf(row, sides, webs.length));
+      notes.push(...waitLine(row, sides, webs.length), ...spreadLine(row, sides, webs.length), ...profiled);
+    } catch (error) {
+      // What was measured before, and what comes after, is worth having all the same.
+      isWhole = false;
+      notes.push(`${row.name}: not measured: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
-  return [table.toString(), ...notes];
+  return { lines: [table.toString(), ...notes], isWhole };
 }

@@ -53,11 +53,20 @@ async function benchServices(servers: Servers, parts: readonly Part[]): Promise<
   if (code !== 0) throw new Error(`the measurements of services ended with ${String(code)}`);
 }
 
-async function bench(servers: Servers, { parts, ...options }: Options): Promise<void> {
-  if (parts.includes('start')) for (const line of await benchStart(options.against)) process.stdout.write(`${line}\n`);
-  if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, options)) process.stdout.write(`${line}\n`);
+const print = (lines: readonly string[]): void => lines.forEach((line) => void process.stdout.write(`${line}\n`));
+
+/** @returns the exit code: 1 where something could not be measured */
+async function bench(servers: Servers, { parts, ...options }: Options): Promise<number> {
+  let code = 0;
+  if (parts.includes('start')) print(await benchStart(options.against));
+  if (parts.includes('http')) {
+    const { lines, isWhole } = await benchHttp(servers, CHECKOUT, options);
+    print(lines);
+    code = isWhole ? 0 : 1;
+  }
   const services = parts.filter((part) => part !== 'start' && part !== 'http');
   if (services.length > 0) await benchServices(servers, services);
+  return code;
 }
 
 async function main(): Promise<number> {
@@ -65,8 +74,7 @@ async function main(): Promise<number> {
   const interrupted = interruption();
   const servers = await Servers.open();
   try {
-    await Promise.race([bench(servers, options), interrupted]);
-    return 0;
+    return await Promise.race([bench(servers, options), interrupted]);
   } finally {
     await servers.close();
   }

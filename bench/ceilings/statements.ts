@@ -78,7 +78,7 @@ export interface AccountRow {
   phone_change_code: Dated | null;
   provisioning: { token: string; created_at: string } | null;
   dictionary: object;
-  passwords: object[];
+  passwords: { algorithm: string }[];
   types: object[];
   actions: object[];
 }
