@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from '../src/start/ports';
-import { cpuTimeMs } from './cpu-time';
 import type { Servers } from './servers';
 
 const run = promisify(execFile);
@@ -20,22 +19,38 @@ export async function prepareDatabase(servers: Servers, directory: string): Prom
   return environment;
 }
 
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
+
+/** Lets a process end in order, where it has not ended yet. */
+export async function stopProcess(child: ChildProcess): Promise<void> {
+  if (hasEnded(child)) return;
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const killing = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await exited;
+  clearTimeout(killing);
+}
+
 export class Web {
   private constructor(
     readonly name: string,
     readonly port: number,
     readonly db: pg.Pool,
     readonly process: ChildProcess,
+    readonly directory: string,
+    /** Settings of whoever uses the same database and Redis. */
+    readonly environment: Record<string, string>,
   ) {}
 
   /**
    * @param directory a checkout whose `dist` is built
    * @param settings more of them, by their names in the environment
+   * @param beside another `web`, whose database and Redis it uses; without it there is a database of its own
    */
-  static async start(servers: Servers, name: string, directory: string, settings: Record<string, string> = {}): Promise<Web> {
+  static async start(servers: Servers, name: string, directory: string, settings: Record<string, string> = {}, beside?: Web): Promise<Web> {
     const file = path.join(directory, 'dist', 'src', 'web.js');
     if (!existsSync(file)) throw new Error(`${file} is not there: build that checkout (npm ci)`);
-    const environment = await prepareDatabase(servers, directory);
+    const environment = beside?.environment ?? (await prepareDatabase(servers, directory));
     const db = new pg.Pool({ connectionString: environment['DATABASE_URL'], max: 1 });
     db.on('error', () => undefined);
     servers.atEnd(() => db.end());
@@ -48,14 +63,10 @@ export class Web {
       stdio: ['ignore', log, log],
     });
     closeSync(log);
-    const web = new Web(name, port, db, child);
-    servers.atEnd(() => web.#stop());
+    const web = new Web(name, port, db, child, directory, environment);
+    servers.atEnd(() => web.stop());
     await web.#ready(logFile, settings['TLS_CERT_FILE'] !== undefined);
     return web;
-  }
-
-  get #hasEnded(): boolean {
-    return this.process.exitCode !== null || this.process.signalCode !== null;
   }
 
   async #ready(logFile: string, secure: boolean): Promise<void> {
@@ -64,23 +75,17 @@ export class Web {
       // A certificate of our own is no reason to ask no more: that it listens is enough.
       const answer = secure ? undefined : await fetch(`http://127.0.0.1:${this.port}/api/ping`).catch(() => undefined);
       if (answer?.status === 200 || (secure && readFileSync(logFile, 'utf8').includes('web listens'))) return;
-      if (this.#hasEnded || Date.now() > end)
+      if (hasEnded(this.process) || Date.now() > end)
         throw new Error(`web (${this.name}) does not start:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
       await sleep(50);
     }
   }
 
-  async #stop(): Promise<void> {
-    if (this.#hasEnded) return;
-    const exited = new Promise((resolve) => this.process.once('exit', resolve));
-    this.process.kill('SIGTERM');
-    const killing = setTimeout(() => this.process.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await exited;
-    clearTimeout(killing);
+  stop(): Promise<void> {
+    return stopProcess(this.process);
   }
 
-  /** CPU milliseconds that the process has used so far; undefined where the system does not tell. */
-  cpuMs(): number | undefined {
-    return cpuTimeMs(this.process.pid ?? 0);
+  get pids(): number[] {
+    return [this.process.pid ?? 0];
   }
 }

@@ -5,8 +5,9 @@ import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { OutsideWorld } from '../test/helpers/outside';
+import type { Request } from './connection';
 import type { FaultSystem, Part } from './fault-system';
-import { send, type Answer, type Request } from './load';
+import { send, type Answer } from './load';
 
 const DOMAIN = 'bench.invalid';
 const ACCOUNTS = 40;

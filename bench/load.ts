@@ -1,13 +1,9 @@
 // Load over HTTP: some clients, each with one request under way at a time, over connections that stay open.
-import { Agent, request as httpRequest } from 'node:http';
+import { type Agent, request as httpRequest } from 'node:http';
+import { withTimeout } from '../src/infra/timeout';
+import type { Connection, Request } from './connection';
 
-export interface Request {
-  method: string;
-  path: string;
-  headers: Record<string, string>;
-  body?: object;
-}
-/** Makes a client's next request. */
+/** Makes a client's next request; where all are the same it gives the same object. */
 export type Client = () => Request;
 
 export interface Answer {
@@ -16,7 +12,7 @@ export interface Answer {
   text: string;
 }
 
-/** Sends one request. */
+/** Sends one request with node:http, and reads all of the answer. */
 export function send(agent: Agent, port: number, { method, path, headers, body }: Request): Promise<Answer> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
   return new Promise((resolve, reject) => {
@@ -45,28 +41,44 @@ export function send(agent: Agent, port: number, { method, path, headers, body }
   });
 }
 
+/** After the time of a load: a request that takes so long will not be answered. */
+const GIVE_UP_MS = 30_000;
+
+/** What became of a load. */
+export interface Driven {
+  requests: number;
+  /** From the first request to the last answer. */
+  ms: number;
+  /** Of each request, in the order of the answers. */
+  latenciesMs: number[];
+}
+
 /**
- * All clients at once, for `ms` milliseconds or `max` requests, whichever is over first.
+ * All clients at once, each over the connection with its number, for `ms` milliseconds or `max` requests, whichever is over first.
  *
- * @returns how many requests were answered, and how long that took
- * @throws where an answer is no success: a rate of refusals says nothing
+ * @throws where an answer is no success, since a rate of refusals says nothing, and where none comes
  */
 export async function drive(
-  agent: Agent,
-  port: number,
+  connections: readonly Connection[],
   clients: readonly Client[],
   { ms, max }: { ms: number; max: number },
-): Promise<{ requests: number; ms: number }> {
+): Promise<Driven> {
+  const latenciesMs: number[] = [];
   const started = performance.now();
-  let requests = 0;
-  const work = async (next: Client): Promise<void> => {
-    while (performance.now() - started < ms && requests < max) {
+  let [requests, now] = [0, started];
+  const work = async (next: Client, connection: Connection): Promise<void> => {
+    while (now - started < ms && requests < max) {
       requests += 1;
       const request = next();
-      const { status, text } = await send(agent, port, request);
-      if (status < 200 || status > 299) throw new Error(`${request.method} ${request.path}: ${status} ${text}`);
+      const sent = performance.now();
+      const answer = await connection.exchange(request);
+      now = performance.now();
+      latenciesMs.push(now - sent);
+      if (answer.status < 200 || answer.status > 299)
+        throw new Error(`${request.method} ${request.path}: ${answer.status} ${answer.body()}`);
     }
   };
-  await Promise.all(clients.map(work));
-  return { requests, ms: performance.now() - started };
+  const all = Promise.all(clients.map((client, index) => work(client, connections[index % connections.length] as Connection)));
+  await withTimeout(all, ms + GIVE_UP_MS, 'a load');
+  return { requests, ms: performance.now() - started, latenciesMs };
 }

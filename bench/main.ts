@@ -1,6 +1,6 @@
-// npm run bench [-- --against <checkout>] [--only <part>] [--row <text>]: ratios within one run, since machines are noisy. Needs nothing
-// running; uses the servers of DATABASE_URL and REDIS_URL where they are named, in databases and under a prefix of its own. `--row` takes of
-// the measurements over HTTP those whose name has the text in it.
+// npm run bench [-- --against <checkout>] [--only <part>] [--row <text>] [--profile <folder>]: ratios within one run, since machines are noisy.
+// Needs nothing running; uses the servers of DATABASE_URL and REDIS_URL where they are named, in databases and under a prefix of its own. `--row`
+// takes of the measurements over HTTP those whose name has the text in it; `--profile` writes a CPU profile of each of them into the folder.
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -20,6 +20,7 @@ interface Options {
   against: string | undefined;
   parts: readonly Part[];
   row: string;
+  profiles: string | undefined;
 }
 
 class UsageError extends Error {}
@@ -27,11 +28,17 @@ class UsageError extends Error {}
 /** @throws {UsageError | TypeError} for a wrong option; node's parser throws the second */
 function readOptions(): Options {
   const { values } = parseArgs({
-    options: { against: { type: 'string' }, only: { type: 'string', multiple: true }, row: { type: 'string' } },
+    options: {
+      against: { type: 'string' },
+      only: { type: 'string', multiple: true },
+      row: { type: 'string' },
+      profile: { type: 'string' },
+    },
   });
   const parts = PARTS.filter((part) => values.only === undefined || values.only.includes(part));
   if (parts.length === 0) throw new UsageError(`--only takes one of ${PARTS.join(', ')}`);
-  return { against: values.against === undefined ? undefined : path.resolve(values.against), parts, row: values.row ?? '' };
+  const [against, profiles] = [values.against, values.profile].map((name) => (name === undefined ? undefined : path.resolve(name)));
+  return { against, parts, row: values.row ?? '', profiles };
 }
 
 /** Runs services.ts with its own environment; its lines go where ours go. */
@@ -47,12 +54,21 @@ async function benchServices(servers: Servers, parts: readonly Part[]): Promise<
   if (code !== 0) throw new Error(`the measurements of services ended with ${String(code)}`);
 }
 
-async function bench(servers: Servers, { against, parts, row }: Options): Promise<void> {
-  if (parts.includes('start')) for (const line of await benchStart(against)) process.stdout.write(`${line}\n`);
-  if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, against, row)) process.stdout.write(`${line}\n`);
-  if (parts.includes('overload')) for (const line of await benchOverload(servers, CHECKOUT)) process.stdout.write(`${line}\n`);
+const print = (lines: readonly string[]): void => lines.forEach((line) => void process.stdout.write(`${line}\n`));
+
+/** @returns the exit code: 1 where something could not be measured */
+async function bench(servers: Servers, { parts, ...options }: Options): Promise<number> {
+  let code = 0;
+  if (parts.includes('start')) print(await benchStart(options.against));
+  if (parts.includes('http')) {
+    const { lines, isWhole } = await benchHttp(servers, CHECKOUT, options);
+    print(lines);
+    code = isWhole ? 0 : 1;
+  }
+  if (parts.includes('overload')) print(await benchOverload(servers, CHECKOUT));
   const services = parts.filter((part) => part !== 'start' && part !== 'http' && part !== 'overload');
   if (services.length > 0) await benchServices(servers, services);
+  return code;
 }
 
 async function main(): Promise<number> {
@@ -60,8 +76,7 @@ async function main(): Promise<number> {
   const interrupted = interruption();
   const servers = await Servers.open();
   try {
-    await Promise.race([bench(servers, options), interrupted]);
-    return 0;
+    return await Promise.race([bench(servers, options), interrupted]);
   } finally {
     await servers.close();
   }
