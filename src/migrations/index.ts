@@ -21,6 +21,7 @@ import * as aYearOfLife from './0012-a-year-of-life';
 import * as taskRuns from './0013-task-runs';
 import * as sweepIndexes from './0014-sweep-indexes';
 import * as nameIndexes from './0015-names';
+import * as accountCountGroups from './0016-account-count-groups';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -40,6 +41,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0013-task-runs': { up: taskRuns.up },
   '0014-sweep-indexes': { up: sweepIndexes.up, transaction: false },
   '0015-names': { up: nameIndexes.up, transaction: false },
+  '0016-account-count-groups': { up: accountCountGroups.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

@@ -18,6 +18,7 @@ export const MIGRATION_NAMES = [
   '0013-task-runs',
   '0014-sweep-indexes',
   '0015-names',
+  '0016-account-count-groups',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
