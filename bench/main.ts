@@ -1,16 +1,18 @@
-// npm run bench [-- --against <checkout>] [--only <part>] [--row <text>]: ratios within one run, since machines are noisy. Needs nothing
+// npm run bench [-- --against <checkout>] [--only <part>] [--row <text>] [--large]: ratios within one run, since machines are noisy. Needs nothing
 // running; uses the servers of DATABASE_URL and REDIS_URL where they are named, in databases and under a prefix of its own. `--row` takes of
-// the measurements over HTTP those whose name has the text in it.
+// the measurements over HTTP, and of the tables of growth, those whose name has the text in it; `--large` is for growth, which is measured where it is
+// named alone (docs/sizing.md).
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepareDatabase } from './checkout';
 import { interruption } from './command';
+import { benchGrowth } from './growth';
 import { benchHttp } from './http';
 import { say, Servers } from './servers';
 import { benchStart } from './start';
 
-const PARTS = ['start', 'http', 'batching', 'reading', 'space-deletion', 'account-pages'] as const;
+const PARTS = ['start', 'http', 'batching', 'reading', 'space-deletion', 'account-pages', 'growth'] as const;
 type Part = (typeof PARTS)[number];
 /** This file is dist/bench/main.js. */
 const CHECKOUT = path.join(__dirname, '..', '..');
@@ -19,6 +21,7 @@ interface Options {
   against: string | undefined;
   parts: readonly Part[];
   row: string;
+  large: boolean;
 }
 
 class UsageError extends Error {}
@@ -26,11 +29,16 @@ class UsageError extends Error {}
 /** @throws {UsageError | TypeError} for a wrong option; node's parser throws the second */
 function readOptions(): Options {
   const { values } = parseArgs({
-    options: { against: { type: 'string' }, only: { type: 'string', multiple: true }, row: { type: 'string' } },
+    options: { against: { type: 'string' }, only: { type: 'string', multiple: true }, row: { type: 'string' }, large: { type: 'boolean' } },
   });
-  const parts = PARTS.filter((part) => values.only === undefined || values.only.includes(part));
+  const parts = PARTS.filter((part) => (values.only === undefined ? part !== 'growth' : values.only.includes(part)));
   if (parts.length === 0) throw new UsageError(`--only takes one of ${PARTS.join(', ')}`);
-  return { against: values.against === undefined ? undefined : path.resolve(values.against), parts, row: values.row ?? '' };
+  return {
+    against: values.against === undefined ? undefined : path.resolve(values.against),
+    parts,
+    row: values.row ?? '',
+    large: values.large ?? false,
+  };
 }
 
 /** Runs services.ts with its own environment; its lines go where ours go. */
@@ -46,10 +54,11 @@ async function benchServices(servers: Servers, parts: readonly Part[]): Promise<
   if (code !== 0) throw new Error(`the measurements of services ended with ${String(code)}`);
 }
 
-async function bench(servers: Servers, { against, parts, row }: Options): Promise<void> {
-  if (parts.includes('start')) for (const line of await benchStart(against)) process.stdout.write(`${line}\n`);
+async function bench(servers: Servers, { against, parts, row, large }: Options): Promise<void> {
+  if (parts.includes('start')) for (const line of await benchStart(servers, against)) process.stdout.write(`${line}\n`);
   if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, against, row)) process.stdout.write(`${line}\n`);
-  const services = parts.filter((part) => part !== 'start' && part !== 'http');
+  if (parts.includes('growth')) for (const line of await benchGrowth(servers, row, large)) process.stdout.write(`${line}\n`);
+  const services = parts.filter((part) => part !== 'start' && part !== 'http' && part !== 'growth');
   if (services.length > 0) await benchServices(servers, services);
 }
 
