@@ -1,5 +1,6 @@
 // One, two and four web processes on one machine: the same clients spread over them, rounds of all three alternate.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ADMIN, authorized, DOMAIN, fillAccounts, fillBasics, getting, usernameOf } from './growth-rows';
 import { driveLines, openLines } from './growth-load';
 import { costOf, openDatabase, startProgram } from './growth-system';
@@ -12,7 +13,8 @@ const COUNTS = [1, 2, 4] as const;
 const LINES = 64;
 const ACCOUNTS = 1000;
 const ROUNDS = 8;
-const ROUND = { ms: 700, max: 50_000 };
+const ROUND = { ms: 1000, max: 50_000 };
+const IDLE_MS = 5000;
 
 /** A message of its own each time. */
 const reporting: Client = () => ({
@@ -37,25 +39,21 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
   const rows: string[][] = [];
   for (const [name, client] of Object.entries(ROWS)) {
     say(`Measuring ${name} …`);
-    const measured = COUNTS.map((count) => ({
-      count,
-      perSecond: [] as number[],
-      requests: 0,
-      webMs: 0,
-      postgresMs: 0,
-      p99: [] as number[],
-    }));
+    const measured = [];
+    for (const count of COUNTS) {
+      const used = webs.slice(0, count);
+      const lines = await openLines(
+        LINES,
+        used.map(({ port }) => port),
+      );
+      const pids = used.map(({ pid }) => pid);
+      measured.push({ count, lines, pids, perSecond: [] as number[], requests: 0, webMs: 0, postgresMs: 0, p99: [] as number[] });
+    }
     // The first round is for what is compiled and opened once.
     for (let round = 0; round <= ROUNDS; round += 1) {
       for (const sums of round % 2 === 0 ? measured.toReversed() : measured) {
-        const used = webs.slice(0, sums.count);
-        const lines = await openLines(
-          LINES,
-          used.map(({ port }) => port),
-        );
-        const pids = used.map(({ pid }) => pid);
-        const { result, programsMs, postgresMs } = await costOf(database.db, pids, () => driveLines(lines, [client], ROUND));
-        for (const line of lines) line.close();
+        const work = (): ReturnType<typeof driveLines> => driveLines(sums.lines, [client], ROUND);
+        const { result, programsMs, postgresMs } = await costOf(database.db, sums.pids, work);
         if (round === 0) continue;
         sums.perSecond.push((result.requests * 1000) / result.ms);
         sums.p99.push(result.times.toSorted((a, b) => a - b)[Math.floor(result.times.length * 0.99)] ?? 0);
@@ -64,6 +62,7 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
         sums.postgresMs += postgresMs;
       }
     }
+    for (const { lines } of measured) for (const line of lines) line.close();
     const one = median(measured[0]?.perSecond ?? []);
     for (const { count, perSecond, requests, webMs, postgresMs, p99 } of measured)
       rows.push([
@@ -77,7 +76,12 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
         figure(median(p99)),
       ]);
   }
-  return markdownTable(
+  const idle = await costOf(
+    database.db,
+    webs.map(({ pid }) => pid),
+    () => sleep(IDLE_MS),
+  );
+  const table = markdownTable(
     [
       `${LINES} clients at once`,
       '`web`',
@@ -90,4 +94,5 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
     ],
     rows,
   );
+  return [...table, '', `A \`web\` that nobody asks takes ${figure((idle.programsMs * 1000) / IDLE_MS / webs.length)} ms of CPU a second.`];
 }

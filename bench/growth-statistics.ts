@@ -5,7 +5,7 @@ import { DateTime } from 'luxon';
 import type pg from 'pg';
 import { BIN_COUNT } from '../src/models/statistics/bins';
 import { ADMIN, authorized, DOMAIN, fillBasics, getting } from './growth-rows';
-import { driveLines, openLines, type Driven } from './growth-load';
+import { driveLines, type Line, openLines, type Driven } from './growth-load';
 import { costOf, diskOf, openDatabase, startProgram, type Cost, type Database, type Program } from './growth-system';
 import { figure, markdownTable, size } from './growth-table';
 import type { Client } from './load';
@@ -143,17 +143,17 @@ export async function growStatistics(servers: Servers): Promise<string[]> {
   for (const { name, lines: count, round, client } of ROWS) {
     say(`Measuring ${name} …`);
     const measured = sides.map(() => [] as (Cost & { result: Driven })[]);
+    const lines = await Promise.all(sides.map(({ web }) => openLines(count, [web.port])));
+    const clients = lines.map((own) => own.map(client));
     for (let n = 0; n <= ROUNDS; n += 1) {
       for (const place of n % 2 === 0 ? [0, 1] : [1, 0]) {
         const { web, db } = sides[place] as Side;
-        const lines = await openLines(count, [web.port]);
-        const clients = lines.map(client);
-        const cost = await costOf(db, [web.pid], () => driveLines(lines, clients, round));
-        for (const line of lines) line.close();
+        const cost = await costOf(db, [web.pid], () => driveLines(lines[place] as Line[], clients[place] as Client[], round));
         // The first round is for what is compiled and opened once.
         if (n > 0) measured[place]?.push(cost);
       }
     }
+    for (const line of lines.flat()) line.close();
     const rateOf = ({ result }: { result: Driven }): number => (result.requests * 1000) / result.ms;
     const [few = [], many = []] = measured;
     const ratio = median(many.map((cost, n) => rateOf(cost) / rateOf(few[n] as (typeof few)[number])));
