@@ -101,7 +101,7 @@ export async function growAccounts(servers: Servers, large: boolean): Promise<st
       ]);
   }
   return [
-    ...markdownTable(['request, one at a time', 'accounts', 'ms', '÷ fewest', 'CPU ms of web', 'CPU ms of PostgreSQL', '÷ fewest'], rows),
+    ...markdownTable(['request, one at a time', 'accounts', 'ms', '÷ fewest', 'CPU ms of `web`', 'CPU ms of PostgreSQL', '÷ fewest'], rows),
     '',
     ...sides.map(
       ({ accounts, seconds, bytes }) =>

@@ -1,6 +1,7 @@
 // Load that costs little itself: requests as text over sockets that stay open, since node:http's client takes as much CPU as the server that is
 // measured beside it.
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, Request } from './load';
 
 /** What came back for a request. */
@@ -10,6 +11,10 @@ export interface Reply {
   ms: number;
 }
 
+/** Before the next request of a line. */
+const REFUSED_PAUSE_MS = 50;
+/** Of a line in a row: nobody serves it any more. */
+const MAX_REFUSED = 200;
 const BODILESS = new Set([204, 304]);
 
 /** A connection to a web process, with one request under way at a time. */
@@ -83,14 +88,16 @@ export const openLines = (count: number, ports: readonly number[]): Promise<Line
 export interface Driven {
   requests: number;
   ms: number;
-  /** Of each request. */
+  /** Of each request that was answered as asked. */
   times: number[];
+  /** Answered 503, as a machine that others use as well may have it; they are in none of the other figures. */
+  refused: number;
 }
 
 /**
  * All lines at once, each with a client of its own, for `ms` milliseconds or `max` requests, whichever is over first.
  *
- * @throws {Error} where an answer is no success: a rate of refusals says nothing
+ * @throws {Error} where an answer is neither a success nor 503, or nothing but that comes
  */
 export async function driveLines(
   lines: readonly Line[],
@@ -99,16 +106,29 @@ export async function driveLines(
 ): Promise<Driven> {
   const started = performance.now();
   const times: number[] = [];
-  let begun = 0;
+  let [begun, refused] = [0, 0];
   const work = async (line: Line, next: Client): Promise<void> => {
-    while (performance.now() - started < ms && begun < max) {
+    let again: Request | undefined;
+    let inARow = 0;
+    while (again !== undefined || (performance.now() - started < ms && begun < max)) {
       begun += 1;
-      const request = next();
+      const request = again ?? next();
+      again = undefined;
       const reply = await line.ask(request);
+      if (reply.status === 503) {
+        refused += 1;
+        inARow += 1;
+        if (inARow === MAX_REFUSED) throw new Error(`${request.method} ${request.path}: nothing but 503, ${reply.body}`);
+        // What comes after it may build on it.
+        again = request;
+        await sleep(REFUSED_PAUSE_MS);
+        continue;
+      }
       if (reply.status < 200 || reply.status > 299) throw new Error(`${request.method} ${request.path}: ${reply.status} ${reply.body}`);
       times.push(reply.ms);
+      inARow = 0;
     }
   };
   await Promise.all(lines.map((line, n) => work(line, clients[n % clients.length] as Client)));
-  return { requests: times.length, ms: performance.now() - started, times };
+  return { requests: times.length, ms: performance.now() - started, times, refused };
 }

@@ -47,7 +47,17 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
         used.map(({ port }) => port),
       );
       const pids = used.map(({ pid }) => pid);
-      measured.push({ count, lines, pids, perSecond: [] as number[], requests: 0, webMs: 0, postgresMs: 0, p99: [] as number[] });
+      measured.push({
+        count,
+        lines,
+        pids,
+        perSecond: [] as number[],
+        requests: 0,
+        refused: 0,
+        webMs: 0,
+        postgresMs: 0,
+        p99: [] as number[],
+      });
     }
     // The first round is for what is compiled and opened once.
     for (let round = 0; round <= ROUNDS; round += 1) {
@@ -58,13 +68,14 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
         sums.perSecond.push((result.requests * 1000) / result.ms);
         sums.p99.push(result.times.toSorted((a, b) => a - b)[Math.floor(result.times.length * 0.99)] ?? 0);
         sums.requests += result.requests;
+        sums.refused += result.refused;
         sums.webMs += programsMs;
         sums.postgresMs += postgresMs;
       }
     }
     for (const { lines } of measured) for (const line of lines) line.close();
     const one = median(measured[0]?.perSecond ?? []);
-    for (const { count, perSecond, requests, webMs, postgresMs, p99 } of measured)
+    for (const { count, perSecond, requests, refused, webMs, postgresMs, p99 } of measured)
       rows.push([
         count === 1 ? name : '',
         String(count),
@@ -74,6 +85,7 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
         figure(postgresMs / requests),
         figure((requests * 1000) / webMs),
         figure(median(p99)),
+        String(refused),
       ]);
   }
   const idle = await costOf(
@@ -91,6 +103,7 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
       'CPU ms of PostgreSQL',
       'per CPU second of `web`',
       'slowest 1 %, ms',
+      '503',
     ],
     rows,
   );

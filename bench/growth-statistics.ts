@@ -168,11 +168,12 @@ export async function growStatistics(servers: Servers): Promise<string[]> {
         figure(median(costs.flatMap(({ result }) => result.times))),
         figure(sum('programsMs') / requests),
         figure(sum('postgresMs') / requests),
+        String(costs.reduce((refused, { result }) => refused + result.refused, 0)),
       ]);
     }
   }
   return [
-    ...markdownTable(['request', 'stored rows', 'per second', '÷ few', 'ms', 'CPU ms of web', 'CPU ms of PostgreSQL'], rows),
+    ...markdownTable(['request', 'stored rows', 'per second', '÷ few', 'ms', 'CPU ms of `web`', 'CPU ms of PostgreSQL', '503'], rows),
     '',
     ...sides.map(
       ({ rows: stored, seconds, bytes }) =>
