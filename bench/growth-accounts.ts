@@ -77,7 +77,7 @@ async function measure(sides: readonly Side[], clientOf: (side: Side) => Client)
 }
 
 /**
- * @param large with ten million accounts as well: a quarter of an hour, and 10 GB of disk
+ * @param large with ten million accounts as well, which takes long and 10 GB of disk
  * @returns lines to print
  */
 export async function growAccounts(servers: Servers, large: boolean): Promise<string[]> {
