@@ -1,24 +1,37 @@
-// What a start of `web` costs: the CPU time of the process until it listens, and the same of another built checkout, in turn.
+// What a start of `web` and of `worker` costs: the CPU time of the process until it is ready, and the same of another built checkout, in turn;
+// and the memory of both then and after a thousand requests that each needed a job.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../src/start/ports';
-import { cpuTimeMs } from './cpu-time';
+import { cpuTimeMs, residentMb } from './cpu-time';
+import { Line } from './growth-load';
+import { ADMIN, authorized, fillBasics } from './growth-rows';
+import { openDatabase, startProgram } from './growth-system';
 import { median } from './median';
+import type { Servers } from './servers';
 
 const RUNS = 15;
 const START_TIMEOUT_MS = 30_000;
 /** Between two runs: an earlier process is gone from the processor by then. */
 const PAUSE_MS = 100;
+const REQUESTS = 1000;
+
+const KINDS = {
+  web: { file: path.join('dist', 'src', 'web.js'), ready: 'web listens' },
+  worker: { file: path.join('dist', 'workers', 'main.js'), ready: 'worker runs' },
+} as const;
+type Kind = keyof typeof KINDS;
 
 interface Start {
   cpuMs: number;
   wallMs: number;
+  mb: number;
 }
 
-/** Takes connections and never answers, in place of PostgreSQL and Redis: `web` listens without waiting for either, and nothing is left behind. */
+/** Takes connections and never answers, in place of PostgreSQL and Redis: processes are ready without waiting for either, and nothing is left behind. */
 async function openSilentServer(): Promise<{ port: number; close: () => void }> {
   const port = await freePort();
   const sockets = new Set<Socket>();
@@ -36,10 +49,11 @@ async function openSilentServer(): Promise<{ port: number; close: () => void }> 
   };
 }
 
-/** Starts `web` of a checkout, reads its CPU time when it says that it listens, and ends it. */
-async function startOnce(checkout: string, silentPort: number): Promise<Start> {
+/** Starts a process of a checkout, reads its CPU time and memory when it says that it is ready, and ends it. */
+async function startOnce(kind: Kind, checkout: string, silentPort: number): Promise<Start> {
+  const { file, ready } = KINDS[kind];
   const started = performance.now();
-  const child = spawn(process.execPath, [path.join(checkout, 'dist', 'src', 'web.js')], {
+  const child = spawn(process.execPath, [path.join(checkout, file)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'] ?? '',
@@ -52,17 +66,19 @@ async function startOnce(checkout: string, silentPort: number): Promise<Start> {
     },
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const listens = new Promise<Start>((resolve, reject) => {
+  const isReady = new Promise<Start>((resolve, reject) => {
     let output = '';
+    const pid = child.pid ?? 0;
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString();
-      if (output.includes('web listens')) resolve({ cpuMs: cpuTimeMs(child.pid ?? 0) ?? Number.NaN, wallMs: performance.now() - started });
+      if (output.includes(ready))
+        resolve({ cpuMs: cpuTimeMs(pid) ?? Number.NaN, wallMs: performance.now() - started, mb: residentMb(pid) });
     });
-    void ended.then(() => reject(new Error(`web of ${checkout} ended before it listened: ${output}`)));
-    setTimeout(() => reject(new Error(`web of ${checkout} does not listen: ${output}`)), START_TIMEOUT_MS).unref();
+    void ended.then(() => reject(new Error(`${kind} of ${checkout} ended before it was ready: ${output}`)));
+    setTimeout(() => reject(new Error(`${kind} of ${checkout} is not ready: ${output}`)), START_TIMEOUT_MS).unref();
   });
   try {
-    return await listens;
+    return await isReady;
   } finally {
     child.kill('SIGKILL');
     await ended;
@@ -70,36 +86,66 @@ async function startOnce(checkout: string, silentPort: number): Promise<Start> {
   }
 }
 
-function describe(name: string, starts: readonly Start[]): string {
+function describe(kind: Kind, name: string, starts: readonly Start[]): string {
   const cpu = starts.map(({ cpuMs }) => cpuMs);
   const range = `${Math.min(...cpu)} to ${Math.max(...cpu)}`;
-  return `start of web, ${name}: ${median(cpu)} ms of CPU until it listens (${range}), ${Math.round(median(starts.map(({ wallMs }) => wallMs)))} ms by the clock; median of ${starts.length}`;
+  const [wall, mb] = [median(starts.map(({ wallMs }) => wallMs)), median(starts.map((start) => start.mb))].map(Math.round);
+  return `start of ${kind}, ${name}: ${median(cpu)} ms of CPU until it is ready (${range}), ${wall} ms by the clock, ${mb} MB of memory; median of ${starts.length}`;
+}
+
+/** What both have of memory once PostgreSQL and Redis answer them, and after they have done something. */
+async function memory(servers: Servers): Promise<string[]> {
+  const database = await openDatabase(servers);
+  await fillBasics(database.db);
+  const [web, worker] = [await startProgram(servers, 'web', database), await startProgram(servers, 'worker', database)];
+  const now = (): number[] => [web, worker].map(({ pid }) => Math.round(residentMb(pid)));
+  const [webReady, workerReady] = now();
+  const line = await Line.open(web.port);
+  const body = { pn_provider: 'apns', pn_param: 'TEAM.org.linphone.phone', pn_prid: 'ab'.repeat(32), type: 'message' };
+  for (let n = 0; n < REQUESTS; n += 1) {
+    const headers = authorized(ADMIN);
+    // No provider is configured: the worker says so, and nothing leaves the machine.
+    const { status } = await line.ask({ method: 'POST', path: '/api/push_notification', headers, body });
+    if (status !== 503) throw new Error(`a push without a provider is answered ${status}`);
+  }
+  line.close();
+  const [webThen, workerThen] = now();
+  await Promise.all([web.stop(), worker.stop()]);
+  return [
+    `memory of web: ${webReady} MB when ready, ${webThen} MB after ${REQUESTS} requests, each with a job`,
+    `memory of worker: ${workerReady} MB when ready, ${workerThen} MB after those jobs`,
+  ];
 }
 
 /**
- * Measures starts of this checkout's `web`, in turn with those of another one where it is named.
+ * Measures starts of this checkout's `web` and `worker`, in turn with those of another one where it is named.
  *
  * @param against folder of another built checkout
- * @returns lines to print; the ratio new ÷ old is the last
+ * @returns lines to print
  */
-export async function benchStart(against?: string): Promise<string[]> {
-  if (!existsSync('/proc/self/stat')) return ['start of web: not measured, there is no /proc on this machine'];
+export async function benchStart(servers: Servers, against?: string): Promise<string[]> {
+  if (!existsSync('/proc/self/stat')) return ['starts: not measured, there is no /proc on this machine'];
   const here = path.join(__dirname, '..', '..');
-  const ours: Start[] = [];
-  const theirs: Start[] = [];
+  const lines: string[] = [];
   const silent = await openSilentServer();
   try {
-    // One of each first, so that files are in the page cache.
-    await startOnce(here, silent.port);
-    if (against !== undefined) await startOnce(against, silent.port);
-    for (let run = 0; run < RUNS; run += 1) {
-      ours.push(await startOnce(here, silent.port));
-      if (against !== undefined) theirs.push(await startOnce(against, silent.port));
+    for (const kind of Object.keys(KINDS) as Kind[]) {
+      const ours: Start[] = [];
+      const theirs: Start[] = [];
+      // One of each first, so that files are in the page cache.
+      await startOnce(kind, here, silent.port);
+      if (against !== undefined) await startOnce(kind, against, silent.port);
+      for (let run = 0; run < RUNS; run += 1) {
+        ours.push(await startOnce(kind, here, silent.port));
+        if (against !== undefined) theirs.push(await startOnce(kind, against, silent.port));
+      }
+      lines.push(describe(kind, 'this checkout', ours));
+      if (against === undefined) continue;
+      const ratio = median(ours.map(({ cpuMs }) => cpuMs)) / median(theirs.map(({ cpuMs }) => cpuMs));
+      lines.push(describe(kind, against, theirs), `start of ${kind}, CPU time new ÷ old: ${ratio.toFixed(2)}`);
     }
   } finally {
     silent.close();
   }
-  if (against === undefined) return [describe('this checkout', ours)];
-  const ratio = median(ours.map(({ cpuMs }) => cpuMs)) / median(theirs.map(({ cpuMs }) => cpuMs));
-  return [describe('this checkout', ours), describe(against, theirs), `start of web, CPU time new ÷ old: ${ratio.toFixed(2)}`];
+  return [...lines, ...(await memory(servers))];
 }

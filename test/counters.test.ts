@@ -54,6 +54,8 @@ const JUDGED: Record<string, string> = {
   'account_count_changes.block': 'accounts.id by a thousand',
   'account_counts.accounts': 'at most a thousand',
   'account_counts.block': 'accounts.id by a thousand',
+  'account_count_groups.accounts': 'at most a hundred thousand',
+  'account_count_groups.blocks': 'accounts.id by a hundred thousand',
   'spaces.max_account': 'given by a person, its schema has the limit',
   'spaces.max_accounts': 'given by a person, its schema has the limit',
   'statistics_message_devices.last_status': 'given by Flexisip, its schema has the limit',

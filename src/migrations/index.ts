@@ -22,6 +22,7 @@ import * as taskRuns from './0013-task-runs';
 import * as sweepIndexes from './0014-sweep-indexes';
 import * as nameIndexes from './0015-names';
 import * as creationTokensAtOnce from './0016-creation-tokens-at-once';
+import * as accountCountGroups from './0017-account-count-groups';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -42,6 +43,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0014-sweep-indexes': { up: sweepIndexes.up, transaction: false },
   '0015-names': { up: nameIndexes.up, transaction: false },
   '0016-creation-tokens-at-once': { up: creationTokensAtOnce.up },
+  '0017-account-count-groups': { up: accountCountGroups.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

@@ -19,6 +19,7 @@ export const MIGRATION_NAMES = [
   '0014-sweep-indexes',
   '0015-names',
   '0016-creation-tokens-at-once',
+  '0017-account-count-groups',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

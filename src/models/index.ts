@@ -10,7 +10,7 @@ Account.hasOne(ActivationExpiration, { as: 'activation_expiration', ...owned });
 Account.hasMany(AccountDictionaryEntry, { as: 'dictionary_entries', ...owned });
 
 export { Account } from './accounts/account';
-export { AccountCount, AccountCountChange, AccountTotal } from './accounts/account-count';
+export { AccountCount, AccountCountChange, AccountCountGroup, AccountTotal } from './accounts/account-count';
 export { AccountTombstone } from './accounts/account-tombstone';
 export { ActivationExpiration } from './accounts/activation-expiration';
 export { EmailChangeCode, PhoneChangeCode } from './accounts/change-code';

@@ -42,6 +42,56 @@ test('views show an admin the accounts of the own Space alone, whatever they are
   expect(await findAccountPage(2, SYSTEM)).toEqual({ total: 2, accounts: [] });
 });
 
+/** Ids at both ends of blocks of a thousand and of groups of a hundred blocks, with groups between them that nobody is in. */
+const SCATTERED = [1_000_999, 1_001_000, 1_099_999, 1_100_000, 1_100_001, 1_150_500, 1_499_999, 1_500_000, 2_000_000, 2_000_001].flatMap(
+  (id) => [id, id + 10_000],
+);
+
+test('pages are those of one walk through all accounts by id, wherever ids lie, folded or not, and after deletions', async () => {
+  const { AccountCount } = models;
+  const { SYSTEM } = visibility;
+  const viewers = {
+    'pages-a.org': { domain: 'pages-a.org', super_admin: false },
+    'pages-b.org': { domain: 'pages-b.org', super_admin: false },
+  };
+  for (const domain of Object.keys(viewers)) await system.space(domain);
+  const add = (offset: number): Promise<unknown> =>
+    system.rows(
+      `INSERT INTO accounts (id, username, domain, ip_address, user_agent, created_at)
+       SELECT id + $2, 'scattered' || id + $2, CASE WHEN n % 3 = 0 THEN 'pages-a.org' ELSE 'pages-b.org' END, 'x', 'x', now()
+         FROM unnest($1::integer[]) WITH ORDINALITY u (id, n)`,
+      [SCATTERED, offset],
+    );
+  const expectRightPages = async (): Promise<void> => {
+    for (const viewer of [...Object.values(viewers), SYSTEM]) {
+      const domain = viewer === SYSTEM ? null : (viewer as { domain: string }).domain;
+      const all = await system.rows('SELECT id FROM accounts WHERE $1::text IS NULL OR domain = $1 ORDER BY id', [domain]);
+      const ids: number[] = [];
+      for (let page = 1; ; page += 1) {
+        const { total, accounts } = await views.findAccountPage(page, viewer);
+        expect(total).toBe(all.length);
+        if (accounts.length === 0) break;
+        ids.push(...accounts.map(({ id }) => id));
+      }
+      expect(ids).toEqual(all.map(({ id }) => id));
+    }
+    const sums = 'SELECT domain, sum(accounts)::integer AS n FROM %s GROUP BY 1 HAVING sum(accounts) <> 0 ORDER BY 1';
+    expect(await system.rows(sums.replace('%s', 'account_count_groups'))).toEqual(await system.rows(sums.replace('%s', 'account_counts')));
+  };
+  for (const offset of [0, 20, 40]) await add(offset);
+  await expectRightPages();
+  await AccountCount.fold();
+  await expectRightPages();
+  await add(60);
+  await system.rows('DELETE FROM accounts WHERE id BETWEEN 1100000 AND 1150000 OR id = 1000999');
+  await expectRightPages();
+  await AccountCount.fold();
+  await system.rows("UPDATE accounts SET domain = 'pages-a.org' WHERE id >= 2000000 AND id % 2 = 0");
+  await expectRightPages();
+  await AccountCount.fold();
+  await expectRightPages();
+});
+
 test('of a user agent as many characters are kept as the column holds, none of them cut in two', async () => {
   const { Account, ProvisioningToken } = models;
   const user_agent = '𝄞'.repeat(300);

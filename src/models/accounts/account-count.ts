@@ -16,6 +16,8 @@ export interface PageStart {
   skipped: number;
 }
 
+/** Of a thousand ids each. */
+const BLOCKS_IN_GROUP = 100;
 /** Changes that are folded in one statement at most. */
 const MAX_FOLDED = 10_000;
 /** Changes of a Space that may wait for being folded while it is counted. */
@@ -27,24 +29,34 @@ export class AccountCount extends Model<InferAttributes<AccountCount>, InferCrea
   declare accounts: number;
 
   /**
-   * Where the account with so many before it stands, in the order of ids. One statement over the counts of blocks: an OFFSET would walk
-   * all the accounts before it.
+   * Where the account with so many before it stands, in the order of ids. One statement over the counts: of groups of blocks first, then of the blocks
+   * of one group, so that some hundred rows are read among ten million accounts; an OFFSET would walk all the accounts before it.
    */
   static async findPageStart(offset: number, viewer: Viewer): Promise<PageStart> {
     const domain = confinedTo(viewer);
-    const where = domain === null ? '' : 'WHERE domain = $2';
+    const own = domain === null ? 'true' : 'domain = $2';
+    const inGroup = `${own} AND block >= (SELECT first_block FROM group_place) AND block < (SELECT first_block FROM group_place) + ${BLOCKS_IN_GROUP}`;
     const [start] = await select<Omit<PageStart, 'skipped'> & { skipped: number | null }>(
-      `WITH blocks AS (
+      `WITH groups AS (
+         SELECT blocks, sum(accounts) AS accounts
+           FROM (SELECT blocks, accounts FROM account_count_groups WHERE ${own}
+                 UNION ALL SELECT block / ${BLOCKS_IN_GROUP}, accounts FROM account_count_changes WHERE ${own}) AS counted
+          GROUP BY blocks
+       ), running_groups AS (
+         SELECT blocks, accounts, sum(accounts) OVER (ORDER BY blocks) - accounts AS before FROM groups
+       ), group_place AS (
+         SELECT blocks * ${BLOCKS_IN_GROUP} AS first_block, before FROM running_groups WHERE before <= $1 AND before + accounts > $1
+       ), blocks AS (
          SELECT block, sum(accounts) AS accounts
-           FROM (SELECT domain, block, accounts FROM account_counts ${where}
-                 UNION ALL SELECT domain, block, accounts FROM account_count_changes ${where}) AS counted
+           FROM (SELECT block, accounts FROM account_counts WHERE ${inGroup}
+                 UNION ALL SELECT block, accounts FROM account_count_changes WHERE ${inGroup}) AS counted
           GROUP BY block
        ), running AS (
-         SELECT block, accounts, sum(accounts) OVER (ORDER BY block) - accounts AS before FROM blocks
+         SELECT block, accounts, (SELECT before FROM group_place) + sum(accounts) OVER (ORDER BY block) - accounts AS before FROM blocks
        ), place AS (
          SELECT block * 1000 AS first_id, before FROM running WHERE before <= $1 AND before + accounts > $1
        )
-       SELECT coalesce((SELECT sum(accounts) FROM blocks), 0)::bigint AS total,
+       SELECT coalesce((SELECT sum(accounts) FROM groups), 0)::bigint AS total,
               (SELECT first_id FROM place) AS first_id, (SELECT $1 - before FROM place)::bigint AS skipped`,
       domain === null ? [offset] : [offset, domain],
     );
@@ -126,6 +138,22 @@ AccountCountChange.init(
     accounts: required(INTEGER),
   },
   { sequelize: database, tableName: 'account_count_changes' },
+);
+
+/** Accounts of a domain by a hundred blocks, as their counts add up to; triggers keep it (migrations/0017-account-count-groups.ts). */
+export class AccountCountGroup extends Model<InferAttributes<AccountCountGroup>, InferCreationAttributes<AccountCountGroup>> {
+  declare domain: string;
+  /** The number of each of its blocks, divided by a hundred. */
+  declare blocks: number;
+  declare accounts: number;
+}
+AccountCountGroup.init(
+  {
+    domain: { ...required(varchar(64)), primaryKey: true },
+    blocks: { ...required(INTEGER), primaryKey: true },
+    accounts: required(INTEGER),
+  },
+  { sequelize: database, tableName: 'account_count_groups' },
 );
 
 /** Accounts of a domain in all, as the counts of its blocks add up to; triggers keep it (migrations/0010-counters.ts). */
