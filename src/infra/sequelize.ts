@@ -95,8 +95,6 @@ export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
 /** Of Sequelize, what its types do not show. */
 interface ConnectionManager {
   connect: (config: unknown) => Promise<unknown>;
-  /** Asks for what types of its own the database has. */
-  _refreshDynamicOIDs: () => Promise<void>;
   getConnection: (options: unknown) => Promise<unknown>;
   releaseConnection: (connection: unknown) => void;
 }
@@ -197,8 +195,8 @@ function laneOf(lane: Lane): Sequelize {
   const known = lanes.get(lane);
   if (known) return known;
   const opened = openDatabase({ url: settings.DATABASE_URL ?? '', poolSize: LANE_SIZE, parameters: LANE_PARAMETERS });
-  // No model reads through it.
-  managerOf(opened)._refreshDynamicOIDs = () => Promise.resolve();
+  // Else its first connection would ask for what types of its own the database has, for models: none reads through this.
+  Object.assign(managerOf(opened), { _refreshDynamicOIDs: () => Promise.resolve() });
   lanes.set(lane, opened);
   return opened;
 }
@@ -274,5 +272,5 @@ export async function execute(sql: string, bind: Bind = []): Promise<number> {
 /** Closes the pools; queries under way end first. */
 export async function closeDatabase(): Promise<void> {
   const others = [long, replica === database ? undefined : replica, ...lanes.values()];
-  await Promise.all([database, ...others].map((opened) => opened?.close()));
+  await Promise.all([database, ...others].map(async (opened) => opened?.close()));
 }
