@@ -7,10 +7,11 @@ import { parseArgs } from 'node:util';
 import { prepareDatabase } from './checkout';
 import { interruption } from './command';
 import { benchHttp } from './http';
+import { benchOverload } from './overload';
 import { say, Servers } from './servers';
 import { benchStart } from './start';
 
-const PARTS = ['start', 'http', 'batching', 'reading', 'space-deletion', 'account-pages'] as const;
+const PARTS = ['start', 'http', 'overload', 'batching', 'reading', 'space-deletion', 'account-pages'] as const;
 type Part = (typeof PARTS)[number];
 /** This file is dist/bench/main.js. */
 const CHECKOUT = path.join(__dirname, '..', '..');
@@ -49,7 +50,8 @@ async function benchServices(servers: Servers, parts: readonly Part[]): Promise<
 async function bench(servers: Servers, { against, parts, row }: Options): Promise<void> {
   if (parts.includes('start')) for (const line of await benchStart(against)) process.stdout.write(`${line}\n`);
   if (parts.includes('http')) for (const line of await benchHttp(servers, CHECKOUT, against, row)) process.stdout.write(`${line}\n`);
-  const services = parts.filter((part) => part !== 'start' && part !== 'http');
+  if (parts.includes('overload')) for (const line of await benchOverload(servers, CHECKOUT)) process.stdout.write(`${line}\n`);
+  const services = parts.filter((part) => part !== 'start' && part !== 'http' && part !== 'overload');
   if (services.length > 0) await benchServices(servers, services);
 }
 
