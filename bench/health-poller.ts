@@ -1,8 +1,8 @@
-// A balancer meanwhile, in a thread of its own so that the load does not slow it: asks for /health/ready again and again over TLS, in turn on a connection
-// that stays open and on a new one, until it is told to stop. Gives what it has seen as one message.
+// A balancer meanwhile, in a process of its own so that the load does not slow it: asks for /health/ready again and again over TLS, in turn on a connection
+// that stays open and on a new one, until it is told to stop. Gives what it has seen as one message. Arguments: port, and a file with the certificate.
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
 
 const INTERVAL_MS = 25;
 
@@ -14,7 +14,8 @@ export interface Look {
   isNew: boolean;
 }
 
-const { port, ca } = workerData as { port: number; ca: string };
+const [, , port = '', caFile = ''] = process.argv;
+const ca = readFileSync(caFile, 'utf8');
 const open = new Agent({ keepAlive: true, maxSockets: 1, ca });
 
 function ask(isNew: boolean): Promise<number> {
@@ -31,7 +32,7 @@ function ask(isNew: boolean): Promise<number> {
 async function poll(): Promise<void> {
   const looks: Look[] = [];
   let isOver = false;
-  parentPort?.once('message', () => (isOver = true));
+  process.once('message', () => (isOver = true));
   for (let n = 0; !isOver; n += 1) {
     const isNew = n % 2 === 1;
     const started = performance.now();
@@ -40,7 +41,7 @@ async function poll(): Promise<void> {
     await sleep(INTERVAL_MS);
   }
   open.destroy();
-  parentPort?.postMessage(looks);
+  process.send?.(looks, () => process.disconnect());
 }
 
 void poll();

@@ -1,15 +1,15 @@
 // More than the machine can do: 5,000 events at once over one HTTP/2 connection, as Flexisip sends them, to a web process that shares its core with a busy
 // loop. All are to be stored, and a balancer that looks meanwhile is to be answered within 100 ms.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { connect, type ClientHttp2Session } from 'node:http2';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { hashApiKey } from '../src/services/credentials/secrets';
 import { makeCertificate } from '../test/helpers/pki';
 import { Web } from './checkout';
-import { preciseCpuMs, residentMb } from './cpu-time';
+import { residentMb } from './cpu-time';
 import type { Look } from './health-poller';
 import { median } from './median';
 import { say, type Servers } from './servers';
@@ -78,7 +78,6 @@ function lineOfLooks(looks: readonly Look[], isNew: boolean): string {
 export async function benchOverload(servers: Servers, directory: string): Promise<string[]> {
   const certificate = await makeCertificate(servers.directory);
   const [certFile, keyFile] = [path.join(servers.directory, 'cert.pem'), path.join(servers.directory, 'key.pem')];
-  const { writeFileSync } = await import('node:fs');
   writeFileSync(certFile, certificate.cert);
   writeFileSync(keyFile, certificate.key);
   const web = await Web.start(servers, 'overloaded', directory, { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile });
@@ -92,17 +91,18 @@ export async function benchOverload(servers: Servers, directory: string): Promis
 
   const lines: string[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
-    const poller = new Worker(path.join(__dirname, 'health-poller.js'), { workerData: { port: web.port, ca: certificate.cert } });
+    const poller = fork(path.join(__dirname, 'health-poller.js'), [String(web.port), certFile]);
+    servers.atEnd(() => Promise.resolve(poller.kill()));
     await sleep(200);
     const [{ n: before } = { n: 0 }] = (await web.db.query<{ n: number }>('SELECT count(*)::int AS n FROM statistics_messages')).rows;
-    const [memory, cpu, started] = [residentMb(pid), preciseCpuMs(pid), performance.now()];
+    const [memory, cpu, started] = [residentMb(pid), web.cpuMs() ?? 0, performance.now()];
     let peak = 0;
     const watching = setInterval(() => (peak = Math.max(peak, residentMb(pid))), 50);
     const statuses = await Promise.all(Array.from({ length: EVENTS }, () => report(session, key)));
     clearInterval(watching);
-    const [ms, used] = [performance.now() - started, (preciseCpuMs(pid)) - cpu];
-    const looks = new Promise<Look[]>((resolve) => poller.once('message', resolve));
-    poller.postMessage('stop');
+    const [ms, used] = [performance.now() - started, (web.cpuMs() ?? 0) - cpu];
+    const looks = new Promise<Look[]>((resolve) => poller.once('message', (message) => resolve(message as Look[])));
+    poller.send('stop');
     const seen = await looks;
     await sleep(REST_MS);
     const [{ n: after } = { n: 0 }] = (await web.db.query<{ n: number }>('SELECT count(*)::int AS n FROM statistics_messages')).rows;
