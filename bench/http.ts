@@ -149,7 +149,11 @@ export async function benchHttp(
   for (const web of webs) await fill(web);
   const ratios = webs.flatMap(({ name }) => [`${name} ÷ it, per s`, 'per CPU s']);
   const head = ['over HTTP', 'who', 'per s', 'CPU ms each', 'p50 ms', ...ratios, 'goal', 'reached'];
-  const table = new Table({ head, colAligns: head.map((_, column) => (column < 2 ? 'left' : 'right')), style: { head: [], border: [] } });
+  const table = new Table({
+    head,
+    colAligns: head.map((_, column) => (column < 2 ? 'left' : 'right')),
+    style: { head: [], border: [], compact: true },
+  });
   const run = new HttpBench(servers, webs, profiles);
   const notes: string[] = [];
   let isWhole = true;

@@ -10,7 +10,8 @@ import type { Measured, Surroundings } from './surroundings';
 const CLIENTS = 64;
 const ROUNDS = 11;
 const ROUND = { ms: 250, max: 10_000 };
-const WARM_UP = { ms: 1500, max: 20_000 };
+/** Until the compiler has seen enough of it; slow ones are not waited for without end. */
+const WARM_UP = { ms: 3000, max: 8000 };
 /** Long enough for a profile. */
 const PROFILED = { ms: 3000, max: 100_000 };
 /** What a server still does when the last answer is there. */
