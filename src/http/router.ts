@@ -1,7 +1,6 @@
 // From endpoints to a middleware of Express. The order of checks is the same for all of them (docs/api-rules.md).
 import type { RequestHandler, Request, Response } from 'express';
 import { settings } from '../../config';
-import type { Patience } from '../infra/batcher';
 import { ApiError, badRequest, notFound, unprocessable } from '../infra/errors';
 import { durationsOf } from '../infra/metrics';
 import { isOverloaded, overloaded } from '../infra/overload';
@@ -26,8 +25,7 @@ interface Row {
 
 function rowOf(endpoint: AnyEndpoint): Row {
   const { access, unlimited, page = false, callerView = false } = endpoint;
-  const patience: Patience = unlimited ? 'report' : 'request';
-  const demand: Demand = { access, unlimited, page, changes: changesAnything(endpoint), withView: callerView, patience };
+  const demand: Demand = { access, unlimited, page, changes: changesAnything(endpoint), withView: callerView };
   return { endpoint, demand, observe: durationsOf(endpoint.method, endpoint.path) };
 }
 

@@ -158,15 +158,13 @@ test('devices that are asked for at once are decided on one after another, each 
     pn_prid: string,
     pn_param: string | null = 'app',
   ): Parameters<typeof AccountCreationToken.beginSends>[0][number] => ({
-    ...{
-      pn_provider: 'fcm',
-      pn_param,
-      pn_prid,
-      ip: '192.0.2.1',
-      user_agent: '🙂'.repeat(300),
-      token: `at-once-${id}-${n}`,
-      milliseconds: 5000,
-    },
+    pn_provider: 'fcm',
+    pn_param,
+    pn_prid,
+    ip: '192.0.2.1',
+    user_agent: '🙂'.repeat(300),
+    token: `at-once-${id}-${n}`,
+    milliseconds: 5000,
   });
   const [one, other] = [`one-${id}`, `other-${id}`];
   const asked = [ask(0, one), ask(1, other), ask(2, one), ask(3, one, null), ask(4, one, null)];

@@ -20,8 +20,8 @@ function keyOf(request: Request, { page }: Purpose): { key: string; byCookie: bo
  *
  * @throws {ApiError} 401 where the key is unknown, expired, or made for another address
  */
-export async function identifyByKey(request: Request, key: string, { withView, patience }: Partial<Purpose> = {}): Promise<Authenticated> {
-  const identity = await findByApiKey(key, clientOf(request).ip, hostOf(request), { withView, patience });
+export async function identifyByKey(request: Request, key: string, { withView }: Partial<Purpose> = {}): Promise<Authenticated> {
+  const identity = await findByApiKey(key, clientOf(request).ip, hostOf(request), { withView });
   if (!identity) throw unauthorized('auth.api_key');
   return { identity };
 }

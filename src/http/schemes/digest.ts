@@ -101,7 +101,9 @@ export function digestResponse(
 async function identify(request: Request, { withView }: Purpose): Promise<Authenticated> {
   const from = parseSipUri(headerText(request.headers.from ?? ''));
   if (!from) throw unauthorized('auth.required');
-  const account = await findDigestAccount(from, hostOf(request), { withView });
+  // A bare From asks for a challenge, which shows nothing of the account.
+  const isShown = request.headers.authorization !== undefined;
+  const account = await findDigestAccount(from, hostOf(request), { withView: withView === true && isShown });
   // That tells which accounts exist; so does the public /accounts/{sip}/info.
   if (!account) throw notFound('account.not_found');
   const { scheme, value } = credentialsOf(request);

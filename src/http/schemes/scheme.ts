@@ -1,6 +1,5 @@
 // What every scheme of authentication is.
 import type { Request } from 'express';
-import type { Patience } from '../../infra/batcher';
 import type { Identity, Viewed } from '../../services/credentials/identities';
 
 /** What the credentials are shown for: a cookie is not good for everything. */
@@ -11,8 +10,6 @@ export interface Purpose {
   page?: boolean;
   /** Whether the account's own view is wanted with the identity: one statement gives both. */
   withView?: boolean;
-  /** How long the look-up is waited for; a request's time where it is left out. */
-  patience?: Patience;
 }
 
 /** Who calls, once a scheme has accepted the credentials. */

@@ -1,6 +1,6 @@
 // API keys: made, found many with one query, their use counted in memory and written in batches.
 import { settings } from '../../../config';
-import { Batcher, type Patience } from '../../infra/batcher';
+import { Batcher } from '../../infra/batcher';
 import { inBackground } from '../../infra/context';
 import { isDatabaseUnavailable } from '../../infra/database';
 import { parseIpAddress } from '../../infra/ip-address';
@@ -29,16 +29,15 @@ const lookUpsWithView = new Batcher((shown: ShownKey[]) => findIdentitiesByApiKe
  * @param ip the caller's address, as parseIpAddress() gives it
  * @param host the Host header, whose Space may have expired
  * @param withView whether the account's view is wanted, too: it is of the same moment
- * @param patience how long the look-up is waited for
  * @returns null where the key is unknown, expired, or made for another address
  */
 export async function findByApiKey(
   key: string,
   ip: string,
   host: string,
-  { withView = false, patience = 'request' }: { withView?: boolean | undefined; patience?: Patience | undefined } = {},
+  { withView = false }: { withView?: boolean | undefined } = {},
 ): Promise<(Identity & { view?: AccountView }) | null> {
-  const found = await (withView ? lookUpsWithView : lookUps).submit({ hash: hashApiKey(key), host }, patience);
+  const found = await (withView ? lookUpsWithView : lookUps).submit({ hash: hashApiKey(key), host });
   if (!found || !worksFrom(found, ip) || isExpired(found)) return null;
   const uses = unwritten.get(found.key_id)?.uses ?? 0;
   unwritten.set(found.key_id, { uses: uses + 1, last: new Date() });
