@@ -1,6 +1,7 @@
 // Requests among few accounts and among many: each has a database and a web process of its own, and rounds of all alternate.
 import { DOMAIN, ADMIN, authorized, creating, fillAccounts, fillBasics, getting, SUPER_ADMIN, usernameOf } from './growth-rows';
-import { driveLines, Line } from './growth-load';
+import { connect, type Connection } from './connection';
+import { driveAll } from './growth-load';
 import { costOf, diskOf, openDatabase, startProgram, type Database, type Program } from './growth-system';
 import { figure, markdownTable, size } from './growth-table';
 import type { Client } from './load';
@@ -46,10 +47,10 @@ async function openSide(servers: Servers, accounts: number): Promise<Side> {
   await fillAccounts(database.db, accounts);
   const seconds = (performance.now() - started) / 1000;
   const web = await startProgram(servers, 'web', database);
-  const line = await Line.open(web.port);
-  const reply = await line.ask({ method: 'GET', path: '/api/accounts', headers: authorized(ADMIN) });
-  line.close();
-  const total = (JSON.parse(reply.body) as { total?: number }).total;
+  const connection = await connect(web.port);
+  const reply = await connection.exchange({ method: 'GET', path: '/api/accounts', headers: authorized(ADMIN) });
+  connection.close();
+  const total = (JSON.parse(reply.body()) as { total?: number }).total;
   if (total !== accounts + 1) throw new Error(`there are ${String(total)} accounts, not ${accounts + 1}: ${reply.status}`);
   return { ...database, accounts, web, seconds, bytes: (await diskOf(database.db)) - empty };
 }
@@ -58,12 +59,12 @@ async function measure(sides: readonly Side[], clientOf: (side: Side) => Client)
   const measured = sides.map((): Measured => ({ times: [], webMs: 0, postgresMs: 0 }));
   const clients = sides.map(clientOf);
   // Made anew for each row: a connection that nobody uses for long is ended.
-  const lines = await Promise.all(sides.map(({ web }) => Line.open(web.port)));
+  const lines = await Promise.all(sides.map(({ web }) => connect(web.port)));
   // The first is for what is read, compiled and planned once.
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const [n, side] of sides.entries()) {
-      const work = (): ReturnType<typeof driveLines> =>
-        driveLines([lines[n] as Line], [clients[n] as Client], { ms: Number.POSITIVE_INFINITY, max: REQUESTS });
+      const work = (): ReturnType<typeof driveAll> =>
+        driveAll([lines[n] as Connection], [clients[n] as Client], { ms: Number.POSITIVE_INFINITY, max: REQUESTS });
       const { result, programsMs, postgresMs } = await costOf(side.db, [side.web.pid], work);
       const sums = measured[n] as Measured;
       if (round === 0) continue;
@@ -72,7 +73,7 @@ async function measure(sides: readonly Side[], clientOf: (side: Side) => Client)
       sums.postgresMs += postgresMs;
     }
   }
-  for (const line of lines) line.close();
+  for (const connection of lines) connection.close();
   return measured;
 }
 

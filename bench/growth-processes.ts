@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ADMIN, authorized, DOMAIN, fillAccounts, fillBasics, getting, usernameOf } from './growth-rows';
-import { driveLines, openLines } from './growth-load';
+import { driveAll, connectAll } from './growth-load';
 import { costOf, openDatabase, startProgram } from './growth-system';
 import { figure, markdownTable } from './growth-table';
 import type { Client } from './load';
@@ -42,7 +42,7 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
     const measured = [];
     for (const count of COUNTS) {
       const used = webs.slice(0, count);
-      const lines = await openLines(
+      const lines = await connectAll(
         LINES,
         used.map(({ port }) => port),
       );
@@ -62,7 +62,7 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
     // The first round is for what is compiled and opened once.
     for (let round = 0; round <= ROUNDS; round += 1) {
       for (const sums of round % 2 === 0 ? measured.toReversed() : measured) {
-        const work = (): ReturnType<typeof driveLines> => driveLines(sums.lines, [client], ROUND);
+        const work = (): ReturnType<typeof driveAll> => driveAll(sums.lines, [client], ROUND);
         const { result, programsMs, postgresMs } = await costOf(database.db, sums.pids, work);
         if (round === 0) continue;
         sums.perSecond.push((result.requests * 1000) / result.ms);
@@ -73,7 +73,7 @@ export async function growProcesses(servers: Servers): Promise<string[]> {
         sums.postgresMs += postgresMs;
       }
     }
-    for (const { lines } of measured) for (const line of lines) line.close();
+    for (const { lines } of measured) for (const connection of lines) connection.close();
     const one = median(measured[0]?.perSecond ?? []);
     for (const { count, perSecond, requests, refused, webMs, postgresMs, p99 } of measured)
       rows.push([

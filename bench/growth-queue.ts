@@ -4,7 +4,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ADMIN, authorized, fillBasics } from './growth-rows';
-import { Line } from './growth-load';
+import { connect, type Connection } from './connection';
 import { openDatabase, startProgram, type Database } from './growth-system';
 import { figure, markdownTable } from './growth-table';
 import { preciseCpuMs } from './cpu-time';
@@ -42,15 +42,16 @@ async function addJobs(queue: Queue, payload: object): Promise<void> {
 
 /** Milliseconds of each of some requests, one after another. @throws {Error} where an answer has another status */
 async function time(port: number, request: Request, status: number, count: number, pauseMs = 0): Promise<number[]> {
-  const line = await Line.open(port);
+  const connection = await connect(port);
   const times: number[] = [];
   for (let n = 0; n < count; n += 1) {
     if (pauseMs > 0) await sleep(pauseMs);
-    const reply = await line.ask(request);
-    if (reply.status !== status) throw new Error(`${request.path}: ${reply.status} ${reply.body}`);
-    times.push(reply.ms);
+    const sent = performance.now();
+    const reply = await connection.exchange(request);
+    if (reply.status !== status) throw new Error(`${request.path}: ${reply.status} ${reply.body()}`);
+    times.push(performance.now() - sent);
   }
-  line.close();
+  connection.close();
   return times;
 }
 

@@ -5,7 +5,8 @@ import { DateTime } from 'luxon';
 import type pg from 'pg';
 import { BIN_COUNT } from '../src/models/statistics/bins';
 import { ADMIN, authorized, DOMAIN, fillBasics, getting } from './growth-rows';
-import { driveLines, type Line, openLines, type Driven } from './growth-load';
+import type { Connection } from './connection';
+import { connectAll, driveAll, type Driven } from './growth-load';
 import { costOf, diskOf, openDatabase, startProgram, type Cost, type Database, type Program } from './growth-system';
 import { figure, markdownTable, size } from './growth-table';
 import type { Client } from './load';
@@ -99,7 +100,7 @@ async function openSide(servers: Servers, rows: number): Promise<Side> {
   return { ...database, rows, web: await startProgram(servers, 'web', database), seconds, bytes };
 }
 
-/** A message, then what a device answered to it, and so on: the client of one line. */
+/** A message, then what a device answered to it, and so on: the client of one connection. */
 function reportingClient(): Client {
   let id = '';
   let n = 0;
@@ -143,17 +144,17 @@ export async function growStatistics(servers: Servers): Promise<string[]> {
   for (const { name, lines: count, round, client } of ROWS) {
     say(`Measuring ${name} …`);
     const measured = sides.map(() => [] as (Cost & { result: Driven })[]);
-    const lines = await Promise.all(sides.map(({ web }) => openLines(count, [web.port])));
+    const lines = await Promise.all(sides.map(({ web }) => connectAll(count, [web.port])));
     const clients = lines.map((own) => own.map(client));
     for (let n = 0; n <= ROUNDS; n += 1) {
       for (const place of n % 2 === 0 ? [0, 1] : [1, 0]) {
         const { web, db } = sides[place] as Side;
-        const cost = await costOf(db, [web.pid], () => driveLines(lines[place] as Line[], clients[place] as Client[], round));
+        const cost = await costOf(db, [web.pid], () => driveAll(lines[place] as Connection[], clients[place] as Client[], round));
         // The first round is for what is compiled and opened once.
         if (n > 0) measured[place]?.push(cost);
       }
     }
-    for (const line of lines.flat()) line.close();
+    for (const connection of lines.flat()) connection.close();
     const rateOf = ({ result }: { result: Driven }): number => (result.requests * 1000) / result.ms;
     const [few = [], many = []] = measured;
     const ratio = median(many.map((cost, n) => rateOf(cost) / rateOf(few[n] as (typeof few)[number])));

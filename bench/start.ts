@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../src/start/ports';
 import { cpuTimeMs, residentMb } from './cpu-time';
-import { Line } from './growth-load';
+import { connect } from './connection';
 import { ADMIN, authorized, fillBasics } from './growth-rows';
 import { openDatabase, startProgram } from './growth-system';
 import { median } from './median';
@@ -100,15 +100,15 @@ async function memory(servers: Servers): Promise<string[]> {
   const [web, worker] = [await startProgram(servers, 'web', database), await startProgram(servers, 'worker', database)];
   const now = (): number[] => [web, worker].map(({ pid }) => Math.round(residentMb(pid)));
   const [webReady, workerReady] = now();
-  const line = await Line.open(web.port);
+  const connection = await connect(web.port);
   const body = { pn_provider: 'apns', pn_param: 'TEAM.org.linphone.phone', pn_prid: 'ab'.repeat(32), type: 'message' };
   for (let n = 0; n < REQUESTS; n += 1) {
     const headers = authorized(ADMIN);
     // No provider is configured: the worker says so, and nothing leaves the machine.
-    const { status } = await line.ask({ method: 'POST', path: '/api/push_notification', headers, body });
+    const { status } = await connection.exchange({ method: 'POST', path: '/api/push_notification', headers, body });
     if (status !== 503) throw new Error(`a push without a provider is answered ${status}`);
   }
-  line.close();
+  connection.close();
   const [webThen, workerThen] = now();
   await Promise.all([web.stop(), worker.stop()]);
   return [

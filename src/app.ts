@@ -19,6 +19,7 @@ import { plainLog } from './infra/log';
 import { VERSION } from './infra/version';
 import { queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
 import { taskAges } from './services/operations/recurring';
+import { isOverloaded, overloaded } from './infra/overload';
 import { withTimeout } from './infra/timeout';
 import { sharedFor } from './infra/shared';
 import { assets } from './pages/assets';
@@ -153,7 +154,10 @@ export function createApp(): Express {
   app.disable('etag');
   useOrigins(app);
   const { serve, refuse } = apiRouter(api.endpoints);
-  app.use(beginRequest, serve);
+  app.use(beginRequest, serve, (request, response, next) => {
+    if (isOverloaded(request)) writeError(response, overloaded(), languageOf(request));
+    else next();
+  });
 
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
   app.get('/health/ready', async (_request, response) => {

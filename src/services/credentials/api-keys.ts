@@ -2,7 +2,7 @@
 import { settings } from '../../../config';
 import { Batcher } from '../../infra/batcher';
 import { inBackground } from '../../infra/context';
-import { isDatabaseUnavailable } from '../../infra/database';
+import { inLongTransaction, isDatabaseUnavailable } from '../../infra/database';
 import { parseIpAddress } from '../../infra/ip-address';
 import { log, reasonOf } from '../../infra/log';
 import { ApiKey } from '../../models';
@@ -107,6 +107,6 @@ export async function issueApiKey(accountId: number, ip: string | null): Promise
   return key;
 }
 
-/** Deletes keys unused for `minutes`. @returns how many */
+/** Deletes keys unused for `minutes`. No request waits for it: among ten million keys it takes longer than one may. @returns how many */
 export const clearExpiredApiKeys = (minutes: number): Promise<number> =>
-  ApiKey.scope({ method: ['unusedFor', minutes * 60 + UNUSED_MARGIN_MS / 1000] }).destroy();
+  inLongTransaction(() => ApiKey.scope({ method: ['unusedFor', minutes * 60 + UNUSED_MARGIN_MS / 1000] }).destroy());
