@@ -71,7 +71,11 @@ test('of 40 wrong keys at once as many are looked up as the limit says; of a net
     expect(wrong + count(answers, 429)).toBe(40);
     // Where Redis is slow for a moment the process counts by itself, from zero.
     expect([wrong >= LIMIT, wrong <= 2 * LIMIT]).toEqual([true, true]);
-    expect(counter.statements.filter((sql) => sql.includes('FROM api_keys'))).toHaveLength(wrong);
+    // Many in one statement: what counts is the hashes.
+    const hashes = counter.bound.flatMap((bound, n) =>
+      counter.statements[n]?.includes('FROM api_keys') ? (bound.match(/[0-9a-f]{64}/g) ?? []) : [],
+    );
+    expect(hashes).toHaveLength(wrong);
     expect(Number(answers.find(({ status }) => status === 429)?.headers.get('retry-after'))).toBeGreaterThan(0);
   }
 });

@@ -19,10 +19,11 @@ class Frontend {
   /** Before the start-up message, messages have no type. */
   #started = false;
   readonly #prepared = new Map<string, string>();
-  readonly #portals = new Map<string, string>();
+  /** Statements, and all that is bound to them, as text. */
+  readonly #portals = new Map<string, [sql: string, bound: string]>();
 
   constructor(
-    readonly onStatement: (sql: string) => void,
+    readonly onStatement: (sql: string, bound: string) => void,
     readonly onParse: (prepared: Prepared) => void,
   ) {}
 
@@ -43,12 +44,12 @@ class Frontend {
 
   #read(type: string, body: Buffer): void {
     const [first = '', second = ''] = body.toString('utf8').split('\0', 2);
-    if (type === 'Q') this.onStatement(first);
+    if (type === 'Q') this.onStatement(first, '');
     else if (type === 'P') {
       this.#prepared.set(first, second);
       this.onParse({ name: first, sql: second });
-    } else if (type === 'B') this.#portals.set(first, this.#prepared.get(second) ?? '');
-    else if (type === 'E') this.onStatement(this.#portals.get(first) ?? '');
+    } else if (type === 'B') this.#portals.set(first, [this.#prepared.get(second) ?? '', body.toString('latin1')]);
+    else if (type === 'E') this.onStatement(...(this.#portals.get(first) ?? (['', ''] as const)));
   }
 }
 
@@ -59,6 +60,8 @@ export class StatementCounter {
     readonly url: string,
     /** Since the last reset(), in order, what sets a connection up left out. */
     readonly statements: string[],
+    /** What was bound to each of them, octets as they went. */
+    readonly bound: string[],
     /** What was parsed, since the start. */
     readonly prepared: Prepared[],
   ) {}
@@ -66,21 +69,25 @@ export class StatementCounter {
   /** Starts a relay to the database of `url`. */
   static async start(url: string): Promise<StatementCounter> {
     const statements: string[] = [];
+    const values: string[] = [];
     const parsed: Prepared[] = [];
     const relay = await Relay.start(url, () => {
       const frontend = new Frontend(
-        (sql) => {
-          if (!CONNECTION_SETUP.test(sql)) statements.push(sql);
+        (sql, bound) => {
+          if (CONNECTION_SETUP.test(sql)) return;
+          statements.push(sql);
+          values.push(bound);
         },
         (prepared) => parsed.push(prepared),
       );
       return { asked: (chunk) => frontend.push(chunk) };
     });
-    return new StatementCounter(relay, relay.through(url), statements, parsed);
+    return new StatementCounter(relay, relay.through(url), statements, values, parsed);
   }
 
   reset(): void {
     this.statements.length = 0;
+    this.bound.length = 0;
   }
 
   stop(): Promise<void> {
