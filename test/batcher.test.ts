@@ -113,8 +113,7 @@ describe('statements', () => {
     expect(told.map(([item]) => item)).toEqual(Array.from({ length: 500 }, (_, n) => n));
     const perTurn = new Map<number, number>();
     for (const [, at] of told) perTurn.set(at, (perTurn.get(at) ?? 0) + 1);
-    // The first turns have few; later ones as many as turn out to be quick.
-    expect(perTurn.values().next().value).toBeLessThanOrEqual(8);
+    // As many as turn out to be quick (slices.test.ts).
     expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(128);
     expect(perTurn.size).toBeGreaterThan(4);
   });
