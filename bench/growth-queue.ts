@@ -4,11 +4,10 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ADMIN, authorized, fillBasics } from './growth-rows';
-import { connect, type Connection } from './connection';
+import { connect, type Request } from './connection';
 import { openDatabase, startProgram, type Database } from './growth-system';
 import { figure, markdownTable } from './growth-table';
 import { preciseCpuMs } from './cpu-time';
-import type { Request } from './connection';
 import { median } from './median';
 import { say, type Servers } from './servers';
 
