@@ -47,6 +47,7 @@ test.each([
   ['unknown path with a token', '/accounts/me/nothing', 'GET', 404],
   ['letter case', '/Ping', 'GET', 404],
   ['other method', '/ping', 'DELETE', 405],
+  ['a path with the prefix twice', '/api/ping', 'GET', 404],
   ['other method where authentication is wanted', '/accounts/me', 'PATCH', 405],
   ['OPTIONS', '/accounts/with-account-creation-token', 'OPTIONS', 405],
   ['bad escape', '/accounts/%zz', 'GET', 400],

@@ -96,7 +96,8 @@ const methodsOf = (endpoint: AnyEndpoint): string[] =>
 export function apiRouter(endpoints: readonly AnyEndpoint[]): ApiRouter {
   const map = new EndpointMap<Row>();
   for (const endpoint of endpoints) map.add(endpoint, rowOf(endpoint));
-  const pathOf = (request: Request): string => request.path.replace(PREFIX, '');
+  /** Also where Express has cut the prefix, which is cut once: below `/api/api` is nothing. */
+  const pathOf = ({ baseUrl, path }: Request): string => (baseUrl + path).replace(PREFIX, '');
 
   const refuse: RequestHandler = (request, response) => {
     const methods = map.findAll(pathOf(request)).flatMap(({ row }) => methodsOf(row.endpoint));
