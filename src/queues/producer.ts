@@ -175,22 +175,16 @@ class Producers {
   /** Waits for a sign that Redis takes jobs of this queue now. @throws {Error} where there is none within 1.5 s */
   async #awaitAnswer(name: QueueName): Promise<void> {
     this.#requireAnswers();
-    let timer: NodeJS.Timeout | undefined;
+    const hear = async (): Promise<void> => {
+      await whenReady(this.#producer);
+      if (!this.clock.isKnown) await this.clock.measure();
+      await this.#pulse(name).next();
+    };
     try {
-      await new Promise<void>((resolve, reject) => {
-        timer = setTimeout(() => reject(new Error(`${name}: no answer within ${ADD_TIMEOUT_MS} ms`)), ADD_TIMEOUT_MS);
-        const ask = (): void => this.#pulse(name).next(resolve, reject);
-        if (this.#producer.status === 'ready' && this.clock.isKnown) ask();
-        else
-          void whenReady(this.#producer)
-            .then(() => (this.clock.isKnown ? undefined : this.clock.measure()))
-            .then(ask);
-      });
+      await withTimeout(hear(), ADD_TIMEOUT_MS, name);
     } catch (error) {
       this.#shutGate(name, error);
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

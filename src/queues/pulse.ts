@@ -14,14 +14,12 @@ export class Pulse {
   /** @param ask has Redis write something, so that a server that takes nothing does not pass for one that answers */
   constructor(readonly ask: () => Promise<unknown>) {}
 
-  /**
-   * Waits for the next answer; asks for one where nothing is under way.
-   *
-   * @param reject called where the last that was under way has ended without an answer
-   */
-  next(resolve: () => void, reject: (error: unknown) => void): void {
-    this.#waiting.push({ resolve, reject });
-    if (this.#underWay === 0) this.feel(this.ask());
+  /** Waits for the next answer; asks for one where nothing is under way. @throws where the last that was under way has ended without an answer */
+  next(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      if (this.#underWay === 0) this.feel(this.ask());
+    });
   }
 
   /** A write is under way, whose answer is an answer; so is a refusal. */
