@@ -1,18 +1,16 @@
 // Databases and processes whose growth is measured: several `web`, and a `worker`, on one database of a server that is there.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { freePort } from '../src/start/ports';
-import { prepareDatabase } from './checkout';
+import { prepareDatabase, stopProcess } from './checkout';
+import { startChild } from './child';
 import { preciseCpuMs } from './cpu-time';
 import type { Servers } from './servers';
 
 /** This file is dist/bench/growth-system.js. */
 const CHECKOUT = path.join(__dirname, '..', '..');
 const FILES = { web: 'dist/src/web.js', worker: 'dist/workers/main.js' } as const;
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 15_000;
 
 /** A process of this checkout. */
 export interface Program {
@@ -36,15 +34,6 @@ export async function openDatabase(servers: Servers): Promise<Database> {
   return { environment, db };
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const killing = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-  await exited;
-  clearTimeout(killing);
-}
-
 /**
  * Starts a process; it is ended with the servers, or before.
  *
@@ -59,22 +48,11 @@ export async function startProgram(
   settings: Record<string, string> = {},
 ): Promise<Program> {
   const port = await freePort();
-  const logFile = path.join(servers.directory, `${kind}-${port}.log`);
-  const log = openSync(logFile, 'a');
-  const child = spawn(process.execPath, [path.join(CHECKOUT, FILES[kind])], {
-    cwd: servers.directory,
-    env: { ...environment, ...settings, PORT: String(port) },
-    stdio: ['ignore', log, log, 'ipc'],
-  });
-  closeSync(log);
-  servers.atEnd(() => end(child));
-  const fault = (why: string): Error => new Error(`${kind} ${why}:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
-  await new Promise<void>((resolve, reject) => {
-    child.once('message', () => resolve());
-    child.once('exit', () => reject(fault('ended')));
-    setTimeout(() => reject(fault('is not ready')), START_TIMEOUT_MS).unref();
-  });
-  return { pid: child.pid ?? 0, port, stop: () => end(child) };
+  const given = { ...environment, ...settings, PORT: String(port) };
+  const { process: child } = await startChild(`${kind}-${port}`, path.join(CHECKOUT, FILES[kind]), given, servers.directory);
+  const stop = (): Promise<void> => stopProcess(child);
+  servers.atEnd(stop);
+  return { pid: child.pid ?? 0, port, stop };
 }
 
 /** What some work has cost. */

@@ -55,14 +55,12 @@ export function requireMediaType({ headers }: Request, wanted: string): void {
 /** The wishes of clients are few: of each list of formats the last ones are remembered. */
 const preferredOf = new WeakMap<readonly Format[], (accept: string) => Format | undefined>();
 
-function preferred(accept: string, formats: readonly Format[]): Format | undefined {
+/** The format that the client likes best; undefined where it admits none. @param formats in our own order of preference */
+export function formatOf({ headers: { accept = '' } }: Request, formats = JSON_ALONE): Format | undefined {
   let find = preferredOf.get(formats);
   if (!find) preferredOf.set(formats, (find = memoized((text) => preferredType(text, formats))));
   return find(accept);
 }
-
-/** The format that the client likes best; undefined where it admits none. @param formats in our own order of preference */
-export const formatOf = ({ headers: { accept = '' } }: Request, formats = JSON_ALONE): Format | undefined => preferred(accept, formats);
 
 function checkHeaders(request: Request, formats = JSON_ALONE): void {
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();

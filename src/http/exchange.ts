@@ -13,8 +13,6 @@ const REQUEST_ID = /^[\w.-]{1,128}$/;
 export class Exchange implements Context {
   readonly request_id: string;
   readonly began = performance.now();
-  /** What every answer of its kind carries. */
-  headers: Headers;
   /** What was found out on the way, such as how many requests are left. */
   readonly added: Headers = {};
   #databaseTime: DatabaseTime | undefined;
@@ -24,9 +22,11 @@ export class Exchange implements Context {
    * @param given the id that the request brings
    * @param headers what every answer of its kind carries
    */
-  constructor(given: string | string[] | undefined, headers: Headers) {
+  constructor(
+    given: string | string[] | undefined,
+    readonly headers: Headers,
+  ) {
     this.request_id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-    this.headers = headers;
   }
 
   get databaseTime(): DatabaseTime {
@@ -43,9 +43,16 @@ export class Exchange implements Context {
     this.#databaseTime?.end();
   }
 
-  /** All headers of the answer; what comes last counts. */
-  headWith(given: Headers): Headers {
-    return { ...this.headers, 'x-request-id': this.request_id, ...this.added, ...given };
+  /**
+   * All headers of the answer; what comes last counts.
+   *
+   * @param given when it is written
+   * @param set names of those that were set on the answer itself, which beat what every answer of its kind carries: a page has a policy of its own
+   */
+  headWith(given: Headers, set: readonly string[]): Headers {
+    const head = { ...this.headers, 'x-request-id': this.request_id };
+    for (const name of set) Reflect.deleteProperty(head, name);
+    return Object.assign(head, this.added, given);
   }
 }
 

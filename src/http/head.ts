@@ -40,6 +40,16 @@ export function refuseRequest(request: IncomingMessage, fault: ApiError): void {
   (request as Faulty)[FAULT] = fault;
 }
 
+/** All lines of a header as they came: of some names node:http gives the first alone. @param name in lower case */
+export function linesOf({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>, name: string): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const given = rawHeaders[at] ?? '';
+    if (given.length === name.length && given.toLowerCase() === name) lines.push(rawHeaders[at + 1] ?? '');
+  }
+  return lines;
+}
+
 /** An error of the request itself. */
 export const refuse = (status: number, key: MessageKey, values: Record<string, string | number> = {}): ApiError =>
   new ApiError(status, { key, values });
@@ -84,16 +94,14 @@ function readTarget(request: IncomingMessage): ApiError | undefined {
 
 /** RFC 9112, section 3.2; of HTTP/2 RFC 9113, section 8.3.1. */
 function readHost(request: IncomingMessage): ApiError | undefined {
-  const { headers, httpVersionMajor, httpVersionMinor, rawHeaders } = request;
+  const { headers, httpVersionMajor, httpVersionMinor } = request;
   if (httpVersionMajor >= 2) {
     const { authority = '' } = request as unknown as Partial<Http2ServerRequest>;
     // It is the host's where there is no authority.
     if (headers.host !== undefined && headers.host.toLowerCase() !== authority.toLowerCase()) return badRequest('request.host');
     headers.host ??= authority;
   } else {
-    let hosts = 0;
-    for (let at = 0; at < rawHeaders.length; at += 2)
-      if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') hosts += 1;
+    const hosts = linesOf(request, 'host').length;
     if (hosts > 1 || (hosts === 0 && httpVersionMinor > 0)) return badRequest('request.host');
   }
   return headers.host === undefined || headers.host === '' || isHost(headers.host) ? undefined : badRequest('request.host');

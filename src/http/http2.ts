@@ -26,10 +26,20 @@ export function endEarly(response: ServerResponse, code: number): void {
   else response.destroy();
 }
 
+/** Whether nobody is there any more who could read; the answers of node:http2 do not say so themselves. */
+export function isGone(response: ServerResponse): boolean {
+  const stream = streamOf(response);
+  return response.closed || response.destroyed || stream?.closed === true || stream?.destroyed === true;
+}
+
+/** Whether a body follows the head of a request over HTTP/2. */
+export const bodyFollows = ({ stream }: Http2ServerRequest): boolean =>
+  !(stream as unknown as { endAfterHeaders: boolean }).endAfterHeaders;
+
 /** What HTTP/1.1 says in a header and HTTP/2 otherwise: that a body of unknown length follows. */
-function addHeaders({ headers, stream }: Http2ServerRequest): void {
-  const { endAfterHeaders } = stream as unknown as { endAfterHeaders: boolean };
-  if (!endAfterHeaders && headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked';
+function addHeaders(request: Http2ServerRequest): void {
+  const { headers } = request;
+  if (bodyFollows(request) && headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked';
 }
 
 /** The app with other prototypes; what is mounted in it later is served as well. */

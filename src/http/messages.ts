@@ -39,10 +39,6 @@ function toObject(given: OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined)
   return headers;
 }
 
-/** What was set on the answer itself beats what every answer of its kind carries: a page has a policy of its own. */
-const without = (response: ServerResponse, headers: Headers): Headers =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !response.hasHeader(name)));
-
 /** A writeHead() that adds the headers of the exchange, in one call of node's own. */
 const completed = (writeHead: WriteHead): WriteHead =>
   function completedHead(status, ...more) {
@@ -50,9 +46,7 @@ const completed = (writeHead: WriteHead): WriteHead =>
     const exchange = exchangeOf(this);
     if (!exchange) return writeHead.call(this, status, ...more);
     const given = toObject(more.find((each) => typeof each === 'object') as OutgoingHttpHeaders | undefined);
-    const head = exchange.headWith(given);
-    const isPlain = this.getHeaderNames().length === 0;
-    return writeHead.call(this, status, isPlain ? head : { ...without(this, head), ...exchange.added, ...given });
+    return writeHead.call(this, status, exchange.headWith(given, this.getHeaderNames()));
   };
 
 /** Gives a class the methods that an object has, and the app's own. */

@@ -8,7 +8,7 @@ import { isDatabaseUnavailable, isForeignKeyViolation } from '../infra/database'
 import { log, reasonOf } from '../infra/log';
 import { render, type Language, type Message, type MessageKey } from '../i18n';
 import { exchangeOf, type Headers } from './exchange';
-import { endEarly, streamOf } from './http2';
+import { endEarly, isGone, streamOf } from './http2';
 import type { Parts, Reply } from './route';
 import { Turns } from './turns';
 
@@ -38,12 +38,6 @@ const isBeyondAscii = (value: string | string[]): boolean => BEYOND_ASCII.test(t
 /** Whether the head has octets that are no ASCII, as a challenge with the realm of a domain may have. */
 const hasOctets = (response: Response, headers: Headers): boolean =>
   Object.values(headers).some(isBeyondAscii) || Object.values(exchangeOf(response)?.added ?? {}).some(isBeyondAscii);
-
-/** Whether nobody is there any more who could read; the answers of node:http2 do not say so themselves. */
-function isGone(response: Response): boolean {
-  const stream = streamOf(response);
-  return response.closed || response.destroyed || stream?.closed === true || stream?.destroyed === true;
-}
 
 /**
  * Writes a whole answer; nothing of it may be kept by a cache. Where an answer has begun already the connection is destroyed.

@@ -2,12 +2,12 @@
 // HTTP/2 over TLS alone, keeps one connection for everything, and when it receives GOAWAY it drops whatever is under way and sends none of it
 // again (`src/utils/transport/http/http2client.*` in its sources).
 import { readFileSync, statSync } from 'node:fs';
-import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
 import { inLine } from '../infra/overload';
 import { MAX_HEADER_BYTES, readHead } from './head';
-import { type AppListener, streamOf } from './http2';
+import { type AppListener, isGone } from './http2';
 import type { AppMessages } from './messages';
 import { oneAtATime } from './pipelining';
 import { answerRefusals } from './refusals';
@@ -88,9 +88,6 @@ function countStreams(server: Http2SecureServer): Set<Connection> {
   });
   return connections;
 }
-
-/** Whether nobody is there any more to whom it could be written. */
-const isGone = (response: ServerResponse): boolean => (streamOf(response) ?? response).destroyed;
 
 /** What tells whether this process is well: it waits behind nothing. */
 const isWatch = ({ url = '' }: IncomingMessage): boolean => url.startsWith('/health/') || url === '/metrics';

@@ -1,8 +1,8 @@
 // What a client may keep waiting for: an answer that it does not read, and a body that it does not send. Both hold memory and a place.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { constants } from 'node:http2';
+import { constants, type Http2ServerRequest } from 'node:http2';
 import { ApiError } from '../infra/errors';
-import { endEarly, streamOf } from './http2';
+import { bodyFollows, endEarly, streamOf } from './http2';
 import { watchHead } from './messages';
 
 /** Bounds on clients that do not go on. */
@@ -20,10 +20,6 @@ const answerWatcher =
   (response: ServerResponse): void => {
     (streamOf(response) ?? response).setTimeout(timeoutMs, () => endEarly(response, constants.NGHTTP2_CANCEL));
   };
-
-/** Whether anything is to come behind the head. */
-const hasBody = (request: IncomingMessage): boolean =>
-  !(request as unknown as { stream: { endAfterHeaders: boolean } }).stream.endAfterHeaders;
 
 /** Of HTTP/2: of HTTP/1.1 node:http sees to that itself. */
 function watchBody(request: IncomingMessage, response: ServerResponse, timeoutMs: number): void {
@@ -44,6 +40,6 @@ export function watchPatience({ unreadAnswerMs, bodyMs }: Patience): (request: I
   const watchAnswer = answerWatcher(unreadAnswerMs);
   return (request, response) => {
     watchHead(response, watchAnswer);
-    if (request.httpVersionMajor >= 2 && hasBody(request)) watchBody(request, response, bodyMs);
+    if (request.httpVersionMajor >= 2 && bodyFollows(request as unknown as Http2ServerRequest)) watchBody(request, response, bodyMs);
   };
 }

@@ -1,6 +1,7 @@
 // The header Authorization, taken apart by the grammar of RFC 9110, section 11.4. Node gives each octet of a header as one character
 // (Latin-1): so it stays here, since DIGEST hashes octets; headerText() makes text of them.
 import type { Request } from 'express';
+import { linesOf } from '../head';
 
 /** What a client shows. */
 export interface Credentials {
@@ -10,16 +11,12 @@ export interface Credentials {
   value: string;
 }
 
-const NAME = 'authorization';
 const NONE: Credentials = { scheme: '', value: '' };
 
 /** Several header lines are one list (RFC 9110, section 5.3), which is no credentials of any scheme: Node would give the first of them alone. */
-export function credentialsOf({ headers, rawHeaders }: Pick<Request, 'headers' | 'rawHeaders'>): Credentials {
-  if (headers.authorization === undefined) return NONE;
-  const lines: string[] = [];
-  for (let at = 0; at < rawHeaders.length; at += 2)
-    if (rawHeaders[at]?.length === NAME.length && rawHeaders[at]?.toLowerCase() === NAME) lines.push(rawHeaders[at + 1] ?? '');
-  const text = lines.join(', ');
+export function credentialsOf(request: Pick<Request, 'headers' | 'rawHeaders'>): Credentials {
+  if (request.headers.authorization === undefined) return NONE;
+  const text = linesOf(request, 'authorization').join(', ');
   const [before = '', scheme = ''] = /^([^ \t]*)[ \t]*/.exec(text) ?? [];
   return { scheme: scheme.toLowerCase(), value: text.slice(before.length) };
 }

@@ -3,7 +3,7 @@ import type { Attributes } from 'sequelize';
 import { select } from '../../infra/sequelize';
 import { caselessUsernames } from '../../infra/sip-uri';
 import type { Space } from '../spaces/space';
-import { type AccountCreationToken, usableSql } from '../tokens/account-creation-token';
+import { type AccountCreationToken, redeemSql, usableSql } from '../tokens/account-creation-token';
 import { type AccountName, namedSql } from './account';
 
 type Token = Attributes<AccountCreationToken>['token'];
@@ -43,9 +43,7 @@ export async function redeemForNew(
 ): Promise<{ isRedeemed: boolean; isBuried: boolean }> {
   type Row = { redeemed: boolean; buried: boolean };
   const [row] = await select<Row>(
-    `WITH redeemed AS (
-       UPDATE account_creation_tokens SET used = true, account_id = $4, updated_at = now() WHERE token = $3 AND ${usableSql()} RETURNING id
-     )
+    `WITH redeemed AS (${redeemSql('$3', '$4')} RETURNING id)
      SELECT EXISTS (SELECT 1 FROM redeemed) AS redeemed, EXISTS (SELECT 1 FROM accounts_tombstones WHERE ${namedSql('$1', '$2')}) AS buried`,
     [caselessUsernames(username), domain, token, id],
   );

@@ -13,6 +13,10 @@ export const usableSql = (): string => {
   }`;
 };
 
+/** SQL: uses a token up for an account, if it is usable. @param token placeholder @param account placeholder */
+export const redeemSql = (token: string, account: string): string =>
+  `UPDATE account_creation_tokens SET used = true, account_id = ${account}, updated_at = now() WHERE token = ${token} AND ${usableSql()}`;
+
 /** A token that is to be sent to a device, which its push provider, application and device token name. */
 export interface BegunSend {
   pn_provider: string;
@@ -55,11 +59,7 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
     token: Attributes<AccountCreationToken>['token'],
     accountId: NonNullable<Attributes<AccountCreationToken>['account_id']>,
   ): Promise<boolean> {
-    const redeemed = await execute(
-      `UPDATE account_creation_tokens SET used = true, account_id = $2, updated_at = now() WHERE token = $1 AND ${usableSql()}`,
-      [token, accountId],
-    );
-    return redeemed === 1;
+    return (await execute(redeemSql('$1', '$2'), [token, accountId])) === 1;
   }
 
   /**

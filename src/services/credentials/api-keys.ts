@@ -6,9 +6,8 @@ import { inLongTransaction, isDatabaseUnavailable } from '../../infra/database';
 import { parseIpAddress } from '../../infra/ip-address';
 import { log, reasonOf } from '../../infra/log';
 import { ApiKey } from '../../models';
-import type { AccountView } from '../../models/accounts/account-view';
 import type { KeyUses } from '../../models/credentials/api-key';
-import { findIdentitiesByApiKey, type Identity, type KeyIdentity, type ShownKey } from '../../models/credentials/identity';
+import { findIdentitiesByApiKey, type Identity, type KeyIdentity, type ShownKey, type Viewed } from '../../models/credentials/identity';
 import { hashApiKey, newApiKey } from './secrets';
 
 /** Uses of other processes are written up to a second late: a key is called unused only this much later. */
@@ -36,7 +35,7 @@ export async function findByApiKey(
   ip: string,
   host: string,
   { withView = false }: { withView?: boolean | undefined } = {},
-): Promise<(Identity & { view?: AccountView }) | null> {
+): Promise<(Identity & Viewed) | null> {
   const found = await (withView ? lookUpsWithView : lookUps).submit({ hash: hashApiKey(key), host });
   if (!found || !worksFrom(found, ip) || isExpired(found)) return null;
   const uses = unwritten.get(found.key_id)?.uses ?? 0;
