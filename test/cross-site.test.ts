@@ -129,7 +129,15 @@ describe('every endpoint, by cookie', () => {
   });
 
   test('a GET that does not say whether it changes anything does not compile', () => {
-    const said = { path: '/x', access: 'public', group: 'x', summary: 'x', answers: {}, handler: () => Promise.resolve(ok()) } as const;
+    const said = {
+      path: '/x',
+      access: 'public',
+      scope: null,
+      group: 'x',
+      summary: 'x',
+      answers: {},
+      handler: () => Promise.resolve(ok()),
+    } as const;
     // @ts-expect-error -- `changes` is missing
     route({ ...said, method: 'get' });
     // @ts-expect-error -- the cookie of the pages opens nothing that changes

@@ -156,6 +156,7 @@ const flagEndpoint = (
     ...shared,
     method: 'post',
     path: `/accounts/:id/${verb}`,
+    scope: 'accounts:write',
     summary: `${verb[0]?.toUpperCase()}${verb.slice(1)}s an account`,
     answers: {
       200: { description: 'The account', schema: shapes.account },
@@ -174,6 +175,7 @@ export const accountsAdmin = [
     ...shared,
     method: 'post',
     path: '/accounts',
+    scope: 'accounts:write',
     summary: 'Makes an account',
     description: 'In the own space; a super admin may name another `domain`.',
     body: Joi.object<AccountBody, true>({ ...named, activated: boolean(), ...described, confirmation_key_expires: dateTime() }).meta({
@@ -186,6 +188,7 @@ export const accountsAdmin = [
     ...shared,
     method: 'put',
     path: '/accounts/:id',
+    scope: 'accounts:write',
     summary: 'Changes an account',
     description: 'What is absent is reset, but for `activated`, `blocked`, the domain and the dictionary.',
     body: Joi.object<AccountBody>({ ...named, ...described }).meta({ name: 'AccountChange' }),
@@ -201,6 +204,7 @@ export const accountsAdmin = [
     method: 'get',
     changes: false,
     path: '/accounts',
+    scope: 'accounts:read',
     summary: 'Lists accounts, 20 a page, by id',
     query: Joi.object<{ page: number }, true>({ page: pageNumber() }),
     answers: { 200: { description: 'A page', schema: shapes.accountPage } },
@@ -211,6 +215,7 @@ export const accountsAdmin = [
     method: 'get',
     changes: false,
     path: '/accounts/:sip/search',
+    scope: 'accounts:read',
     summary: 'Finds an account by its SIP address',
     answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller }) => present(await findAccountViewBySipAddress(pathSip(params.sip), caller)),
@@ -220,6 +225,7 @@ export const accountsAdmin = [
     method: 'get',
     changes: false,
     path: '/accounts/:email/search-by-email',
+    scope: 'accounts:read',
     summary: 'Finds an account by its email, letter case ignored',
     answers: { 200: { description: 'The account, of several the one with the lowest id', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller }) => {
@@ -232,6 +238,7 @@ export const accountsAdmin = [
     method: 'get',
     changes: false,
     path: '/accounts/:id',
+    scope: 'accounts:read',
     summary: 'Shows an account, with the codes that were sent to it',
     answers: { 200: { description: 'The account', schema: shapes.accountToAdmin }, 404: 'No such account' },
     handler: async ({ params, caller }) => ok(await showToAdmin(await requireAccountView(pathId(params.id), caller), caller)),
@@ -240,6 +247,7 @@ export const accountsAdmin = [
     ...shared,
     method: 'delete',
     path: '/accounts/:id',
+    scope: 'accounts:write',
     summary: 'Deletes an account; its name stays taken',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account', 409: LAST_SUPER_ADMIN },
     handler: async ({ params, caller }) => {
@@ -256,6 +264,7 @@ export const accountsAdmin = [
     method: 'get',
     changes: true,
     path: '/accounts/:id/provision',
+    scope: 'accounts:write',
     summary: 'Makes a fresh provisioning token for an account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller, client }) => {

@@ -30,6 +30,7 @@ interface PublicAccount {
 
 const shared = {
   access: 'public',
+  scope: null,
   group: 'Accounts, unsecure (deprecated)',
   deprecated: true,
   when: ({ APP_DANGEROUS_ENDPOINTS }: Settings): boolean => APP_DANGEROUS_ENDPOINTS,

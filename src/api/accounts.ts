@@ -75,6 +75,7 @@ const activation = (by: 'email' | 'phone', key: () => Joi.StringSchema): ReturnT
     ...open,
     method: 'post',
     path: `/accounts/:sip/activate/${by}`,
+    scope: null,
     summary: `Activates an account with the key that came by ${by} (deprecated)`,
     description: 'The key may also be called `code`.',
     deprecated: true,
@@ -97,6 +98,7 @@ export const accounts = [
     ...open,
     method: 'post',
     path: '/accounts/with-account-creation-token',
+    scope: null,
     summary: 'Creates an account with an account creation token',
     body: Joi.object<AccountWithToken, true>({
       username: username(),
@@ -116,6 +118,7 @@ export const accounts = [
     method: 'get',
     changes: false,
     path: '/accounts/:sip/info',
+    scope: null,
     summary: 'Tells whether an account exists and is activated',
     answers: { 200: { description: 'It exists', schema: shapes.accountInfo }, 404: 'No such account' },
     handler: async ({ params }) => {
@@ -133,6 +136,7 @@ export const accounts = [
     method: 'get',
     changes: false,
     path: '/accounts/me',
+    scope: 'accounts:read',
     summary: 'Shows the own account',
     callerView: true,
     answers: { 200: { description: 'The account', schema: shapes.account } },
@@ -142,6 +146,7 @@ export const accounts = [
     ...own,
     method: 'delete',
     path: '/accounts/me',
+    scope: 'accounts:write',
     summary: 'Deletes the own account; its name stays taken',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 409: LAST_SUPER_ADMIN },
     handler: async ({ caller }) => {
@@ -153,6 +158,7 @@ export const accounts = [
     ...own,
     method: 'post',
     path: '/accounts/me/password',
+    scope: '*',
     summary: 'Sets or changes the own password',
     description: '`old_password` is required where there is a password.',
     body: Joi.object<PasswordBody, true>({
@@ -168,6 +174,7 @@ export const accounts = [
     method: 'get',
     changes: true,
     path: '/accounts/me/provision',
+    scope: '*',
     summary: 'Makes a fresh provisioning token for the own account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account } },
     handler: async ({ caller, client }) => {
@@ -180,6 +187,7 @@ export const accounts = [
     method: 'get',
     changes: false,
     path: '/accounts/me/services/turn',
+    scope: 'accounts:read',
     summary: 'Makes credentials for the TURN server',
     answers: { 200: { description: 'Credentials', schema: shapes.turn }, 404: 'No TURN server is configured' },
     handler: () => {

@@ -17,6 +17,7 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
     route({
       ...shared,
       path: `/accounts/me/${channel}/request`,
+      scope: 'accounts:write',
       summary: `Sends a code to a new ${WORDS[channel]}`,
       description: 'Wants a creation token used for the account. The answer comes once the code is sent.',
       before: ({ account_id: id }) => requireMayRequestCode(id),
@@ -41,6 +42,7 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
     route({
       ...shared,
       path: `/accounts/me/${channel}`,
+      scope: 'accounts:write',
       summary: `Confirms a new ${WORDS[channel]} with the code`,
       body: Joi.object<{ code: string }>({
         code: text()

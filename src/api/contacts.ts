@@ -21,6 +21,7 @@ export const contacts = [
     method: 'get',
     changes: false,
     path: '/accounts/me/contacts',
+    scope: 'contacts:read',
     summary: 'Lists the own contacts and those of the own contacts lists, each once',
     answers: { 200: { description: 'Contacts, by id', schema: shapes.contacts } },
     handler: async ({ caller }) => okList(() => contactPages(caller.account_id), presentContact),
@@ -30,6 +31,7 @@ export const contacts = [
     method: 'get',
     changes: false,
     path: '/accounts/me/contacts/:sip',
+    scope: 'contacts:read',
     summary: 'Shows one of them',
     answers: { 200: { description: 'The contact', schema: shapes.contact }, 404: 'No such contact' },
     handler: async ({ caller, params }) => {
@@ -41,6 +43,7 @@ export const contacts = [
     method: 'get',
     changes: false,
     path: '/accounts/:id/contacts',
+    scope: 'contacts:read',
     summary: 'Lists the contacts of an account, without those of its lists',
     answers: { 200: { description: 'Contacts, by id', schema: shapes.contacts }, 404: 'No such account' },
     handler: async ({ caller, params }) => {
@@ -53,6 +56,7 @@ export const contacts = [
     method: 'get',
     changes: false,
     path: '/accounts/:id/contacts/:contact_id',
+    scope: 'contacts:read',
     summary: 'Shows one of them',
     answers: { 200: { description: 'The contact', schema: shapes.contact }, 404: 'No such account, or contact' },
     handler: async ({ caller, params }) => {
@@ -64,6 +68,7 @@ export const contacts = [
     kind: 'contact',
     group: managed.group,
     path: '/accounts/:id/contacts/:contact_id',
+    scope: 'contacts:write',
     add: { summary: 'Makes an account a contact of another; not the other way round', already: 'contact.exists' },
     remove: { summary: 'Takes a contact from an account', absent: 'contact.absent' },
     missing: ['account.not_found', 'account.not_found'],

@@ -21,6 +21,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       method: 'get',
       changes: false,
       path: base,
+      scope: 'accounts:read',
       summary: `Lists the registered devices of ${of}`,
       answers: { 200: { description: 'Devices by uuid', schema: shapes.devices }, 404: 'No such account', 503: unavailable },
       handler: async ({ caller, params }) => {
@@ -32,6 +33,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       ...shared,
       method: 'delete',
       path: `${base}/:uuid`,
+      scope: 'accounts:write',
       summary: `Removes a device of ${of} from the registrar`,
       answers: { 200: { description: 'Removed', schema: shapes.empty }, 404: 'No such account or device', 503: unavailable },
       handler: async ({ caller, params }) => {

@@ -20,6 +20,7 @@ export const dictionary = [
     method: 'get',
     changes: false,
     path: '/accounts/:id/dictionary',
+    scope: 'accounts:read',
     summary: 'Shows the dictionary of an account',
     answers: { 200: { description: 'Values by key', schema: shapes.dictionary }, 404: 'No such account' },
     handler: async ({ caller, params }) => {
@@ -33,6 +34,7 @@ export const dictionary = [
     method: 'get',
     changes: false,
     path: '/accounts/:id/dictionary/:key',
+    scope: 'accounts:read',
     summary: 'Shows one value',
     answers: { 200: { description: 'The value', schema: shapes.dictionaryEntry }, 404: 'No such account or key' },
     handler: async ({ caller, params }) => {
@@ -45,6 +47,7 @@ export const dictionary = [
     ...shared,
     method: 'post',
     path: '/accounts/:id/dictionary/:key',
+    scope: 'accounts:write',
     summary: 'Sets one value, whether the key is new or not',
     params: Joi.object({ id: Joi.string(), key: text().required() }),
     body: Joi.object<{ value: string }, true>({ value: text().required() }),
@@ -59,6 +62,7 @@ export const dictionary = [
     ...shared,
     method: 'delete',
     path: '/accounts/:id/dictionary/:key',
+    scope: 'accounts:write',
     summary: 'Removes one key',
     answers: { 200: { description: 'Removed', schema: shapes.empty }, 404: 'No such account or key' },
     handler: async ({ caller, params }) => {

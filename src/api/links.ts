@@ -1,7 +1,7 @@
 // The two endpoints of things that belong together: POST links them, DELETE takes the link away. Of several things that are wrong the
 // answer names the first in this order: the first is missing (404), the link is there already or is not (403), the second is missing (404).
 import { forbidden, notFound } from '../infra/errors';
-import { ok, route, type AnyEndpoint, pathId } from '../http/route';
+import { ok, route, type AnyEndpoint, pathId, type Scope } from '../http/route';
 import type { MessageKey } from '../i18n';
 import { addLink, removeLink, type LinkKind } from '../models/address-book/links';
 import { shapes } from './shapes';
@@ -11,18 +11,19 @@ interface LinkedPair {
   group: string;
   /** With two parameters: what is linked, and what to. */
   path: `/${string}/:${string}/${string}/:${string}`;
+  scope: Scope;
   add: { summary: string; already: MessageKey };
   remove: { summary: string; absent: MessageKey };
   missing: [one: MessageKey, other: MessageKey];
 }
 
 /** POST and DELETE of one kind of link. */
-export function linkEndpoints({ kind, group, path, add, remove, missing }: LinkedPair): AnyEndpoint[] {
+export function linkEndpoints({ kind, group, path, scope, add, remove, missing }: LinkedPair): AnyEndpoint[] {
   const idsOf = (params: Record<string, string>): [number, number] => {
     const [one = '', other = ''] = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => params[name]);
     return [pathId(one), pathId(other)];
   };
-  const shared = { access: 'admin', group, path } as const;
+  const shared = { access: 'admin', group, path, scope } as const;
   return [
     route({
       ...shared,

@@ -10,6 +10,7 @@ export const messages = [
     method: 'post',
     path: '/messages',
     access: 'admin',
+    scope: 'messages:send',
     group: 'Messages',
     summary: 'Sends a text message',
     description: 'Line breaks in it become spaces. There is such an endpoint only where `APP_LINPHONE_DAEMON_UNIX_PATH` is set.',

@@ -10,6 +10,7 @@ export const phoneCountries = (['/phone_countries', '/phones_countries'] as cons
     changes: false,
     path,
     access: 'public',
+    scope: null,
     group: 'Phone countries',
     summary: 'Lists all countries, by code',
     answers: { 200: { description: 'Countries', schema: Joi.array().items(shapes.phoneCountry) } },

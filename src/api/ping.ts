@@ -8,6 +8,7 @@ export const ping = [
     changes: false,
     path: '/ping',
     access: 'public',
+    scope: null,
     group: 'Ping',
     summary: 'Answers pong',
     formats: ['text/plain', 'application/json'],

@@ -16,6 +16,7 @@ export const pushNotifications = [
     method: 'post',
     path: '/push_notification',
     access: 'user',
+    scope: 'push:send',
     group: 'Push notifications',
     summary: 'Sends a push notification to a device',
     body: Joi.object<Push, true>({

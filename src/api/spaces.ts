@@ -61,6 +61,7 @@ export const spaces = [
     method: 'get',
     changes: false,
     path: '/spaces',
+    scope: 'spaces:read',
     summary: 'Lists all spaces',
     answers: { 200: { description: 'All of them, by id', schema: Joi.array().items(shapes.space) } },
     handler: async () => ok((await listSpaces()).map(presentSpace)),
@@ -70,6 +71,7 @@ export const spaces = [
     method: 'get',
     changes: false,
     path: '/spaces/:domain',
+    scope: 'spaces:read',
     summary: 'Shows a space',
     answers: { 200: { description: 'The space', schema: shapes.space }, 404: 'No such space' },
     handler: async ({ params }) => {
@@ -82,6 +84,7 @@ export const spaces = [
     ...shared,
     method: 'post',
     path: '/spaces',
+    scope: 'spaces:write',
     summary: 'Makes a space',
     description: '`max_account` is told to apps, `max_accounts` is enforced; 0 = no limit.',
     body: creation,
@@ -92,6 +95,7 @@ export const spaces = [
     ...shared,
     method: 'put',
     path: '/spaces/:domain',
+    scope: 'spaces:write',
     summary: 'Changes a space',
     description:
       'Takes the body that GET gives. The domain cannot be changed; `host` stays where it is absent; `expire_at` must be there, and may be null, or what it is. The last super space with an admin stays super.',
@@ -107,6 +111,7 @@ export const spaces = [
     ...shared,
     method: 'delete',
     path: '/spaces/:domain',
+    scope: 'spaces:write',
     summary: 'Deletes a space with all its accounts',
     description: 'And everything that hangs on them, its contacts lists, its figures, and the statistics sent from it.',
     answers: {

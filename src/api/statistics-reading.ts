@@ -95,6 +95,7 @@ const reading = (kind: 'messages' | 'calls', read: Read, figures: string[]): Any
     page: true,
     path: `/statistics/${kind}`,
     access: 'admin',
+    scope: 'statistics:read',
     group: 'Statistics',
     summary: `Reads figures of ${kind} by period`,
     description:

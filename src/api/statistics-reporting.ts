@@ -34,7 +34,7 @@ interface CallDeviceBody {
 }
 
 const id = (): Joi.StringSchema => text(64).required();
-const shared = { access: 'admin', group: 'Statistics', unlimited: true } as const;
+const shared = { access: 'admin', scope: 'statistics:write', group: 'Statistics', unlimited: true } as const;
 
 const fromOf = ({ username, domain }: SipAddress): { from_username: string; from_domain: string } => ({
   from_username: username,

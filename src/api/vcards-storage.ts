@@ -35,6 +35,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       method: 'get',
       changes: false,
       path: base,
+      scope: 'contacts:read',
       summary: `Lists the vCards of ${of}, by UID`,
       answers: { 200: { description: 'vCards by UID', schema: shapes.vcards }, 404: 'No such account' },
       handler: async ({ caller, params }) => {
@@ -51,6 +52,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       method: 'get',
       changes: false,
       path: `${base}/:uuid`,
+      scope: 'contacts:read',
       summary: `Shows a vCard of ${of}`,
       answers: { 200: { description: 'The vCard', schema: shapes.vcard }, 404: 'No such account or vCard' },
       handler: async ({ caller, params }) => {
@@ -62,6 +64,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       ...shared,
       method: 'post',
       path: base,
+      scope: 'contacts:write',
       summary: `Stores a vCard for ${of}`,
       description: 'Version 2.1, 3.0 or 4.0, with exactly one FN and one UID.',
       body,
@@ -79,6 +82,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       ...shared,
       method: 'put',
       path: `${base}/:uuid`,
+      scope: 'contacts:write',
       summary: `Replaces a vCard of ${of}`,
       description: 'Its UID is the one in the address.',
       body,
@@ -93,6 +97,7 @@ function endpointsOf(whose: 'me' | ':id'): AnyEndpoint[] {
       ...shared,
       method: 'delete',
       path: `${base}/:uuid`,
+      scope: 'contacts:write',
       summary: `Deletes a vCard of ${of}`,
       answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account or vCard' },
       handler: async ({ caller, params }) => {

@@ -9,7 +9,7 @@ import { authenticate, shownCredentials } from './authentication';
 import { clientOf } from './client';
 import { addHeaders } from './exchange';
 import { accountClient, countRequest, foreignClient } from './rate-limit';
-import type { Access, Caller } from './route';
+import type { Access, Caller, Scope } from './route';
 import { refusalOfCookie } from './same-origin';
 import type { Authenticated, Purpose } from './schemes/scheme';
 import { lookUpShown, shownFrom } from './shown-credentials';
@@ -18,6 +18,8 @@ import { countStranger } from './stranger';
 /** What is asked of whoever calls. */
 export interface Demand<A extends Access = Access> extends Purpose {
   access: A;
+  /** null: the caller needs none. */
+  scope: Scope | null;
   unlimited?: true | undefined;
 }
 
@@ -48,7 +50,7 @@ async function authenticateCounted(purpose: Purpose, request: Request, response:
  * @throws {ApiError} 401, 403, 404, 429
  */
 export async function identify(
-  { access, unlimited, ...purpose }: Demand,
+  { access, scope, unlimited, ...purpose }: Demand,
   request: Request,
   response: Response,
 ): Promise<Caller | undefined> {
@@ -62,7 +64,7 @@ export async function identify(
   const { identity, headers } = authenticated;
   if (headers) addHeaders(response, headers);
   if (!unlimited) await countRequest(accountClient(identity.account_id), response);
-  return authorize(identity, access);
+  return authorize(identity, access, scope);
 }
 
 /** identify() for what is not public. @throws {ApiError} 401, 403, 404, 429 */

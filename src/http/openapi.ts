@@ -107,17 +107,23 @@ const CHANGING_GET = 'It changes something, though it is a GET: `HEAD` is not an
 
 const ROLES = { public: 'Anybody', user: 'Any account', admin: 'Admins', super_admin: 'Super admins' } as const;
 
+const accessOf = ({ access, scope }: AnyEndpoint): string =>
+  `*Access: ${ROLES[access]}.${scope === null ? '' : ` Scope of a named key: \`${scope}\`.`}*`;
+
+/** Schemes by which a named key is shown; what a person shows has no scopes. */
+const isOfKeys = (scheme: string): boolean => scheme.startsWith('api_key');
+
 /** Writes the operations of one document. */
 class OperationWriter {
   readonly schemas = new SchemaWriter();
   readonly #api: Api;
   readonly #isLimited: boolean;
-  readonly #security: Json[];
+  readonly #schemes: string[];
 
   constructor(api: Api, settings: Settings, schemes: Json) {
     this.#api = api;
     this.#isLimited = settings.RATE_LIMIT_PER_MINUTE > 0;
-    this.#security = Object.keys(schemes).map((name) => ({ [name]: [] }));
+    this.#schemes = Object.keys(schemes);
     this.schemas.of(api.error, 'answer');
   }
 
@@ -129,14 +135,12 @@ class OperationWriter {
       operationId: `${endpoint.method}${name}`,
       tags: [endpoint.group],
       summary: endpoint.summary,
-      description: [endpoint.description, isChangingGet ? CHANGING_GET : undefined, `*Access: ${ROLES[endpoint.access]}.*`]
-        .filter(Boolean)
-        .join('\n\n'),
+      description: [endpoint.description, isChangingGet ? CHANGING_GET : undefined, accessOf(endpoint)].filter(Boolean).join('\n\n'),
       ...(endpoint.deprecated ? { deprecated: true } : {}),
       ...(parameters.length === 0 ? {} : { parameters }),
       ...this.#requestBody(endpoint),
       responses: this.#responses(endpoint),
-      security: endpoint.access === 'public' ? [] : this.#security,
+      security: this.#security(endpoint),
     };
   }
 
@@ -146,6 +150,12 @@ class OperationWriter {
     return Object.fromEntries(
       entries.map(([status, { name, description }]) => [name, errorResponse(Number(status), description, this.#isLimited)]),
     );
+  }
+
+  /** OpenAPI 3.1, «Security Requirement Object»: of schemes other than OAuth's, the list has what else is required of whoever calls. */
+  #security({ access, scope }: AnyEndpoint): Json[] {
+    if (access === 'public') return [];
+    return this.#schemes.map((name) => ({ [name]: isOfKeys(name) && scope !== null ? [scope] : [] }));
   }
 
   #parameters({ path, params, query }: AnyEndpoint): Json[] {

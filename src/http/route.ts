@@ -5,8 +5,9 @@ import type { Language } from '../i18n';
 import type { Settings } from '../../config';
 import { notFound } from '../infra/errors';
 import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
-import type { Viewed } from '../services/credentials/identities';
+import type { Scope, Scopes, Viewed } from '../services/credentials/identities';
 
+export type { Scope };
 export type Access = 'public' | 'user' | 'admin' | 'super_admin';
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 
@@ -17,6 +18,8 @@ export interface Caller {
   domain: string;
   admin: boolean;
   super_admin: boolean;
+  /** What the named key is limited to that was shown; null: no named key was, so that only the role limits. */
+  scopes: Scopes;
   /** The own account as presenters show it, of the moment in which the credentials were looked up; where the endpoint asked for it, and they were by key or DIGEST. */
   view?: Viewed['view'];
 }
@@ -100,6 +103,8 @@ interface Declaration<Path extends string, Body, A extends Access, Query> {
   /** Under /api, in Express's notation. */
   path: Path;
   access: A;
+  /** What a named key must be allowed, beside the role of its account; null: the endpoint is public, and looks at no key. */
+  scope: A extends 'public' ? null : Scope;
   /** Group in the documentation. */
   group: string;
   summary: string;
@@ -145,7 +150,7 @@ export interface Api {
 /** Whether a call of the endpoint changes anything. */
 export const changesAnything = ({ changes = true }: AnyEndpoint): boolean => changes;
 
-/** Declares an endpoint; one without `access`, and a GET without `changes`, does not compile. @returns the same object, for lists of endpoints */
+/** Declares an endpoint; one without `access` or `scope`, and a GET without `changes`, does not compile. @returns the same object, for lists of endpoints */
 export function route<const Path extends string, Body, const A extends Access, Query = unknown>(
   endpoint: Endpoint<Path, Body, A, Query>,
 ): AnyEndpoint {

@@ -24,8 +24,8 @@ interface Row {
 }
 
 function rowOf(endpoint: AnyEndpoint): Row {
-  const { access, unlimited, page = false, callerView = false } = endpoint;
-  const demand: Demand = { access, unlimited, page, changes: changesAnything(endpoint), withView: callerView };
+  const { access, scope, unlimited, page = false, callerView = false } = endpoint;
+  const demand: Demand = { access, scope, unlimited, page, changes: changesAnything(endpoint), withView: callerView };
   return { endpoint, demand, observe: durationsOf(endpoint.method, endpoint.path) };
 }
 

@@ -64,6 +64,7 @@ export const en = {
   'auth.space_expired': 'This space has expired.',
   'auth.admin': 'Only an admin may do this.',
   'auth.super_admin': 'Only a super admin may do this.',
+  'auth.scope': 'This API key may not do this: it lacks the scope {scope}.',
   'auth.origin': 'The request comes from another site.',
   'auth.cookie':
     'By a cookie alone nothing is changed: no link does it, and no request without the content type application/json. Send the key in the x-api-key header.',

@@ -64,6 +64,7 @@ export const fr: Record<keyof typeof en, string> = {
   'auth.space_expired': 'Cet espace a expiré.',
   'auth.admin': 'Seul un administrateur peut faire cela.',
   'auth.super_admin': 'Seul un super administrateur peut faire cela.',
+  'auth.scope': 'Cette clé d’API n’en a pas le droit : il lui manque la portée {scope}.',
   'auth.origin': 'La requête vient d’un autre site.',
   'auth.cookie':
     'Un cookie seul ne change rien : ni par un lien, ni sans le content-type application/json. Envoyez la clé dans l’en-tête x-api-key.',

@@ -39,7 +39,7 @@ async function general(request: Request, response: Response): Promise<void> {
 }
 
 async function own(request: Request, response: Response): Promise<void> {
-  const caller = await identifyCaller({ access: 'user', changes: false }, request, response);
+  const caller = await identifyCaller({ access: 'user', scope: '*', changes: false }, request, response);
   requireHeader(request);
   sendDocument(response, await provisioningDocument(caller.account_id));
 }

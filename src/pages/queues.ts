@@ -15,6 +15,7 @@ export function dashboard(): Router {
     protect({
       base: '/queues',
       access: 'super_admin',
+      scope: 'queues:read',
       title: 'page.queues.title',
       lead: 'page.queues.lead',
       wrong: 'page.queues.wrong',

@@ -12,7 +12,7 @@ import { readForm } from '../http/form';
 import { identifyCaller } from '../http/identification';
 import { preferredType } from '../http/negotiation';
 import { toApiError, writeError } from '../http/reply';
-import type { Access, Caller } from '../http/route';
+import type { Access, Caller, Scope } from '../http/route';
 import { requireSameOrigin } from '../http/same-origin';
 import { identifyByKey } from '../http/schemes/api-key';
 import { countStranger } from '../http/stranger';
@@ -26,6 +26,8 @@ export interface ProtectedPage {
   /** Where the page is mounted. */
   base: string;
   access: Exclude<Access, 'public'>;
+  /** What a named key must be allowed. */
+  scope: Scope;
   /** Texts of the form. */
   title: MessageKey;
   lead: MessageKey;
@@ -73,7 +75,7 @@ async function signIn(page: ProtectedPage, request: Request, response: Response)
   const key = (await readForm(request, response, ['api_key'])).api_key?.trim() ?? '';
   if (key === '') throw unprocessable(fieldError('api_key', 'field.required'));
   const { identity } = await limitWrongKeys(clientOf(request).ip, () => identifyByKey(request, key));
-  const caller = authorize(identity, page.access);
+  const caller = authorize(identity, page.access, page.scope);
   response.setHeader('set-cookie', pageCookie(request, key));
   tell(request, page, 'signed in', whoIs(caller));
   response.redirect(303, rootOf(request) + page.base);
@@ -120,7 +122,11 @@ export function protect(page: ProtectedPage): Router {
     response.locals['route'] = page.base;
     const reads = request.method === 'GET' || request.method === 'HEAD';
     try {
-      response.locals['caller'] = await identifyCaller({ access: page.access, changes: !reads, page: true }, request, response);
+      response.locals['caller'] = await identifyCaller(
+        { access: page.access, scope: page.scope, changes: !reads, page: true },
+        request,
+        response,
+      );
     } catch (error) {
       const refused = toApiError(error);
       const isPage = reads && preferredType(request.headers.accept, ['application/json', 'text/html']) === 'text/html';

@@ -75,7 +75,16 @@ async function show(request: Request, response: Response): Promise<void> {
 /** To be mounted at /statistics. */
 export function statisticsPage(): Router {
   const router = Router();
-  router.use(protect({ base: BASE, access: 'admin', title: `${TEXTS}title`, lead: `${TEXTS}lead`, wrong: `${TEXTS}wrong` }));
+  router.use(
+    protect({
+      base: BASE,
+      access: 'admin',
+      scope: 'statistics:read',
+      title: `${TEXTS}title`,
+      lead: `${TEXTS}lead`,
+      wrong: `${TEXTS}wrong`,
+    }),
+  );
   router.get('/', show);
   return router;
 }

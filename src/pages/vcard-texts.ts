@@ -58,7 +58,7 @@ export function vcardTexts(): Router {
     router.get(path, async (request: Request, response: Response) => {
       response.locals['route'] = path;
       try {
-        const caller = await identifyCaller({ access: 'user', changes: false }, request, response);
+        const caller = await identifyCaller({ access: 'user', scope: 'contacts:read', changes: false }, request, response);
         const text = work(caller, String(request.params['name'] ?? ''));
         if (text instanceof Promise) writeBytes(response, 200, CONTENT_TYPE, await text);
         else await writeParts(response, 200, CONTENT_TYPE, text);

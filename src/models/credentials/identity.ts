@@ -9,6 +9,7 @@ import { type AccountView, type AsJson, toAccountView, VIEW_SQL } from '../accou
 import { passwordsSql, type StoredPassword } from '../accounts/password';
 import { requestSpaceSql, type Space } from '../spaces/space';
 import type { ApiKey } from './api-key';
+import type { Scopes } from './scopes';
 import { CLEARED_BEFORE_SQL, type NonceClearing } from './nonce';
 
 /** An account with all that decides about what it may do. */
@@ -19,6 +20,8 @@ export interface Identity extends Pick<Attributes<Account>, 'username' | 'domain
   space_expire_at: Attributes<Space>['expire_at'];
   /** Of the Space that the request is for; null also where there is none. */
   request_space_expire_at: Attributes<Space>['expire_at'];
+  /** Of a named key; null or absent: the credentials are a person's. */
+  scopes?: Scopes;
 }
 
 /** An identity with its account's view, where that was asked for. */
