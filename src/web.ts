@@ -9,7 +9,8 @@ import { isMigrated } from './migrations/state';
 import { addPhoneCountries } from './models/accounts/phone-country';
 import { closeQueues, openQueues } from './queues/producer';
 import { createListener, type Listener } from './http/server';
-import { flushUses } from './services/credentials/api-keys';
+import { flushApiKeyUses } from './services/credentials/api-keys';
+import { flushNamedKeyUses } from './services/credentials/named-keys';
 import { closeRegistrar } from './services/devices/devices';
 import { statisticsIdle } from './services/statistics/reports';
 import { dieOnUncaught, onShutdown } from './infra/shutdown';
@@ -61,7 +62,8 @@ void Promise.race([addNewCountries(), sleep(COUNTRIES_PATIENCE_MS)]).then(() =>
 onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['http', drain],
   ['statistics', statisticsIdle],
-  ['api keys', flushUses],
+  ['api keys', flushApiKeyUses],
+  ['named keys', flushNamedKeyUses],
   ['registrar', closeRegistrar],
   ['queues', closeQueues],
   ['database', closeDatabase],

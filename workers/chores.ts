@@ -3,6 +3,7 @@ import { settings } from '../config';
 import { log } from '../src/infra/log';
 import { AUTH_TOKEN_LIFETIME_MINUTES } from '../src/models/credentials/auth-token';
 import { deleteEnded } from '../src/models/ends-of-life';
+import { NamedApiKey } from '../src/models';
 import { ensurePartitions } from '../src/models/statistics/partitions';
 import type { Kind, Payload } from '../src/queues/contracts';
 import { removeLeftovers } from '../src/services/accounts/leftovers';
@@ -10,9 +11,12 @@ import { NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
 import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
 
+/** Whoever shows a key that ended is told so for that long. */
+const ENDED_KEYS_DAYS = 90;
+
 /** Used and expired rows that nothing asks for any more. Tombstones stay until an operator clears them. */
 async function clean(): Promise<Record<string, number>> {
-  const done = await deleteEnded({
+  const ended = await deleteEnded({
     creationToken: settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
     device: settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
     provisioningToken: settings.APP_PROVISIONING_TOKEN_EXPIRATION_MINUTES,
@@ -22,6 +26,7 @@ async function clean(): Promise<Record<string, number>> {
     nonce: NONCE_LIFETIME_MINUTES,
     blocking: settings.BLOCKING_TIME_PERIOD_CHECK,
   });
+  const done = { ...ended, ...(await NamedApiKey.deleteEnded(ENDED_KEYS_DAYS)) };
   log.info(done, 'cleaned');
   return done;
 }

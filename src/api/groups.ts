@@ -6,7 +6,8 @@ export const groups: Record<string, string> = {
   Spaces: 'SIP domains with their hosts and settings. A space without `expire_at` never expires.',
   'Account creation tokens':
     'With one of them a stranger makes an account, once. It comes by push, or for a request token that a person has validated.',
-  'API keys': 'Keys for the header `x-api-key`, and the auth tokens with which a device without a password gets one.',
+  'API keys':
+    'Keys for the header `x-api-key`: one for the person of an account, with the auth tokens by which a device without a password gets it, and any number with a name and scopes for machines.',
   Accounts: 'Accounts, as apps make and see them.',
   'Accounts, administration': 'Accounts, as admins manage them: those of the own space, and of all spaces for super admins.',
   'Accounts, unsecure (deprecated)': 'For older apps; not found unless the operator sets `APP_DANGEROUS_ENDPOINTS`.',

@@ -15,6 +15,7 @@ import { groups } from './groups';
 import { keys } from './keys';
 import { messages } from './messages';
 import { parameters } from './parameters';
+import { namedKeys } from './named-keys';
 import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
 import { pushNotifications } from './push-notifications';
@@ -30,6 +31,7 @@ export const endpoints: readonly AnyEndpoint[] = [
   spaces,
   accountCreationTokens,
   keys,
+  namedKeys,
   accounts,
   accountsAdmin,
   accountsUnsecure,

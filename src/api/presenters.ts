@@ -7,6 +7,7 @@ import type {
   AccountCreationToken,
   AccountType,
   AuthToken,
+  NamedApiKey,
   Space,
   VcardStorage,
 } from '../models';
@@ -209,3 +210,30 @@ export function presentCall(row: StoredCall): Record<string, unknown> {
     ...presentDates(row),
   };
 }
+
+/** A range as people write it: a single address without its prefix. */
+const presentRange = (range: string): string => range.replace(range.includes(':') ? /\/128$/ : /\/32$/, '');
+
+/** A key of a machine, with the scope `shown`; never the key itself. */
+export const presentNamedKey = (key: NamedApiKey): Record<string, unknown> => ({
+  id: key.id,
+  account_id: key.account_id,
+  account: `${key.account?.username}@${key.account?.domain}`,
+  name: key.name,
+  scopes: key.scopes,
+  expires_at: orNull(key.expires_at),
+  expires_after_last_used_minutes: key.expires_after_last_used_minutes,
+  ends_at: orNull(key.get('ends_at') as Date | null),
+  is_expired: key.get('is_expired'),
+  allowed_addresses: key.allowed_addresses?.map(presentRange) ?? null,
+  requests: key.requests,
+  last_used_at: orNull(key.last_used_at),
+  last_used_ip: key.last_used_ip,
+  refused_requests: key.refused_requests,
+  last_refused_at: orNull(key.last_refused_at),
+  last_refused_reason: key.last_refused_reason,
+  secret_made_at: presentDate(key.secret_made_at),
+  previous_good_until: orNull(key.get('previous_good_until') as Date | null),
+  created_at: presentDate(key.created_at),
+  updated_at: orNull(key.updated_at),
+});

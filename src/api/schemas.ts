@@ -5,9 +5,11 @@ import { settings } from '../../config';
 import { operatorPattern } from '../../config/operator-pattern';
 import type { PushDevice, PushProvider } from '../queues/contracts';
 import { hasInvisible, isShowable } from '../infra/characters';
+import { type IpRange, parseIpRange } from '../infra/ip-address';
 import { parseEmail } from '../infra/email-address';
 import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
 import { inPlainCharacters, normalisePhone } from '../services/accounts/phone-numbers';
+import { type Scope, SCOPES } from '../services/credentials/identities';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { canonicalTimeZone } from '../services/statistics/time-zones';
 import { parseVcard, type Vcard } from '../services/address-book/vcards';
@@ -24,6 +26,12 @@ const MAX_INTEGER_CHARACTERS = 32;
 const MAX_DATE_CHARACTERS = 64;
 /** Of each part of a SIP address. */
 const MAX_SIP_PART_CHARACTERS = 256;
+/** Entries of a list in a body. */
+const MAX_LIST_ENTRIES = 100;
+/** Of an IP address with a prefix, in its longest spelling. */
+const MAX_ADDRESS_CHARACTERS = 64;
+/** Of a wrong value in a message. */
+const MAX_SHOWN_CHARACTERS = 64;
 /** Entries of a dictionary; apps write a few. */
 const MAX_DICTIONARY_ENTRIES = 1000;
 
@@ -351,3 +359,52 @@ export const messageBody = (): Joi.StringSchema =>
     if (UNSTORABLE.test(line)) return helpers.error('message:field.characters');
     return Buffer.byteLength(line) > MAX_MESSAGE_BYTES ? helpers.error('message:field.octets', { limit: MAX_MESSAGE_BYTES }) : line;
   }) as unknown as Joi.StringSchema;
+
+/** What a key may be called: one line that people can read. */
+export const keyName = (): Joi.StringSchema =>
+  text(64).custom((name: string, helpers) => (isShowable(name) ? name : helpers.error('message:field.invisible')));
+
+const isScope = (value: unknown): value is Scope => (SCOPES as readonly unknown[]).includes(value);
+
+/** What a key may do: a list without repetitions, in the order of SCOPES. */
+export const scopes = (): Joi.ArraySchema<Scope[]> =>
+  custom(
+    { type: 'array', items: { type: 'string', enum: SCOPES }, minItems: 1, maxItems: MAX_LIST_ENTRIES, examples: [['statistics:write']] },
+    (value: unknown, helpers) => {
+      if (!Array.isArray(value) || value.length === 0 || value.length > MAX_LIST_ENTRIES) return helpers.error('message:field.scopes');
+      const unknown: unknown = value.find((each) => !isScope(each));
+      if (value.some((each) => !isScope(each)))
+        return helpers.error('message:field.scope', { text: shown(unknown), allowed: SCOPES.join(', ') });
+      return SCOPES.filter((scope) => value.includes(scope));
+    },
+  ) as unknown as Joi.ArraySchema<Scope[]>;
+
+/** What is wrong in a list, as far as a message shows it. */
+const shown = (value: unknown): string =>
+  (typeof value === 'string' ? value : (JSON.stringify(value) ?? '')).slice(0, MAX_SHOWN_CHARACTERS);
+
+/** From where a key may be used: IP addresses and ranges, each once, in one spelling; null where the list is empty. */
+export const addressRanges = (): Joi.ArraySchema<string[]> =>
+  custom(
+    {
+      type: 'array',
+      items: { type: 'string', maxLength: MAX_ADDRESS_CHARACTERS },
+      maxItems: MAX_LIST_ENTRIES,
+      description: 'IPv4 and IPv6 addresses, and ranges with their prefix; none: from anywhere',
+      examples: [['203.0.113.7', '2001:db8::/32']],
+    },
+    (value: unknown, helpers) => {
+      if (!Array.isArray(value) || value.length > MAX_LIST_ENTRIES) return helpers.error('message:field.addresses');
+      const ranges: string[] = [];
+      for (const each of value as unknown[]) {
+        const parsed: IpRange =
+          typeof each === 'string' && each.length <= MAX_ADDRESS_CHARACTERS ? parseIpRange(each) : { fault: 'malformed' };
+        if ('fault' in parsed)
+          return helpers.error(parsed.fault === 'malformed' ? 'message:field.address' : 'message:field.address_bits', {
+            text: shown(each),
+          });
+        ranges.push(parsed.range);
+      }
+      return ranges.length === 0 ? null : [...new Set(ranges)];
+    },
+  ) as unknown as Joi.ArraySchema<string[]>;

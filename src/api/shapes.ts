@@ -107,6 +107,30 @@ const contactsList = named('ContactsList', {
 const storedVcard = named('Vcard', { vcard: Joi.string().required(), created_at: date.required(), updated_at: date.required() });
 const accountInfo = named('AccountInfo', { activated: Joi.boolean().required(), realm: maybe(Joi.string()) });
 const listOf = (schema: Joi.Schema): Joi.Schema => Joi.array().items(schema);
+const namedKey = named('NamedApiKey', {
+  id: id.required(),
+  account_id: id.required(),
+  account: Joi.string()
+    .required()
+    .meta({ json: { description: 'Its SIP address', examples: ['admin@sip.example.org'] } }),
+  name: Joi.string().required(),
+  scopes: listOf(Joi.string()).required(),
+  expires_at: maybe(date),
+  expires_after_last_used_minutes: maybe(count),
+  ends_at: maybe(date),
+  is_expired: Joi.boolean().required(),
+  allowed_addresses: maybe(listOf(Joi.string())),
+  requests: count.required(),
+  last_used_at: maybe(date),
+  last_used_ip: maybe(Joi.string()),
+  refused_requests: count.required(),
+  last_refused_at: maybe(date),
+  last_refused_reason: maybe(Joi.string()),
+  secret_made_at: date.required(),
+  previous_good_until: maybe(date),
+  created_at: date.required(),
+  updated_at: maybe(date),
+});
 
 export const shapes = {
   empty: named('Empty', {}),
@@ -163,6 +187,13 @@ export const shapes = {
     pn_prid: maybe(Joi.string()),
     used: Joi.boolean().required(),
     account_id: maybe(id),
+  }),
+  namedKey,
+  namedKeys: listOf(namedKey),
+  madeNamedKey: extended('MadeNamedApiKey', namedKey, {
+    api_key: Joi.string()
+      .pattern(/^flexiapi_[A-Za-z0-9]{46}$/)
+      .required(),
   }),
   apiKey: named('ApiKey', { api_key: Joi.string().length(40).required() }),
   authToken: named('AuthToken', {

@@ -21,7 +21,7 @@ const KEYS: Record<string, MessageKey> = {
 function toMessage({ type, path, context = {} }: Joi.ValidationErrorItem): Message {
   const key = KEYS[type] ?? (type.startsWith('message:') ? (type.slice(8) as MessageKey) : 'field.invalid');
   const values: Message['values'] = { attribute: String(path.at(-1) ?? '') };
-  for (const name of ['limit', 'min', 'max', 'property', 'parameter', 'section', 'line', 'text'] as const) {
+  for (const name of ['limit', 'min', 'max', 'property', 'parameter', 'section', 'line', 'text', 'allowed'] as const) {
     const value = context[name] as unknown;
     if (typeof value === 'number' || typeof value === 'string') values[name] = value;
   }

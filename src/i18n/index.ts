@@ -23,7 +23,20 @@ export const catalogues: Record<Language, Catalogue> = {
   en: { texts: en, attributes: {} },
   fr: {
     texts: fr,
-    attributes: { username: 'pseudo', password: 'mot de passe', phone: 'téléphone', title: 'titre', value: 'valeur' },
+    attributes: {
+      username: 'pseudo',
+      password: 'mot de passe',
+      phone: 'téléphone',
+      title: 'titre',
+      value: 'valeur',
+      name: 'nom',
+      account_id: 'numéro de compte',
+      scopes: 'portées',
+      expires_at: 'date d’expiration',
+      expires_after_last_used_minutes: 'minutes sans usage',
+      allowed_addresses: 'adresses autorisées',
+      grace_minutes: 'minutes de grâce',
+    },
   },
 };
 

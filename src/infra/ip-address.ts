@@ -60,3 +60,34 @@ export function networkOf(address: string, prefix = settings.RATE_LIMIT_IPV6_PRE
     });
   return `${kept.join(':')}${kept.length < GROUPS ? '::' : ''}/${prefix}`;
 }
+
+/** `203.0.113.0/24`, `2001:db8::/32`, or a single address. */
+const RANGE = /^([^/]+)(?:\/(\d{1,3}))?$/;
+const IPV4_BITS = 32;
+const IPV6_BITS = 128;
+
+/** An address as one number. */
+function numberOf(address: string): bigint {
+  if (isIP(address) === 4) return address.split('.').reduce((number, octet) => (number << 8n) | BigInt(octet), 0n);
+  return groupsOf(address).reduce((number, group) => (number << BigInt(GROUP_BITS)) | BigInt(group), 0n);
+}
+
+/** A range of addresses, or why it is none: `malformed`, or `host_bits` behind its prefix, with the range that has none. */
+export type IpRange = { range: string } | { fault: 'malformed' } | { fault: 'host_bits'; prefix: number };
+
+/**
+ * The one spelling of a range of addresses (CIDR, RFC 4632 and RFC 4291, section 2.3), the least a single address: as PostgreSQL's type `cidr` writes it. An IPv4
+ * range may be written as IPv6 (`::ffff:10.0.0.0/104`). Bits behind the prefix are a fault: whether the one address or the whole range was meant is not to be guessed.
+ */
+export function parseIpRange(text: string): IpRange {
+  const [, given = '', digits] = RANGE.exec(text.trim()) ?? [];
+  const address = isIP(given) === 0 ? null : parseIpAddress(given);
+  if (address === null || given.includes('%')) return { fault: 'malformed' };
+  const bits = isIP(address) === 4 ? IPV4_BITS : IPV6_BITS;
+  const mapped = isIP(given) === 6 && bits === IPV4_BITS ? IPV6_BITS - IPV4_BITS : 0;
+  const prefix = digits === undefined ? bits : Number(digits) - mapped;
+  if (prefix < 0 || prefix > bits) return { fault: 'malformed' };
+  const hostBits = BigInt(bits - prefix);
+  if ((numberOf(address) >> hostBits) << hostBits !== numberOf(address)) return { fault: 'host_bits', prefix };
+  return { range: `${address}/${prefix}` };
+}

@@ -66,6 +66,19 @@ export const serverUp = new Gauge({
   labelNames: ['server'],
   registers: [registry],
 });
+/** A key's name is a label, since whoever is woken up must know which; its account is not. */
+export const keyExpires = new Gauge({
+  name: 'flexiapi_api_key_expires_seconds',
+  help: 'Until a named API key expires; negative once it has. Of several with one name the first to end',
+  labelNames: ['name'],
+  registers: [registry],
+});
+export const keysRefused = new Counter({
+  name: 'flexiapi_api_key_refused_total',
+  help: 'Requests of this process whose named API key was known and refused: expired, replaced, from another address, or without the scope',
+  labelNames: ['name'],
+  registers: [registry],
+});
 export const pushAnswers = new Counter({
   name: 'flexiapi_push_answers_total',
   help: 'What came of the pushes that requests waited for',

@@ -23,6 +23,7 @@ import * as sweepIndexes from './0014-sweep-indexes';
 import * as nameIndexes from './0015-names';
 import * as creationTokensAtOnce from './0016-creation-tokens-at-once';
 import * as accountCountGroups from './0017-account-count-groups';
+import * as namedApiKeys from './0018-named-api-keys';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -44,6 +45,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0015-names': { up: nameIndexes.up, transaction: false },
   '0016-creation-tokens-at-once': { up: creationTokensAtOnce.up },
   '0017-account-count-groups': { up: accountCountGroups.up },
+  '0018-named-api-keys': { up: namedApiKeys.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

@@ -20,6 +20,7 @@ export const MIGRATION_NAMES = [
   '0015-names',
   '0016-creation-tokens-at-once',
   '0017-account-count-groups',
+  '0018-named-api-keys',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

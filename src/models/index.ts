@@ -3,11 +3,13 @@ import { Account } from './accounts/account';
 import { ActivationExpiration } from './accounts/activation-expiration';
 import { Password } from './accounts/password';
 import { AccountDictionaryEntry } from './address-book/account-dictionary-entry';
+import { NamedApiKey } from './credentials/named-api-key';
 
 const owned = { foreignKey: 'account_id' } as const;
 Account.hasMany(Password, { as: 'passwords', ...owned });
 Account.hasOne(ActivationExpiration, { as: 'activation_expiration', ...owned });
 Account.hasMany(AccountDictionaryEntry, { as: 'dictionary_entries', ...owned });
+NamedApiKey.belongsTo(Account, { as: 'account', ...owned });
 
 export { Account } from './accounts/account';
 export { AccountCount, AccountCountChange, AccountCountGroup, AccountTotal } from './accounts/account-count';
@@ -27,6 +29,7 @@ export { VcardStorage } from './address-book/vcard-storage';
 export { VcardUsage } from './address-book/vcard-usage';
 export { ApiKey } from './credentials/api-key';
 export { AuthToken } from './credentials/auth-token';
+export { NamedApiKey, NamedApiKeySecret } from './credentials/named-api-key';
 export { Nonce, NonceClearing } from './credentials/nonce';
 export { TokenDelivery } from './credentials/token-delivery';
 export { TaskRun } from './operations/task-run';

@@ -2,6 +2,8 @@
 import type { Request } from 'express';
 import { unauthorized } from '../../infra/errors';
 import { findByApiKey } from '../../services/credentials/api-keys';
+import { findByNamedKey } from '../../services/credentials/named-keys';
+import { isNamedKey } from '../../services/credentials/secrets';
 import { clientOf, hostOf } from '../client';
 import { apiKeyCookieOf, pageCookieOf } from '../cookies';
 import { refusalOfCookie } from '../same-origin';
@@ -18,10 +20,18 @@ function keyOf(request: Request, { page }: Purpose): { key: string; byCookie: bo
 /**
  * Who a key stands for; counts as a use of it.
  *
- * @throws {ApiError} 401 where the key is unknown, expired, or made for another address
+ * @throws {ApiError} 401 where the key is unknown, expired, or made for another address; of a named key it says which
  */
 export async function identifyByKey(request: Request, key: string, { withView }: Partial<Purpose> = {}): Promise<Authenticated> {
-  const identity = await findByApiKey(key, clientOf(request).ip, hostOf(request), { withView });
+  const { ip } = clientOf(request);
+  const host = hostOf(request);
+  if (isNamedKey(key)) {
+    const found = await findByNamedKey(key, ip, host, { withView });
+    if (!found) throw unauthorized('auth.api_key');
+    if ('refusal' in found) throw unauthorized(`auth.key_${found.refusal}`);
+    return { identity: found };
+  }
+  const identity = await findByApiKey(key, ip, host, { withView });
   if (!identity) throw unauthorized('auth.api_key');
   return { identity };
 }

@@ -5,7 +5,7 @@ import { accountId, DATE, dated, dates, bigId, BIGINT, optional, required, varch
 import { NOW, secondsAgo } from '../moments';
 
 /** Uses of a key that are not written yet. */
-export interface KeyUses extends Pick<Attributes<ApiKey>, 'id' | 'last_used_at'> {
+export interface KeyUse extends Pick<Attributes<ApiKey>, 'id' | 'last_used_at'> {
   uses: number;
 }
 
@@ -27,7 +27,7 @@ export class ApiKey extends Model<InferAttributes<ApiKey>, InferCreationAttribut
   }
 
   /** Adds uses to many keys at once. One statement, since a busy process writes hundreds of keys a second. */
-  static async addUses(batch: readonly KeyUses[]): Promise<void> {
+  static async addUses(batch: readonly KeyUse[]): Promise<void> {
     await execute(
       `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.last), requests = k.requests + u.uses
          FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, uses, last) WHERE k.id = u.id`,

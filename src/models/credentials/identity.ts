@@ -9,7 +9,8 @@ import { type AccountView, type AsJson, toAccountView, VIEW_SQL } from '../accou
 import { passwordsSql, type StoredPassword } from '../accounts/password';
 import { requestSpaceSql, type Space } from '../spaces/space';
 import type { ApiKey } from './api-key';
-import type { Scopes } from './scopes';
+import type { NamedApiKey } from './named-api-key';
+import type { Scope, Scopes } from './scopes';
 import { CLEARED_BEFORE_SQL, type NonceClearing } from './nonce';
 
 /** An account with all that decides about what it may do. */
@@ -22,6 +23,9 @@ export interface Identity extends Pick<Attributes<Account>, 'username' | 'domain
   request_space_expire_at: Attributes<Space>['expire_at'];
   /** Of a named key; null or absent: the credentials are a person's. */
   scopes?: Scopes;
+  /** Of a named key, with its `key_id`. */
+  key_name?: Attributes<NamedApiKey>['name'];
+  key_id?: number;
 }
 
 /** An identity with its account's view, where that was asked for. */
@@ -73,7 +77,11 @@ SELECT q.n, i.* FROM unnest($2::text[]${names.map((_, index) => `, $${index + 3}
 }
 
 /** @returns what was found for each, in the same order */
-async function findShared<Found extends Identity>(sql: string, shown: readonly Shown[], columns: string[][]): Promise<(Found | null)[]> {
+async function findShared<Found extends Identity>(
+  sql: string,
+  shown: readonly Shown[],
+  columns: (string | null)[][],
+): Promise<(Found | null)[]> {
   type Row = Found & { n: number; view?: AsJson<AccountView> };
   const rows = await selectShared<Row>('look-ups', sql, [settings.APP_SIP_DOMAIN, shown.map(({ host }) => host), ...columns]);
   const found = shown.map((): Found | null => null);
@@ -103,6 +111,46 @@ const FIND_BY_KEY_WITH_VIEW = sharedSql(BY_KEY, ['hash'], true);
 /** The accounts of API keys, each by the index on hashes. @returns those of each, in the same order; null: there is no such key */
 export const findIdentitiesByApiKey = (shown: readonly ShownKey[], { withView }: { withView: boolean }): Promise<(KeyIdentity | null)[]> =>
   findShared(withView ? FIND_BY_KEY_WITH_VIEW : FIND_BY_KEY, shown, [shown.map(({ hash }) => hash)]);
+
+/** An identity with the named key that showed it. */
+export interface NamedKeyIdentity
+  extends Identity, Viewed, Pick<Attributes<NamedApiKey>, 'scopes' | 'last_used_at' | 'expires_after_last_used_minutes'> {
+  scopes: Scope[];
+  key_id: Attributes<NamedApiKey>['id'];
+  key_name: Attributes<NamedApiKey>['name'];
+  /** Its latest use, or the making of its newest secret. */
+  last_used_at: Date;
+  /** Whether its own end is past; that of unused time is the caller's to tell, who knows of uses that are not written yet. */
+  is_expired: boolean;
+  /** Whether the secret was replaced, and its grace period is over. */
+  is_rotated: boolean;
+  /** Whether it may be used from the address. */
+  is_admitted: boolean;
+}
+
+/** A named key that a request shows, as `NamedApiKeySecret.key_hash` has it. */
+export interface ShownNamedKey extends ShownKey {
+  /** As parseIpAddress() gives it; what is no address is in no range. */
+  ip: string | null;
+}
+
+const BY_NAMED_KEY: Columns = {
+  columns: `k.id AS key_id, k.name AS key_name, k.scopes, k.expires_after_last_used_minutes, greatest(k.last_used_at, k.secret_made_at) AS last_used_at,
+          coalesce(k.expires_at <= now(), false) AS is_expired, coalesce(x.expires_at <= now(), false) AS is_rotated,
+          k.allowed_addresses IS NULL OR coalesce(q.ip::inet <<= ANY (k.allowed_addresses), false) AS is_admitted`,
+  from: 'named_api_key_secrets x JOIN named_api_keys k ON k.id = x.key_id JOIN accounts a ON a.id = k.account_id',
+  where: 'x.key_hash = q.hash LIMIT 1',
+};
+const NAMED_COLUMNS = ['hash', 'ip'];
+const FIND_BY_NAMED_KEY = sharedSql(BY_NAMED_KEY, NAMED_COLUMNS, false);
+const FIND_BY_NAMED_KEY_WITH_VIEW = sharedSql(BY_NAMED_KEY, NAMED_COLUMNS, true);
+
+/** The accounts of named keys, as findIdentitiesByApiKey(). */
+export const findIdentitiesByNamedKey = (
+  shown: readonly ShownNamedKey[],
+  { withView }: { withView: boolean },
+): Promise<(NamedKeyIdentity | null)[]> =>
+  findShared(withView ? FIND_BY_NAMED_KEY_WITH_VIEW : FIND_BY_NAMED_KEY, shown, [shown.map(({ hash }) => hash), shown.map(({ ip }) => ip)]);
 
 /** The account with a number; `host` is the request's Host header, null where no request is behind it. */
 export async function findIdentityById(id: Attributes<Account>['id'], host: string | null): Promise<Identity | null> {

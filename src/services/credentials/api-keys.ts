@@ -1,21 +1,21 @@
-// API keys: made, found many with one query, their use counted in memory and written in batches.
+// The key that a person has in an app: one an account, made, found many with one query. Keys of machines are named-keys.ts.
 import { settings } from '../../../config';
 import { Batcher } from '../../infra/batcher';
-import { inBackground } from '../../infra/context';
-import { inLongTransaction, isDatabaseUnavailable } from '../../infra/database';
+import { inLongTransaction } from '../../infra/database';
 import { parseIpAddress } from '../../infra/ip-address';
-import { log, reasonOf } from '../../infra/log';
 import { ApiKey } from '../../models';
-import type { KeyUses } from '../../models/credentials/api-key';
+import type { KeyUse } from '../../models/credentials/api-key';
 import { findIdentitiesByApiKey, type Identity, type KeyIdentity, type ShownKey, type Viewed } from '../../models/credentials/identity';
+import { KeyUses, UNUSED_MARGIN_MS } from './key-uses';
 import { hashApiKey, newApiKey } from './secrets';
 
-/** Uses of other processes are written up to a second late: a key is called unused only this much later. */
-const UNUSED_MARGIN_MS = 5000;
-const FLUSH_INTERVAL_MS = 1000;
+const uses = new KeyUses<KeyUse>(
+  (batch) => ApiKey.addUses(batch),
+  (earlier, later) => ({ ...later, uses: earlier.uses + later.uses }),
+);
 
-const unwritten = new Map<number, { uses: number; last: Date }>();
-let timer: NodeJS.Timeout | undefined;
+/** Writes the uses that this process saw. What cannot be written now is kept for the next time; nothing is thrown. */
+export const flushApiKeyUses = (): Promise<void> => uses.flush();
 
 /** Requests that wait at the same time for the same are looked up once; none has what was read before it came. */
 const shownKey = ({ hash, host }: ShownKey): string => `${hash} ${host}`;
@@ -38,60 +38,18 @@ export async function findByApiKey(
 ): Promise<(Identity & Viewed) | null> {
   const found = await (withView ? lookUpsWithView : lookUps).submit({ hash: hashApiKey(key), host });
   if (!found || !worksFrom(found, ip) || isExpired(found)) return null;
-  const uses = unwritten.get(found.key_id)?.uses ?? 0;
-  unwritten.set(found.key_id, { uses: uses + 1, last: new Date() });
-  flushSoon();
+  uses.count({ id: found.key_id, uses: 1, last_used_at: new Date() });
   return found;
 }
 
 /** One that was imported, or typed into the command line of a release before, may have the address in another spelling. */
 const worksFrom = ({ ip: bound }: KeyIdentity, ip: string): boolean => bound === null || bound === ip || parseIpAddress(bound) === ip;
 
-/** Uses of many requests are written together, in the name of none of them. */
-function flushSoon(): void {
-  timer ??= inBackground(() => setTimeout(() => void flushUses(), FLUSH_INTERVAL_MS).unref());
-}
-
 function isExpired({ key_id, last_used_at }: KeyIdentity): boolean {
   const lifetimeMs = settings.APP_API_KEY_EXPIRATION_MINUTES * 60_000;
   if (lifetimeMs === 0) return false;
-  const last = Math.max(last_used_at.getTime(), unwritten.get(key_id)?.last.getTime() ?? 0);
+  const last = Math.max(last_used_at.getTime(), uses.of(key_id)?.last_used_at.getTime() ?? 0);
   return last + lifetimeMs + UNUSED_MARGIN_MS < Date.now();
-}
-
-/**
- * Writes uses in one statement; where it fails because of a row, in halves, so that one key stops no other.
- *
- * @param batch by id, so that two processes lock the rows in one order
- */
-async function writeUses(batch: readonly KeyUses[]): Promise<void> {
-  try {
-    await ApiKey.addUses(batch);
-  } catch (error) {
-    if (batch.length > 1 && !isDatabaseUnavailable(error)) {
-      const middle = batch.length >> 1;
-      await writeUses(batch.slice(0, middle));
-      await writeUses(batch.slice(middle));
-      return;
-    }
-    const keys = batch.length === 1 ? { key_id: batch[0]?.id } : { keys: batch.length };
-    log.warn({ ...keys, reason: reasonOf(error) }, 'uses of API keys are not written yet');
-    for (const { id, uses, last_used_at: last } of batch) {
-      const since = unwritten.get(id);
-      unwritten.set(id, { uses: uses + (since?.uses ?? 0), last: since?.last ?? last });
-    }
-    flushSoon();
-  }
-}
-
-/** Writes the uses that this process saw. What cannot be written now is kept for the next time; nothing is thrown. */
-export async function flushUses(): Promise<void> {
-  clearTimeout(timer);
-  timer = undefined;
-  if (unwritten.size === 0) return;
-  const batch = [...unwritten.entries()].sort(([a], [b]) => a - b);
-  unwritten.clear();
-  await writeUses(batch.map(([id, { uses, last }]) => ({ id, uses, last_used_at: last })));
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 } from '../../models/credentials/identity';
 import { realmOf } from './secrets';
 
-export { mayUse, type Scope, type Scopes } from '../../models/credentials/scopes';
+export { mayUse, type Scope, type Scopes, SCOPES } from '../../models/credentials/scopes';
 export type { Identity, Viewed };
 
 /** The account that a verified claim names by SIP address; null where nobody has it. `host` is the request's Host header. */

@@ -1,5 +1,6 @@
 // Everything random or hashed.
 import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { settings } from '../../../config';
 import type { AccountName } from '../../models/accounts/account';
 import type { StoredPassword } from '../../models/accounts/password';
@@ -13,6 +14,32 @@ export const randomText = (length: number): string => Array.from({ length }, () 
 export const newToken = (): string => randomText(13);
 /** An API key: 40 characters, 238 random bits. */
 export const newApiKey = (): string => randomText(40);
+const NAMED_KEY_PREFIX = 'flexiapi_';
+const NAMED_KEY = /^flexiapi_([A-Za-z0-9]{40})([A-Za-z0-9]{6})$/;
+
+/** CRC-32 in letters and digits: what looks for lost secrets knows a key from a text that merely looks like one, without asking anybody. */
+function checksumOf(text: string): string {
+  let rest = crc32(text);
+  let digits = '';
+  for (let place = 0; place < 6; place += 1) {
+    digits = ALPHABET.charAt(rest % ALPHABET.length) + digits;
+    rest = Math.floor(rest / ALPHABET.length);
+  }
+  return digits;
+}
+
+/** A named key: a prefix by which it is found where it does not belong, 40 characters as newApiKey() makes them, and their checksum. */
+export function newNamedKey(): string {
+  const secret = newApiKey();
+  return NAMED_KEY_PREFIX + secret + checksumOf(secret);
+}
+/** Whether a key is shown for a named one; a person's has no underscore. */
+export const isNamedKey = (key: string): boolean => key.startsWith(NAMED_KEY_PREFIX);
+/** Whether it could be one, by its form and checksum: no other needs to be looked for. */
+export function isWholeNamedKey(key: string): boolean {
+  const [, secret = '', checksum] = NAMED_KEY.exec(key) ?? [];
+  return checksum !== undefined && checksumOf(secret) === checksum;
+}
 /** Four digits, which a person types off a message; only good where wrong attempts are counted. */
 export const newShortCode = (): string => String(randomInt(10_000)).padStart(4, '0');
 

@@ -1,0 +1,156 @@
+// Making, changing, rotating and revoking the keys of machines. Nobody gives away more than he has.
+import { inTransaction, isForeignKeyViolation, onUniqueViolation } from '../../infra/database';
+import { fieldError, forbidden, notFound, unprocessable } from '../../infra/errors';
+import { log } from '../../infra/log';
+import { Account, NamedApiKey, NamedApiKeySecret } from '../../models';
+import { type Scope, type Scopes, scopesLacking } from '../../models/credentials/scopes';
+import { NOW } from '../../models/moments';
+import { SYSTEM, type Viewer, visibleTo } from '../../models/visibility';
+import { hashApiKey, newNamedKey } from './secrets';
+
+/** Who makes or changes a key. */
+export interface KeyKeeper extends Viewer {
+  /** What may be given away; null: everything. */
+  readonly scopes: Scopes;
+  /** Of the keeper, for the log; absent: the program itself, or an operator at the command line. */
+  readonly account_id?: number;
+}
+
+/** The command line, and the program itself. */
+export const OPERATOR: KeyKeeper = { ...SYSTEM, scopes: null };
+
+/** What may be said of a key. Of the two ends one is set at most; none: it never expires. */
+export interface KeyValues {
+  name: string;
+  scopes: Scope[];
+  expires_at?: Date | null | undefined;
+  expires_after_last_used_minutes?: number | null | undefined;
+  /** Ranges as parseIpRange() writes them; null: from anywhere. */
+  allowed_addresses?: string[] | null | undefined;
+}
+
+/** A key unused for longer ends earlier, or never. */
+export const MAX_UNUSED_MINUTES = 10 * 365 * 24 * 60;
+/** Longer, and there are two keys. */
+export const MAX_GRACE_MINUTES = 365 * 24 * 60;
+
+/** A key that is to be made. */
+export interface NewKey extends KeyValues {
+  account_id: number;
+}
+
+/** A key that was made, or has a new secret. */
+export interface MadeKey {
+  id: number;
+  /** The key itself, which is kept nowhere. */
+  api_key: string;
+}
+
+const nameTaken = (): Error => unprocessable(fieldError('name', 'field.taken'));
+
+/** @throws {ApiError} 422 */
+function requireGivable({ scopes }: KeyKeeper, wanted: readonly Scope[]): void {
+  const [lacking] = scopesLacking(scopes, wanted);
+  if (lacking !== undefined) throw unprocessable(fieldError('scopes', 'key.scope_lacking', { text: lacking }));
+}
+
+/** @throws {ApiError} 422 */
+function requireOneEnd({ expires_at: at, expires_after_last_used_minutes: minutes }: Partial<KeyValues>): void {
+  if (at && at.getTime() <= Date.now()) throw unprocessable(fieldError('expires_at', 'field.future'));
+  if (at && minutes) throw unprocessable(fieldError('expires_after_last_used_minutes', 'key.one_end'));
+}
+
+async function addSecret(keyId: number): Promise<MadeKey> {
+  const key = newNamedKey();
+  await NamedApiKeySecret.create({ key_hash: hashApiKey(key), key_id: keyId }, { returning: false });
+  return { id: keyId, api_key: key };
+}
+
+function tell(what: string, keeper: KeyKeeper, { id, name, account_id }: Pick<NamedApiKey, 'id' | 'name' | 'account_id'>): void {
+  log.info({ key_id: id, key: name, account_id, by: keeper.account_id ?? null }, what);
+}
+
+/**
+ * Makes a key.
+ *
+ * @param keeper who must see the account
+ * @throws {ApiError} 422 for a name that another key of the account has, an account that the keeper does not see, a scope that the keeper lacks, or a moment
+ *   that is past
+ */
+export async function createNamedKey({ account_id, ...values }: NewKey, keeper: KeyKeeper = OPERATOR): Promise<MadeKey> {
+  requireGivable(keeper, values.scopes);
+  requireOneEnd(values);
+  const unknown = (): Error => unprocessable(fieldError('account_id', 'key.account'));
+  if ((await Account.scope(visibleTo(keeper)).count({ where: { id: account_id } })) === 0) throw unknown();
+  try {
+    return await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
+      inTransaction(async () => {
+        const row = await NamedApiKey.create({ account_id, ...given(values) });
+        tell('an API key was made', keeper, row);
+        return addSecret(row.id);
+      }),
+    );
+  } catch (error) {
+    throw isForeignKeyViolation(error) ? unknown() : error;
+  }
+}
+
+/** Without what is absent: a column's own value stays. */
+const given = <Values extends object>(values: Values): { [Name in keyof Values]: Exclude<Values[Name], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+
+/** A key that the keeper sees and could have made, locked until the transaction ends. @throws {ApiError} 404; 403 where it has more scopes */
+async function lockKey(id: number, keeper: KeyKeeper): Promise<NamedApiKey> {
+  const row = await NamedApiKey.lock(keeper, id);
+  if (!row) throw notFound('key.not_found');
+  const [lacking] = scopesLacking(keeper.scopes, row.scopes);
+  if (lacking !== undefined) throw forbidden('auth.scope', { scope: lacking });
+  return row;
+}
+
+/**
+ * Changes what is said of a key; what is absent stays. One end takes the place of the other.
+ *
+ * @throws {ApiError} 404 where the keeper sees no such key; 403 where it has scopes that the keeper lacks; 422 as createNamedKey()
+ */
+export async function changeNamedKey(id: number, values: Partial<KeyValues>, keeper: KeyKeeper): Promise<void> {
+  if (values.scopes) requireGivable(keeper, values.scopes);
+  requireOneEnd(values);
+  const replaced = values.expires_at
+    ? { expires_after_last_used_minutes: null }
+    : values.expires_after_last_used_minutes
+      ? { expires_at: null }
+      : {};
+  await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
+    inTransaction(async () => {
+      const row = await lockKey(id, keeper);
+      await NamedApiKey.scope(visibleTo(keeper)).update({ ...given(values), ...replaced }, { where: { id } });
+      tell('an API key was changed', keeper, row);
+    }),
+  );
+}
+
+/**
+ * Gives a key a new secret.
+ *
+ * @param graceMinutes how long those before stay good; 0: they end at once, also those of which an earlier rotation said more
+ * @throws {ApiError} 404 where the keeper sees no such key; 403 where it has scopes that the keeper lacks
+ */
+export function rotateNamedKey(id: number, graceMinutes: number, keeper: KeyKeeper): Promise<MadeKey> {
+  return inTransaction(async () => {
+    const row = await lockKey(id, keeper);
+    await NamedApiKeySecret.supersede(id, graceMinutes);
+    await NamedApiKey.scope(visibleTo(keeper)).update({ secret_made_at: NOW }, { where: { id } });
+    tell('an API key was rotated', keeper, row);
+    return addSecret(id);
+  });
+}
+
+/** Deletes a key: it stops working at once, for every process. @returns whether the keeper saw such a key */
+export async function revokeNamedKey(id: number, keeper: KeyKeeper): Promise<boolean> {
+  const keys = NamedApiKey.scope(visibleTo(keeper));
+  const row = await keys.findByPk(id, { attributes: ['id', 'name', 'account_id'] });
+  if (!row || (await keys.destroy({ where: { id } })) === 0) return false;
+  tell('an API key was revoked', keeper, row);
+  return true;
+}
