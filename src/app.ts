@@ -17,7 +17,8 @@ import { apiRouter } from './http/router';
 import { countStranger, refuseStranger } from './http/stranger';
 import { plainLog } from './infra/log';
 import { VERSION } from './infra/version';
-import { queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
+import { keyExpires, queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
+import { measureKeys } from './services/operations/keys';
 import { taskAges } from './services/operations/recurring';
 import { isOverloaded, overloaded } from './infra/overload';
 import { withTimeout } from './infra/timeout';
@@ -129,6 +130,7 @@ const metricsNow = sharedFor(HEALTH_SHARED_MS, async (): Promise<string> => {
     readinessNow(),
     reportQueues().catch(() => []),
     withTimeout(taskAges(), TASK_AGES_TIMEOUT_MS, 'PostgreSQL').catch(() => []),
+    withTimeout(measureKeys(), TASK_AGES_TIMEOUT_MS, 'PostgreSQL').catch(() => keyExpires.reset()),
   ]);
   serverUp.set({ server: 'postgresql' }, readiness.postgresql.status === 'ok' ? 1 : 0);
   serverUp.set({ server: 'redis' }, readiness.redis.status === 'ok' ? 1 : 0);

@@ -2,7 +2,8 @@
 import { request as httpRequest } from 'node:http';
 import { endpoints } from '../src/api';
 import { hashApiKey } from '../src/services/credentials/secrets';
-import type { Access } from '../src/http/route';
+import { type Access, changesAnything, ok, route } from '../src/http/route';
+import { type Scope, SCOPES } from '../src/models/credentials/scopes';
 import { openQueue } from './helpers/jobs';
 import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
 
@@ -154,6 +155,82 @@ describe('every endpoint', () => {
       }
     },
   );
+});
+
+describe('every endpoint asks a named key for its scope', () => {
+  /** A key a scope, all of one super admin, who may do everything. */
+  let keys: Map<Scope, string>;
+  let owner: Account;
+  let serial = 0;
+  const makeKeys = async (): Promise<void> => {
+    owner = await system.account(`scopes-${(serial += 1)}`, { admin: true });
+    keys = new Map();
+    for (const scope of SCOPES) {
+      const { json } = await system.api('/api_keys', { method: 'POST', key: owner.key, body: { name: scope, scopes: [scope] } });
+      keys.set(scope, json['api_key'] as string);
+    }
+  };
+  beforeAll(makeKeys);
+
+  const lacking = (scope: Scope): string => `This API key may not do this: it lacks the scope ${scope}.`;
+  const asked = endpoints.filter(({ access }) => access !== 'public').map((row) => [row.method, row.path, row.scope as Scope] as const);
+
+  test.each(asked)('%s %s: %s', async (method, path, needed) => {
+    const route = path.replace(/:(to|sip)\b/g, 'a@b').replace(/:\w+/g, '2147483647');
+    for (const [scope, key] of keys) {
+      const { status, json } = await system.api(route, { method: method.toUpperCase(), key });
+      const isEnough = scope === needed || scope === '*';
+      if (isEnough) expect([scope, status === 401, json['message'] === lacking(needed)]).toEqual([scope, false, false]);
+      else expect([scope, status, json['message']]).toEqual([scope, 403, lacking(needed)]);
+      if (method === 'delete' && path === '/accounts/me' && status === 200) break;
+    }
+    if (method === 'delete' && path === '/accounts/me') await makeKeys();
+    // Of a person nobody asks for a scope.
+    const { json } = await system.api(route, { method: method.toUpperCase(), key: owner.key });
+    expect(json['message']).not.toBe(lacking(needed));
+    if ((method === 'delete' && path === '/accounts/me') || path === '/accounts/me/api_key') await makeKeys();
+  });
+
+  test('public ones ask for none, and every other for one that there is', () => {
+    for (const { access, scope } of endpoints)
+      expect(access === 'public' ? scope : SCOPES.includes(scope as Scope)).toBe(access === 'public' ? null : true);
+  });
+
+  test('reading is `:read`, and what changes is `:write`, `:send` or everything', () => {
+    for (const row of endpoints) {
+      if (row.scope === null || row.scope === 'keys:write' || row.scope === '*') continue;
+      expect([row.path, row.method, row.scope.endsWith(':read')]).toEqual([row.path, row.method, !changesAnything(row)]);
+    }
+    expect(endpoints.filter(({ scope }) => scope === '*').map(({ path }) => path)).toEqual([
+      '/accounts/auth_token/:auth_token/attach',
+      '/accounts/me/api_key',
+      '/accounts/me/password',
+      '/accounts/me/provision',
+    ]);
+  });
+
+  test('one that names no scope does not compile', () => {
+    const said = { method: 'post', path: '/x', group: 'x', summary: 'x', answers: {}, handler: () => Promise.resolve(ok()) } as const;
+    // @ts-expect-error -- `scope` is missing
+    route({ ...said, access: 'admin' });
+    // @ts-expect-error -- there is no such scope
+    route({ ...said, access: 'admin', scope: 'everything' });
+    // @ts-expect-error -- who is known needs one
+    route({ ...said, access: 'user', scope: null });
+    expect(route({ ...said, access: 'user', scope: '*' }).scope).toBe('*');
+  });
+
+  test('the OpenAPI document shows it', async () => {
+    const document = JSON.parse((await system.api('/openapi.json')).text) as {
+      paths: Record<string, Record<string, { security: Record<string, string[]>[]; description: string }>>;
+    };
+    for (const { method, path, scope } of endpoints) {
+      const { security = [], description = '' } = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method] ?? {};
+      expect([path, description.includes(`Scope of a named key: \`${scope}\``)]).toEqual([path, scope !== null]);
+      if (scope !== null)
+        expect(security).toEqual(expect.arrayContaining([{ api_key: [scope] }, { api_key_cookie: [scope] }, { digest: [] }]));
+    }
+  });
 });
 
 /** Every endpoint that asks nobody who calls: a new one must be named here. Users may call what is `me`, all else is for admins. */

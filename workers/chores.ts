@@ -7,6 +7,7 @@ import { NamedApiKey } from '../src/models';
 import { ensurePartitions } from '../src/models/statistics/partitions';
 import type { Kind, Payload } from '../src/queues/contracts';
 import { removeLeftovers } from '../src/services/accounts/leftovers';
+import { logKeyWarnings } from '../src/services/operations/keys';
 import { NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
 import { dropPartitions } from '../src/services/statistics/retention';
 import type { Job } from './job';
@@ -16,6 +17,7 @@ const ENDED_KEYS_DAYS = 90;
 
 /** Used and expired rows that nothing asks for any more. Tombstones stay until an operator clears them. */
 async function clean(): Promise<Record<string, number>> {
+  await logKeyWarnings();
   const ended = await deleteEnded({
     creationToken: settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
     device: settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,

@@ -362,7 +362,7 @@ export const messageBody = (): Joi.StringSchema =>
 
 /** What a key may be called: one line that people can read. */
 export const keyName = (): Joi.StringSchema =>
-  text(64).custom((name: string, helpers) => (isShowable(name) ? name : helpers.error('message:field.invisible')));
+  text(64).custom((name: string, helpers) => (hasInvisible(name) ? helpers.error('message:field.invisible') : name));
 
 const isScope = (value: unknown): value is Scope => (SCOPES as readonly unknown[]).includes(value);
 

@@ -5,6 +5,7 @@ import { log } from '../infra/log';
 import { VERSION } from '../infra/version';
 import { render } from '../i18n';
 import { addAccountCommands } from './accounts';
+import { addApiKeyCommands } from './api-keys';
 import { addCredentialCommands } from './credentials';
 import { addDatabaseCommands } from './database';
 import { addPhoneCountryCommands } from './phone-countries';
@@ -27,6 +28,7 @@ addDatabaseCommands(program);
 addSpaceCommands(program);
 addAccountCommands(program);
 addPhoneCountryCommands(program);
+addApiKeyCommands(program);
 addCredentialCommands(program);
 addQueueCommands(program);
 

@@ -7,6 +7,8 @@ import { StartError } from './postgres';
 import { migrate } from '../migrations';
 import { Space } from '../models';
 import { createAdmin, type NewAdmin } from '../services/accounts/accounts';
+import type { Scope } from '../models/credentials/scopes';
+import { createNamedKey, type MadeKey } from '../services/credentials/key-changes';
 import { createOrUpdateSpace } from '../services/spaces/spaces';
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -17,13 +19,23 @@ const RESTART_DELAY_MS = 1000;
 /** After a restart that failed. */
 const RETRY_DELAY_MS = 5000;
 
-/** The default Space and a super admin, in an empty database only. */
-async function seed(): Promise<NewAdmin | null> {
+/** Who may do everything, and the key with which Flexisip does its part. */
+interface Seed {
+  admin: NewAdmin;
+  flexisip: MadeKey;
+}
+
+/** What Flexisip asks for: it reports what is sent and called, and reads which domains there are. */
+const FLEXISIP_SCOPES: Scope[] = ['spaces:read', 'statistics:write'];
+
+/** The default Space and a super admin with the key of Flexisip, in an empty database only. */
+async function seed(): Promise<Seed | null> {
   return inTransaction(async () => {
     const space = await Space.findOne({ attributes: ['id'], raw: true });
     if (space) return null;
     await createOrUpdateSpace(settings.APP_SIP_DOMAIN, { isSuper: true });
-    return createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN, ip: null });
+    const admin = await createAdmin({ username: 'admin', domain: settings.APP_SIP_DOMAIN, ip: null });
+    return { admin, flexisip: await createNamedKey({ account_id: admin.id, name: 'flexisip', scopes: FLEXISIP_SCOPES }) };
   });
 }
 
@@ -34,7 +46,7 @@ function curlLine(key: string): string {
   return `curl -s ${api}/accounts/with-account-creation-token -H "content-type: application/json" -d "{\\"username\\":\\"first-user\\",\\"password\\":\\"change-me-soon\\",\\"algorithm\\":\\"SHA-256\\",\\"account_creation_token\\":\\"${token}\\"}"`;
 }
 
-async function introduce(admin: NewAdmin | null, say: (line: string) => void): Promise<void> {
+async function introduce(seeded: Seed | null, say: (line: string) => void): Promise<void> {
   const { default: boxen } = await import('boxen');
   const url = settings.APP_URL;
   const lines = [
@@ -42,15 +54,19 @@ async function introduce(admin: NewAdmin | null, say: (line: string) => void): P
     `Statistics             ${url}/statistics`,
     `Queues                 ${url}/queues`,
     '',
-    ...(admin
+    ...(seeded
       ? [
           'Super admin, shown this once; the key signs in to the pages, too:',
-          `  SIP address  sip:${admin.username}@${admin.domain}`,
-          `  Password     ${admin.password}`,
-          `  API key      ${admin.api_key}`,
+          `  SIP address  sip:${seeded.admin.username}@${seeded.admin.domain}`,
+          `  Password     ${seeded.admin.password}`,
+          `  API key      ${seeded.admin.api_key}`,
           ...(settings.APP_API_KEY_EXPIRATION_MINUTES === 0
             ? []
             : [`  The key expires when unused for ${settings.APP_API_KEY_EXPIRATION_MINUTES} minutes.`]),
+          '',
+          'Key of the SIP proxy, which reports messages and calls and reads the domains;',
+          'it may do nothing else, and never expires (bin/flexiapi flexisip:config):',
+          `  ${seeded.flexisip.api_key}`,
         ]
       : [
           'Your data is as you left it.',
@@ -69,7 +85,7 @@ async function introduce(admin: NewAdmin | null, say: (line: string) => void): P
       borderColor: 'green',
     }),
   );
-  if (admin) say(`\nCreate your first account, paste this line:\n\n${curlLine(admin.api_key)}\n`);
+  if (seeded) say(`\nCreate your first account, paste this line:\n\n${curlLine(seeded.admin.api_key)}\n`);
 }
 
 class Child {
@@ -121,10 +137,10 @@ export async function supervise(say: (line: string) => void): Promise<void> {
   const children = [new Child('web'), new Child('worker')];
   try {
     await migrate(settings.DATABASE_URL ?? '');
-    const admin = await seed();
+    const seeded = await seed();
     await closeDatabase();
     await Promise.all(children.map((child) => child.start()));
-    await introduce(admin, say);
+    await introduce(seeded, say);
     await stopped;
     say('Stopping …');
   } finally {

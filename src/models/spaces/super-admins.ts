@@ -41,3 +41,9 @@ export async function isLastSuperSpace(domain: Attributes<Space>['domain']): Pro
   );
   return found?.others !== true || (found.admins && !found.other_admins);
 }
+
+/** The super admin with the lowest id, of those who are not blocked: whose a key of the installation is where nobody else was named. */
+export async function findFirstSuperAdmin(): Promise<number | null> {
+  const [found] = await select<{ id: number }>(`SELECT a.id FROM ${SUPER_ADMINS} ORDER BY a.id LIMIT 1`);
+  return found?.id ?? null;
+}

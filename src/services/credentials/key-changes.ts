@@ -83,13 +83,11 @@ export async function createNamedKey({ account_id, ...values }: NewKey, keeper: 
   const unknown = (): Error => unprocessable(fieldError('account_id', 'key.account'));
   if ((await Account.scope(visibleTo(keeper)).count({ where: { id: account_id } })) === 0) throw unknown();
   try {
-    return await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
-      inTransaction(async () => {
-        const row = await NamedApiKey.create({ account_id, ...given(values) });
-        tell('an API key was made', keeper, row);
-        return addSecret(row.id);
-      }),
+    const made = await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
+      inTransaction(async () => addSecret((await NamedApiKey.create({ account_id, ...given(values) })).id)),
     );
+    tell('an API key was made', keeper, { id: made.id, name: values.name, account_id });
+    return made;
   } catch (error) {
     throw isForeignKeyViolation(error) ? unknown() : error;
   }
@@ -121,13 +119,14 @@ export async function changeNamedKey(id: number, values: Partial<KeyValues>, kee
     : values.expires_after_last_used_minutes
       ? { expires_at: null }
       : {};
-  await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
+  const changed = await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
     inTransaction(async () => {
       const row = await lockKey(id, keeper);
       await NamedApiKey.scope(visibleTo(keeper)).update({ ...given(values), ...replaced }, { where: { id } });
-      tell('an API key was changed', keeper, row);
+      return row;
     }),
   );
+  tell('an API key was changed', keeper, changed);
 }
 
 /**
@@ -136,14 +135,15 @@ export async function changeNamedKey(id: number, values: Partial<KeyValues>, kee
  * @param graceMinutes how long those before stay good; 0: they end at once, also those of which an earlier rotation said more
  * @throws {ApiError} 404 where the keeper sees no such key; 403 where it has scopes that the keeper lacks
  */
-export function rotateNamedKey(id: number, graceMinutes: number, keeper: KeyKeeper): Promise<MadeKey> {
-  return inTransaction(async () => {
-    const row = await lockKey(id, keeper);
+export async function rotateNamedKey(id: number, graceMinutes: number, keeper: KeyKeeper): Promise<MadeKey> {
+  const { row, made } = await inTransaction(async () => {
+    const locked = await lockKey(id, keeper);
     await NamedApiKeySecret.supersede(id, graceMinutes);
     await NamedApiKey.scope(visibleTo(keeper)).update({ secret_made_at: NOW }, { where: { id } });
-    tell('an API key was rotated', keeper, row);
-    return addSecret(id);
+    return { row: locked, made: await addSecret(id) };
   });
+  tell('an API key was rotated', keeper, row);
+  return made;
 }
 
 /** Deletes a key: it stops working at once, for every process. @returns whether the keeper saw such a key */

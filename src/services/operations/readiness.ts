@@ -8,6 +8,7 @@ import { StatisticsFailedBucket } from '../../models';
 import { isMigrated } from '../../migrations/state';
 import { QUEUE_NAMES, queuePrefix } from '../../queues/contracts';
 import { producerConnection } from '../../queues/producer';
+import { keyWarnings } from './keys';
 import { overdueTasks } from './recurring';
 
 /** Whether one server answers; `reason` where it does not. */
@@ -80,15 +81,16 @@ const quietly = (warnings: Promise<string[]>): Promise<string[]> => withTimeout(
  * Never throws: a server that does not answer is a failed check with its reason, an error code where there is one.
  */
 export async function checkReadiness(): Promise<Readiness> {
-  const [postgresql, redis, evicting, overdue, uncounted] = await Promise.all([
+  const [postgresql, redis, evicting, overdue, uncounted, keys] = await Promise.all([
     check('PostgreSQL', checkSchema),
     check('Redis', checkRedis),
     evictionWarning(),
     quietly(overdueTasks()),
     quietly(uncountedWarning()),
+    quietly(keyWarnings()),
   ]);
   const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
   // Of a server that is not well this is not the trouble.
-  const warnings = [...(redis.status === 'ok' ? evicting : []), ...(postgresql.status === 'ok' ? [...overdue, ...uncounted] : [])];
+  const warnings = [...(redis.status === 'ok' ? evicting : []), ...(postgresql.status === 'ok' ? [...overdue, ...uncounted, ...keys] : [])];
   return { status, version: VERSION, postgresql, redis, warnings };
 }
