@@ -32,7 +32,7 @@ import {
   username,
 } from './schemas';
 import { LAST_SUPER_ADMIN, shapes } from './shapes';
-import { requireAccount, requireAccountView } from './visible-account';
+import { requireAccount, requireAccountView, requireMayTakeOver, shownTo } from './visible-account';
 
 interface AccountBody {
   username: string;
@@ -65,9 +65,9 @@ const described = {
 const domainUnknown = fieldError('domain', 'field.domain');
 
 /** What a look-up found. @throws {ApiError} 404 where it found nothing */
-function present(view: AccountView | null): Reply {
+function present(view: AccountView | null, caller: Caller): Reply {
   if (!view) throw notFound('account.not_found');
-  return ok(presentAccount(view));
+  return ok(presentAccount(shownTo(caller, view)));
 }
 
 /** Where a new account goes: an admin's own domain, or what a super admin names, else the request's Space. @throws {ApiError} 403, 422 */
@@ -85,6 +85,7 @@ const userAgentOf = ({ client }: Call<string, unknown, 'admin'>): string => clie
 
 async function create(call: Call<string, AccountBody, 'admin'>): Promise<Reply> {
   const { confirmation_key_expires: expires, domain: asked, ...body } = call.body;
+  await requireMayTakeOver(call.caller, undefined, body.admin === true);
   const domain = await domainOfNew(call.caller, asked, call.host);
   const id = await createAccount({ ...body, domain, expires, ip_address: call.client.ip, user_agent: userAgentOf(call) });
   const view = await requireAccountView(id, call.caller);
@@ -100,6 +101,7 @@ async function showToAdmin(view: AccountView, { super_admin }: Caller): Promise<
 async function update(call: Call<'/accounts/:id', AccountBody, 'admin'>): Promise<Reply> {
   const { domain: asked, ...body } = call.body;
   const id = pathId(call.params.id);
+  await requireMayTakeOver(call.caller, call.params.id, body.admin === true);
   const moves = call.caller.super_admin && asked !== undefined;
   if (moves && (await findSpace(asked)) === null) throw unprocessable(domainUnknown);
   const domain = moves ? asked.toLowerCase() : undefined;
@@ -125,7 +127,7 @@ async function list({ caller, query: { page } }: Call<string, unknown, 'admin', 
   const from = accounts.length === 0 ? null : (page - 1) * ACCOUNTS_PER_PAGE + 1;
   return ok({
     current_page: page,
-    data: accounts.map(presentListedAccount),
+    data: accounts.map((view) => presentListedAccount(shownTo(caller, view))),
     first_page_url: url(1),
     from,
     last_page: last,
@@ -218,7 +220,7 @@ export const accountsAdmin = [
     scope: 'accounts:read',
     summary: 'Finds an account by its SIP address',
     answers: { 200: { description: 'The account', schema: shapes.account }, 404: 'No such account' },
-    handler: async ({ params, caller }) => present(await findAccountViewBySipAddress(pathSip(params.sip), caller)),
+    handler: async ({ params, caller }) => present(await findAccountViewBySipAddress(pathSip(params.sip), caller), caller),
   }),
   route({
     ...shared,
@@ -230,7 +232,7 @@ export const accountsAdmin = [
     answers: { 200: { description: 'The account, of several the one with the lowest id', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller }) => {
       if (params.email.includes('\u0000')) throw notFound('account.not_found');
-      return present(await findAccountViewByEmail(canonicalEmail(params.email.trim()), caller));
+      return present(await findAccountViewByEmail(canonicalEmail(params.email.trim()), caller), caller);
     },
   }),
   route({
@@ -268,6 +270,7 @@ export const accountsAdmin = [
     summary: 'Makes a fresh provisioning token for an account',
     answers: { 200: { description: 'The account, with the token', schema: shapes.account }, 404: 'No such account' },
     handler: async ({ params, caller, client }) => {
+      await requireMayTakeOver(caller, params.id, false);
       const { id } = await requireAccount(params.id, caller);
       await createProvisioningToken(id, client.ip, client.user_agent);
       return ok(presentAccount(await requireAccountView(id, caller)));

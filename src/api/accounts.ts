@@ -17,7 +17,7 @@ import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, oneOf, password, text, username } from './schemas';
 import { LAST_SUPER_ADMIN, shapes, TOO_MANY_WRONG } from './shapes';
-import { requireAccountView } from './visible-account';
+import { requireAccountView, shownTo } from './visible-account';
 
 interface AccountWithToken {
   username: string;
@@ -140,7 +140,8 @@ export const accounts = [
     summary: 'Shows the own account',
     callerView: true,
     answers: { 200: { description: 'The account', schema: shapes.account } },
-    handler: async ({ caller }) => (caller.view ? ok(presentAccount(caller.view)) : replyWithAccount(caller.account_id, caller)),
+    handler: async ({ caller }) =>
+      caller.view ? ok(presentAccount(shownTo(caller, caller.view))) : replyWithAccount(caller.account_id, caller),
   }),
   route({
     ...own,
