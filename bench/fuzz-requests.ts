@@ -81,6 +81,7 @@ const TOGETHER: readonly (readonly [pattern: RegExp, list: string])[] = [
 /** Where the values of a parameter are listed: list and column, by the end of the path up to it. */
 const LISTED: readonly (readonly [pattern: RegExp, list: string, column: string])[] = [
   [/\/contacts_lists\/\{id\}$/, 'list', 'id'],
+  [/\/api_keys\/\{id\}$/, 'named_key', 'id'],
   [/\/account_types\/\{id\}$/, 'type', 'id'],
   [/\{id\}$|\{contact_id\}$/, 'account', 'id'],
   [/\{contacts_list_id\}$/, 'list', 'id'],

@@ -61,6 +61,7 @@ const LISTS: Record<string, string> = {
   phone: `SELECT phone FROM accounts ${AGREED} AND phone IS NOT NULL ORDER BY id DESC LIMIT 20`,
   space: `(SELECT domain FROM spaces ORDER BY id DESC LIMIT 20) UNION ALL (SELECT '${DOMAIN}')`,
   list: `SELECT l.id FROM contacts_lists l JOIN spaces s ON s.id = l.space_id WHERE s.domain = '${DOMAIN}' ORDER BY l.id DESC LIMIT 30`,
+  named_key: 'SELECT id FROM named_api_keys ORDER BY id DESC LIMIT 30',
   type: 'SELECT id FROM account_types ORDER BY id DESC LIMIT 30',
   action: 'SELECT account_id AS id, id AS action_id FROM account_actions ORDER BY account_actions.id DESC LIMIT 30',
   dictionary: 'SELECT account_id AS id, key FROM account_dictionary_entries e ORDER BY e.id DESC LIMIT 30',
@@ -136,6 +137,7 @@ const STOCK = [
    SELECT 'stock' || $1 || n, '${DOMAIN}', 'stock' || $1 || n || '@example.org', CASE WHEN n > 3 THEN '+336' || lpad((('x' || substr(md5($1 || n), 1, 7))::bit(28)::integer % 100000000)::text, 8, '0') END,
           CASE WHEN n > 3 THEN '4321' ELSE substr(md5('k' || $1 || n), 1, 13) END, 'sipinfo', '192.0.2.1', 'fuzz', now()
      FROM generate_series(1, 8) n ON CONFLICT DO NOTHING`,
+  `INSERT INTO named_api_keys (account_id, name, scopes, created_at) SELECT id, 'key ' || $1, '{accounts:read}', now() FROM accounts WHERE username IN ('stock' || $1 || 1, 'stock' || $1 || 2)`,
   `INSERT INTO account_actions (account_id, key, code, created_at) SELECT id, 'key', 'code', now() FROM accounts WHERE username IN ('stock' || $1 || 1, 'stock' || $1 || 2)`,
   `INSERT INTO account_dictionary_entries (account_id, key, value, created_at) SELECT id, 'key ' || $1, 'value', now() FROM accounts WHERE username = 'stock' || $1 || 1`,
   `WITH made AS (INSERT INTO account_types (key, created_at) VALUES ('type' || $1, now()) ON CONFLICT DO NOTHING RETURNING id)

@@ -12,6 +12,8 @@ let admin: Account;
 let user: Account;
 let contacts: Account[];
 let nonces: string[];
+let named: string;
+let reporting: string;
 
 beforeAll(async () => {
   system = await startSystem({ webs: 0, workers: 0 });
@@ -22,6 +24,9 @@ beforeAll(async () => {
   contacts = await Promise.all(Array.from({ length: 3 }, (_, n) => system.account(`contact-${n}`)));
   const stored = hashPassword('SHA-256', 'user', SPACE, PASSWORD);
   await system.rows('INSERT INTO passwords (account_id, algorithm, password) VALUES ($1, $2, $3)', [user.id, 'SHA-256', stored]);
+  const key = async (scope: string): Promise<string> =>
+    (await call('POST', '/api_keys', admin.key, { name: scope, scopes: [scope] })).json['api_key'] as string;
+  [named, reporting] = [await key('accounts:read'), await key('statistics:write')];
   nonces = [];
   for (let n = 0; n < 2; n += 1) {
     const challenge = (await system.api('/accounts/me', { headers: { from: `sip:user@${SPACE}` } })).headers.get('www-authenticate') ?? '';
@@ -86,6 +91,9 @@ const sipCall = (id: string): object => ({
 // In this order: later requests need what earlier ones made.
 const REQUESTS: [name: string, statements: number, status: number, send: () => Promise<Answer>][] = [
   ['GET /accounts/me, API key', 1, 200, () => call('GET', '/accounts/me', user.key)],
+  ['GET /accounts/me, named key', 1, 200, () => call('GET', '/accounts/me', named)],
+  ['GET /accounts/me, named key without the scope', 1, 403, () => call('GET', '/accounts/me', reporting)],
+  ['GET /accounts/me, no named key', 0, 401, () => call('GET', '/accounts/me', `${named.slice(0, -1)}-`)],
   ['GET /accounts/me, not authenticated', 1, 401, () => system.api('/accounts/me', { headers: { from: `sip:user@${SPACE}` } })],
   ['GET /accounts/me, DIGEST, a fresh nonce', 2, 200, () => digest(0, 1)],
   ['GET /accounts/me, DIGEST, the same nonce again', 2, 200, () => digest(0, 2)],
@@ -115,7 +123,7 @@ const REQUESTS: [name: string, statements: number, status: number, send: () => P
         received_at: '2026-03-01T10:15:05Z',
       }),
   ],
-  ['POST /statistics/calls', 2, 200, () => call('POST', '/statistics/calls', admin.key, sipCall(callId))],
+  ['POST /statistics/calls, named key', 2, 200, () => call('POST', '/statistics/calls', reporting, sipCall(callId))],
   [
     'PATCH /statistics/calls, a device',
     2,
@@ -131,7 +139,7 @@ const REQUESTS: [name: string, statements: number, status: number, send: () => P
 ];
 
 // When a key was last used is written once a second for all keys together, not for a request.
-const LAST_USED = /^UPDATE "?api_keys"? .*last_used_at/s;
+const LAST_USED = /^UPDATE "?(named_)?api_keys"? .*last_used_at/s;
 
 test.each(REQUESTS)('%s: %i', async (_name, statements, status, send) => {
   counter.reset();

@@ -53,6 +53,8 @@ const VALUES: unknown[] = [
   'day',
   'sent',
   'accepted',
+  ['accounts:read', 'accounts:read', '*'],
+  ['10.0.0.0/8', '2001:db8::1'],
   0,
   1,
   200,

@@ -49,9 +49,12 @@ describe('data model', () => {
       [DataTypes.TEXT, 'text'],
       [DataTypes.BOOLEAN, 'bool'],
       [DataTypes.DATE, 'timestamptz'],
-      [DataTypes.ARRAY, '_int4'],
+      [DataTypes.CIDR, 'cidr'],
     ];
-    const typeOf = (type: unknown): string | undefined => types.find(([known]) => type instanceof (known as new () => object))?.[1];
+    const typeOf = (type: unknown): string | undefined => {
+      if (type instanceof DataTypes.ARRAY) return `_${typeOf((type as unknown as { type: unknown }).type)}`;
+      return types.find(([known]) => type instanceof (known as new () => object))?.[1];
+    };
     const inModels = (Object.values(models) as ModelStatic<Model>[]).flatMap((model) =>
       Object.entries(model.getAttributes()).map(
         ([name, { type, allowNull, primaryKey }]) =>
