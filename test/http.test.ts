@@ -216,9 +216,20 @@ test('the documentation and its document', async () => {
   const lines = [...description.matchAll(/^ {4}(curl .*)$/gm)].map(([, line = '']) =>
     line.replaceAll('YOUR_NAME', 'pasted-user').replace('YOUR_PASSWORD', 'pasted word').replace('YOUR_KEY', own),
   );
-  const outputs = await Promise.all(
-    lines.map((line) => promisify(execFile)('sh', ['-c', line.replace('curl', 'curl -s')]).then(({ stdout }) => stdout)),
-  );
+  const pasted = (line: string): Promise<string> =>
+    promisify(execFile)('sh', ['-c', line.replace('curl', 'curl -s')]).then(({ stdout }) => stdout);
+  const admin = await system.account('pasted-admin', { admin: true });
+  const [make = '', use = '', rotate = '', revoke = ''] = lines.splice(3).map((line) => line.replace('YOUR_ADMIN_KEY', admin.key));
+  const made = JSON.parse(await pasted(make)) as { id: number; api_key: string; scopes: string[] };
+  expect(made.scopes).toEqual(['statistics:read']);
+  const withKey = use.replace('YOUR_MACHINE_KEY', made.api_key);
+  expect(await pasted(withKey)).toContain('"periods"');
+  expect(await pasted(rotate.replace('KEY_NUMBER', String(made.id)))).toContain('"previous_good_until":"');
+  expect(await pasted(withKey)).toContain('"periods"');
+  expect(await pasted(revoke.replace('KEY_NUMBER', String(made.id)))).toBe('{}');
+  expect(await pasted(withKey)).toContain('unknown');
+
+  const outputs = await Promise.all(lines.map(pasted));
   expect(outputs).toEqual([
     expect.stringContaining('"pasted-user"'),
     expect.stringMatching(/^[A-Za-z0-9]{40}$/),

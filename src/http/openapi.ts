@@ -1,6 +1,7 @@
 // The OpenAPI 3.1 document, made of the endpoints.
 import type Joi from 'joi';
 import type { Settings } from '../../config';
+import { SCOPES } from '../services/credentials/identities';
 import { type Json, SchemaWriter } from './json-schema';
 import { type AnyEndpoint, type Answer, type Api, changesAnything } from './route';
 
@@ -228,7 +229,12 @@ const orEmptyArray = (schema: Json): Json => ({ anyOf: [schema, { type: 'array',
 /** The schemes that this server takes. */
 function securitySchemes({ ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM }: Settings): Json {
   return {
-    api_key: { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'Bound to the address it was made from' },
+    api_key: {
+      type: 'apiKey',
+      in: 'header',
+      name: 'x-api-key',
+      description: 'A person’s is bound to the address it was made from; a named one has scopes',
+    },
     api_key_cookie: { type: 'apiKey', in: 'cookie', name: 'x-api-key', description: 'For pages of this server' },
     ...(ACCOUNT_AUTHENTICATION_BEARER === undefined
       ? { digest: { type: 'http', scheme: 'digest', description: 'RFC 7616, with the account in the header `From`' } }
@@ -237,13 +243,30 @@ function securitySchemes({ ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM
   };
 }
 
+/** What keys of machines are, with lines that work when pasted one after another. */
+function describeNamedKeys({ APP_URL }: Settings): string[] {
+  const keys = `${APP_URL}/api/api_keys`;
+  return [
+    '### Keys for machines',
+    'What runs without a person has a key of its own: with a name, with **scopes**, from certain addresses or from anywhere, until a moment, until it is unused for a time, or for ever. An account has any number of them; an admin makes them, and sees each once:',
+    `    curl -X POST -H 'x-api-key: YOUR_ADMIN_KEY' -H 'content-type: application/json' -d '{"name": "reports", "scopes": ["statistics:read"]}' ${keys}`,
+    'It begins with `flexiapi_`, is sent as any key is, and does what both the role of its account and its scopes allow:',
+    `    curl -H 'x-api-key: YOUR_MACHINE_KEY' '${APP_URL}/api/statistics/messages?by=day'`,
+    `Scopes: ${SCOPES.map((scope) => `\`${scope}\``).join(', ')}; the last one is everything. One that writes allows no reading. Each endpoint names the one that it needs; without it the answer is 403, and names it, too. What would let a key be somebody who may do more than the key itself (an admin's credentials, a person's key) needs all of them. A person's key, DIGEST and JSON Web Tokens have all scopes.`,
+    'A new secret, while the one before stays good for an hour:',
+    `    curl -X POST -H 'x-api-key: YOUR_ADMIN_KEY' -H 'content-type: application/json' -d '{"grace_minutes": 60}' ${keys}/KEY_NUMBER/rotate`,
+    'And its end, at once:',
+    `    curl -X DELETE -H 'x-api-key: YOUR_ADMIN_KEY' ${keys}/KEY_NUMBER`,
+  ];
+}
+
 /** The authentication schemes, with lines that work when pasted once the name, password, key or token in them is one's own. */
 function describeSchemes({ APP_URL, APP_SIP_DOMAIN, ACCOUNT_AUTHENTICATION_BEARER, JWT_RSA_PUBLIC_KEY_PEM }: Settings): string[] {
   const me = `${APP_URL}/api/accounts/me`;
   return [
     '## Authentication',
     'Three schemes; where several are sent, a JSON Web Token goes before a key, and a key before DIGEST.',
-    '**API key**, in the header `x-api-key` or the cookie of that name. It is bound to the address it was made from and expires when unused:',
+    '**API key**, in the header `x-api-key` or the cookie of that name. The one that a person has is bound to the address it was made from and expires when unused; those of machines are below:',
     `    curl -H 'x-api-key: YOUR_KEY' ${me}`,
     'By cookie a browser acts for pages of this server alone, and never by a link; without `Origin` and `Sec-Fetch-Site`, what changes something needs the content type `application/json`.',
     ...(ACCOUNT_AUTHENTICATION_BEARER === undefined
@@ -281,6 +304,7 @@ export function openApiDocument(api: Api, settings: Settings, version: string): 
         'Members of a body that are not known are dropped. Spaces around a text do not count (in a password they do), though values that are listed should be sent as they are listed; one that is empty then is `null`, and `null` for an optional member is as if it were absent. Answers may have more members in later releases.',
         'Texts come in English or French, as `accept-language` asks.',
         ...describeSchemes(settings),
+        ...describeNamedKeys(settings),
       ].join('\n\n'),
     },
     servers: [{ url: `${settings.APP_URL}/api` }],

@@ -31,6 +31,7 @@ CREATE TABLE named_api_key_secrets (
   expires_at timestamptz
 );
 CREATE INDEX named_api_key_secrets_key_idx ON named_api_key_secrets (key_id);
+CREATE INDEX named_api_key_secrets_expires_idx ON named_api_key_secrets (expires_at) WHERE expires_at IS NOT NULL;
 `;
 
 export async function up(database: Sequelize): Promise<void> {

@@ -134,10 +134,15 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
   static async deleteEnded(days: number): Promise<{ named_api_keys: number; named_api_key_secrets: number }> {
     const [deleted] = await select<{ keys: number; secrets: number }>(
       `WITH keys AS (
-         DELETE FROM named_api_keys k
-          WHERE ${endSql('k')} < now() - make_interval(days => $1) AND (k.last_refused_at IS NULL OR k.last_refused_at < now() - make_interval(days => $1))
+         DELETE FROM named_api_keys WHERE id IN (
+           SELECT k.id FROM named_api_keys k
+            WHERE ${endSql('k')} < now() - make_interval(days => $1) AND (k.last_refused_at IS NULL OR k.last_refused_at < now() - make_interval(days => $1))
+              FOR UPDATE SKIP LOCKED)
          RETURNING 1),
-       secrets AS (DELETE FROM named_api_key_secrets WHERE expires_at < now() - make_interval(days => $1) RETURNING 1)
+       secrets AS (
+         DELETE FROM named_api_key_secrets WHERE key_hash IN (
+           SELECT key_hash FROM named_api_key_secrets WHERE expires_at < now() - make_interval(days => $1) FOR UPDATE SKIP LOCKED)
+         RETURNING 1)
        SELECT (SELECT count(*) FROM keys)::int AS keys, (SELECT count(*) FROM secrets)::int AS secrets`,
       [days],
     );
