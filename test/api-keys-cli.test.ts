@@ -55,7 +55,7 @@ test('made, listed, rotated and revoked', async () => {
     name: 'printer',
     account: `cli-super@${SPACE}`,
     scopes: ['accounts:read', 'spaces:read', 'contacts:read'],
-    allowed_addresses: ['127.0.0.1/32', '10.0.0.0/8'],
+    allowed_addresses: ['127.0.0.1', '10.0.0.0/8'],
     expires_at: null,
   });
   expect(await statusOf(key.api_key)).toBe(200);

@@ -1,5 +1,6 @@
 // From rows to JSON: allow-lists, so that a new column never leaves by accident.
 import { settings } from '../../config';
+import { formatIpRange } from '../infra/ip-address';
 import type { AccountView } from '../models/accounts/account-view';
 import type {
   AccountAction,
@@ -211,9 +212,6 @@ export function presentCall(row: StoredCall): Record<string, unknown> {
   };
 }
 
-/** A range as people write it: a single address without its prefix. */
-const presentRange = (range: string): string => range.replace(range.includes(':') ? /\/128$/ : /\/32$/, '');
-
 /** A key of a machine, with the scope `shown`; never the key itself. */
 export const presentNamedKey = (key: NamedApiKey): Record<string, unknown> => ({
   id: key.id,
@@ -225,7 +223,7 @@ export const presentNamedKey = (key: NamedApiKey): Record<string, unknown> => ({
   expires_after_last_used_minutes: key.expires_after_last_used_minutes,
   ends_at: orNull(key.get('ends_at') as Date | null),
   is_expired: key.get('is_expired'),
-  allowed_addresses: key.allowed_addresses?.map(presentRange) ?? null,
+  allowed_addresses: key.allowed_addresses?.map(formatIpRange) ?? null,
   requests: key.requests,
   last_used_at: orNull(key.last_used_at),
   last_used_ip: key.last_used_ip,

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { DateTime } from 'luxon';
 import { hasInvisible } from '../infra/characters';
 import { ApiError } from '../infra/errors';
-import { parseIpRange } from '../infra/ip-address';
+import { formatIpRange, parseIpRange } from '../infra/ip-address';
 import { render } from '../i18n';
 import type { NamedApiKey } from '../models';
 import { SCOPES, type Scope } from '../models/credentials/scopes';
@@ -77,7 +77,7 @@ const minuteOf = (moment: Date | null): string =>
 const toJson = (key: NamedApiKey): object => {
   const { account, ...columns } = key.get({ plain: true }) as Record<string, unknown> & { account?: unknown };
   void account;
-  return { ...columns, account: addressOf(key) };
+  return { ...columns, allowed_addresses: key.allowed_addresses?.map(formatIpRange) ?? null, account: addressOf(key) };
 };
 
 function expiryOf(key: NamedApiKey): string {
@@ -93,7 +93,7 @@ const secretText = (key: NamedApiKey, secret: string): string[] => [
   `Name     ${key.name}, number ${key.id}, of sip:${addressOf(key)}`,
   `Scopes   ${key.scopes.join(', ')}`,
   `Expires  ${expiryOf(key)}`,
-  `From     ${key.allowed_addresses?.join(', ') ?? 'anywhere'}`,
+  `From     ${key.allowed_addresses?.map(formatIpRange).join(', ') ?? 'anywhere'}`,
   'It is shown this once.',
 ];
 

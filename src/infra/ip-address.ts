@@ -91,3 +91,6 @@ export function parseIpRange(text: string): IpRange {
   if ((numberOf(address) >> hostBits) << hostBits !== numberOf(address)) return { fault: 'host_bits', prefix };
   return { range: `${address}/${prefix}` };
 }
+
+/** A range as people write it: a single address without its prefix. @param range as parseIpRange() gives it */
+export const formatIpRange = (range: string): string => range.replace(range.includes(':') ? /\/128$/ : /\/32$/, '');

@@ -64,8 +64,8 @@ async function introduce(seeded: Seed | null, say: (line: string) => void): Prom
             ? []
             : [`  The key expires when unused for ${settings.APP_API_KEY_EXPIRATION_MINUTES} minutes.`]),
           '',
-          'Key of the SIP proxy, which reports messages and calls and reads the domains;',
-          'it may do nothing else, and never expires (bin/flexiapi flexisip:config):',
+          'Key of the SIP proxy (reports statistics, reads domains, never expires;',
+          'bin/flexiapi flexisip:config puts a fresh one into its configuration):',
           `  ${seeded.flexisip.api_key}`,
         ]
       : [
