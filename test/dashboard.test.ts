@@ -88,10 +88,16 @@ describe('an action on the dashboard leaves a line that says who did what, and w
     await failedJob();
     const data = { jobData: { payload: { kind: 'creation_token', prid: 'a-secret-address' } } };
     expect(await act('PATCH', `/queues/push/${job}/update-data`, data)).toEqual([
-      200,
-      [lineOf('PATCH /api/queues/:queueName/:jobId/update-data', 200, of)],
+      403,
+      [lineOf('PATCH /api/queues/:queueName/:jobId/update-data', 403, { ...of, reason: '403 queue.sends' })],
     ]);
     expect(await act('PUT', `/queues/push/${job}/clean`)).toEqual([204, [lineOf('PUT /api/queues/:queueName/:jobId/clean', 204, of)]]);
+    const [, [line]] = await act('POST', '/queues/statistics/add', { name: 'x', data: {}, options: { delay: 1e7 } });
+    const other = { queue: 'statistics', job: (line as { job: string }).job };
+    expect(await act('PATCH', `/queues/statistics/${other.job}/update-data`, data)).toEqual([
+      200,
+      [lineOf('PATCH /api/queues/:queueName/:jobId/update-data', 200, other)],
+    ]);
     expect(system.webs[0]?.output()).not.toContain('a-secret-address');
   });
 
@@ -150,9 +156,9 @@ describe('an action on the dashboard leaves a line that says who did what, and w
         }),
       ],
     ]);
-    expect(await act('POST', '/queues/push/add', '{')).toEqual([
+    expect(await act('POST', '/queues/chores/add', '{')).toEqual([
       400,
-      [lineOf('POST /api/queues/:queueName/add', 400, { queue: 'push', reason: '400 json.invalid' })],
+      [lineOf('POST /api/queues/:queueName/add', 400, { queue: 'chores', reason: '400 json.invalid' })],
     ]);
   });
 

@@ -2,6 +2,7 @@
 import type { BrowserContext, Page } from 'playwright-core';
 import { readFileSync } from 'node:fs';
 import { findBrowser, openBrowser } from './helpers/browser';
+import { namedKey } from './helpers/named-keys';
 import { noMarks } from './helpers/statistics';
 import { request, SPACE, startSystem, type Account, type System } from './helpers/system';
 
@@ -181,6 +182,22 @@ withBrowser('in a browser', () => {
           await page.setViewportSize({ width, height: 700 });
           expect([range, width, await page.evaluate('document.documentElement.scrollWidth <= innerWidth')]).toEqual([range, width, true]);
         }
+      expect(faults).toEqual([]);
+    });
+
+    test('a super admin’s key that may read statistics alone: no list of Spaces, but any can be asked for by its name', async () => {
+      const { page, faults } = await open('en-GB', await namedKey(system, superAdmin.id, ['statistics:read']));
+      await loaded(page);
+      expect(await figure(page, 'messages')).toBe('12');
+      expect(await page.getByRole('link', { name: 'Queues' }).count()).toBe(0);
+      expect(await page.getByLabel('Space').getAttribute('placeholder')).toBe('All together');
+      await page.getByLabel('Space').fill(TENANT);
+      await page.keyboard.press('Enter');
+      await page.locator('[data-figure="messages"]', { hasText: /^4$/ }).waitFor();
+      await page.getByLabel('Direction').waitFor();
+      await page.reload();
+      await page.locator('[data-figure="messages"]', { hasText: /^4$/ }).waitFor();
+      expect(await page.getByLabel('Space').inputValue()).toBe(TENANT);
       expect(faults).toEqual([]);
     });
 

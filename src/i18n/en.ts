@@ -47,6 +47,10 @@ export const en = {
   'server.error': 'Server Error',
   'server.database': 'The database does not answer. Try again in a moment.',
   'queue.refused': 'The queue refuses this.',
+  'queue.forbidden': 'This is not allowed.',
+  'queue.sends':
+    'This queue sends to people: its jobs can be retried where they failed, promoted and removed, and nobody adds, edits or duplicates one.',
+  'queue.sent': 'This queue sends to people, and what is done would be sent a second time.',
   'server.queue': 'The queues do not answer. Try again in a moment.',
   'server.overloaded': 'The server is overloaded. Try again in a moment.',
 

@@ -48,6 +48,10 @@ export const fr: Record<keyof typeof en, string> = {
   'server.error': 'Server Error',
   'server.database': 'La base de données ne répond pas. Réessayez dans un instant.',
   'queue.refused': 'La file d’attente refuse cela.',
+  'queue.forbidden': 'Cela n’est pas permis.',
+  'queue.sends':
+    'Cette file d’attente envoie à des personnes : ses tâches peuvent être relancées si elles ont échoué, avancées et supprimées, mais personne n’en ajoute, n’en modifie ni n’en duplique.',
+  'queue.sent': 'Cette file d’attente envoie à des personnes, et ce qui est fait serait envoyé une seconde fois.',
   'server.queue': 'Les files d’attente ne répondent pas. Réessayez dans un instant.',
   'server.overloaded': 'Le serveur est surchargé. Réessayez dans un instant.',
 

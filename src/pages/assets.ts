@@ -7,6 +7,7 @@ import { Router, type Request, type Response } from 'express';
 import { documentationScript } from './documentation-script';
 import { stylesheet } from './page-style';
 import { queuesBaseScript } from './queues-script';
+import { queuesStyle } from './queues-style';
 import { statisticsStyle } from './statistics-style';
 
 const BASE = '/assets';
@@ -23,6 +24,7 @@ const SOURCES = {
   'chart.js': () => readFileSync(path.join(path.dirname(require.resolve('chart.js')), 'chart.umd.min.js')),
   'documentation.js': () => documentationScript,
   'queues-base.js': () => queuesBaseScript,
+  'queues.css': () => queuesStyle,
   'swagger-ui.css': () => swaggerUi('swagger-ui.css'),
   'swagger-ui-bundle.js': () => swaggerUi('swagger-ui-bundle.js'),
 } satisfies Record<string, () => string | Buffer>;

@@ -55,9 +55,15 @@ ${fault ? `<p class="error" role="alert">${text(fault)}</p>` : ''}
   });
 }
 
-/** What to say beside the form of somebody who was refused: that another key may do, unless it is not the key's fault. */
+/** Refusals after which the form says what key it wants. All others say by themselves what is to be mended. */
+const OF_THE_WRONG_KEY: ReadonlySet<MessageKey> = new Set(['auth.required', 'auth.api_key', 'auth.admin', 'auth.super_admin']);
+
 const faultOf = ({ wrong }: ProtectedPage, { text }: ApiError): Message =>
-  text.key.startsWith('auth.') && text.key !== 'auth.origin' ? { key: wrong, values: {} } : text;
+  OF_THE_WRONG_KEY.has(text.key) ? { key: wrong, values: {} } : text;
+
+/** Who comes without a key, or with one that nobody knows any more, is asked for one and told nothing. */
+const faultOfVisitor = (page: ProtectedPage, refused: ApiError): Message | undefined =>
+  refused.status === 401 && OF_THE_WRONG_KEY.has(refused.text.key) ? undefined : faultOf(page, refused);
 
 /** Who came and went, for the log. */
 const tell = (request: Request, { base }: ProtectedPage, what: string, more: object): void =>
@@ -131,9 +137,8 @@ export function protect(page: ProtectedPage): Router {
       const refused = toApiError(error);
       const isPage = reads && preferredType(request.headers.accept, ['application/json', 'text/html']) === 'text/html';
       if (!isPage) writeError(response, error, languageOf(request));
-      else if (refused.status === 401) writeForm(response, page, 401);
-      // Somebody signed in to another page may not see this one: another key may.
-      else if (refused.status === 403) writeForm(response, page, 403, faultOf(page, refused));
+      // Of those who are signed in some may see another page alone: another key may see this one.
+      else if ([401, 403].includes(refused.status)) writeForm(response, page, refused.status, faultOfVisitor(page, refused));
       else writeErrorPage(request, response, error);
       return;
     }

@@ -7,6 +7,7 @@ import type { Caller } from '../http/route';
 import { catalogues, render, type Language, type MessageKey } from '../i18n';
 import { writePage } from './layout';
 import { rootOf } from './root';
+import { mayUse } from '../services/credentials/identities';
 import { listSpaces } from '../services/spaces/spaces';
 import { protect } from './sign-in';
 
@@ -28,18 +29,25 @@ function textsFor(language: Language): Record<string, string> {
   return Object.fromEntries(all.map(([key, text]) => [key.slice(TEXTS.length), text]));
 }
 
-function body(say: Say, language: Language, caller: Caller, domains: string[], root: string): string {
+/** An admin has the own Space, a super admin any: out of a list, which is the Spaces' to read; who may not is asked for a domain. */
+function spaceField(say: Say, { super_admin, domain }: Caller, domains: string[] | null): string {
+  const label = say(`${TEXTS}space`);
+  if (!super_admin) return field('domain', label, `<output id="domain">${escapeHtml(domain)}</output>`);
+  const all = say(`${TEXTS}all_spaces`);
+  if (domains === null) return field('domain', label, `<input id="domain" name="domain" placeholder="${all}" spellcheck="false">`);
+  return select('domain', label, [option('', all), ...domains.map((each) => option(each, escapeHtml(each)))]);
+}
+
+/** @param domains of all Spaces; null where the caller may not read them */
+function body(say: Say, language: Language, caller: Caller, domains: string[] | null, root: string): string {
   const groupings = (['hour', 'day', 'week', 'month', 'year'] as const).map((by) => option(by, say(`${TEXTS}by_${by}`)));
   const ranges = (['hours', 'days', 'weeks', 'months', 'custom'] as const).map((range) => option(range, say(`${TEXTS}range_${range}`)));
-  const spaces = caller.super_admin
-    ? [option('', say(`${TEXTS}all_spaces`)), ...domains.map((domain) => option(domain, escapeHtml(domain)))]
-    : [];
   const data = JSON.stringify({ language, texts: textsFor(language) }).replaceAll('<', '\\u003c');
   return `<header>
 <h1>${say(`${TEXTS}heading`)}</h1>
 <nav>
 <a href="${root}/api">${say(`${TEXTS}documentation`)}</a>
-${caller.super_admin ? `<a href="${root}/queues">${say(`${TEXTS}queues`)}</a>` : ''}
+${caller.super_admin && mayUse(caller.scopes, 'queues:read') ? `<a href="${root}/queues">${say(`${TEXTS}queues`)}</a>` : ''}
 <form method="post" action="${root}${BASE}/sign-out"><button>${say(`${TEXTS}sign_out`)}</button></form>
 </nav>
 </header>
@@ -49,7 +57,7 @@ ${select('range', say(`${TEXTS}range`), ranges)}
 ${date('from', say(`${TEXTS}from`))}
 ${date('to', say(`${TEXTS}to`))}
 ${select('by', say(`${TEXTS}by`), groupings)}
-${caller.super_admin ? select('domain', say(`${TEXTS}space`), spaces) : field('domain', say(`${TEXTS}space`), `<output id="domain">${escapeHtml(caller.domain)}</output>`)}
+${spaceField(say, caller, domains)}
 ${select('direction', say(`${TEXTS}direction`), [option('sent', say(`${TEXTS}sent`)), option('received', say(`${TEXTS}received`))])}
 </form>
 <p id="status" role="status"></p>
@@ -61,7 +69,8 @@ async function show(request: Request, response: Response): Promise<void> {
   const language = languageOf(request);
   const say: Say = (key) => escapeHtml(render({ key, values: { app: settings.APP_NAME } }, language));
   const caller = response.locals['caller'] as Caller;
-  const domains = caller.super_admin ? (await listSpaces()).map(({ domain }) => domain) : [];
+  const mayList = caller.super_admin && mayUse(caller.scopes, 'spaces:read');
+  const domains = mayList ? (await listSpaces()).map(({ domain }) => domain) : null;
   writePage(response, {
     status: 200,
     language,
