@@ -2,7 +2,7 @@
 import { request as httpRequest } from 'node:http';
 import { endpoints } from '../src/api';
 import { hashApiKey } from '../src/services/credentials/secrets';
-import { type Access, changesAnything, ok, route } from '../src/http/route';
+import { type Access, changesAnything, ok, route as declare } from '../src/http/route';
 import { type Scope, SCOPES } from '../src/models/credentials/scopes';
 import { openQueue } from './helpers/jobs';
 import { eventually, SPACE, startSystem, type Account, type Answer, type System } from './helpers/system';
@@ -212,12 +212,12 @@ describe('every endpoint asks a named key for its scope', () => {
   test('one that names no scope does not compile', () => {
     const said = { method: 'post', path: '/x', group: 'x', summary: 'x', answers: {}, handler: () => Promise.resolve(ok()) } as const;
     // @ts-expect-error -- `scope` is missing
-    route({ ...said, access: 'admin' });
+    declare({ ...said, access: 'admin' });
     // @ts-expect-error -- there is no such scope
-    route({ ...said, access: 'admin', scope: 'everything' });
+    declare({ ...said, access: 'admin', scope: 'everything' });
     // @ts-expect-error -- who is known needs one
-    route({ ...said, access: 'user', scope: null });
-    expect(route({ ...said, access: 'user', scope: '*' }).scope).toBe('*');
+    declare({ ...said, access: 'user', scope: null });
+    expect(declare({ ...said, access: 'user', scope: '*' }).scope).toBe('*');
   });
 
   test('the OpenAPI document shows it', async () => {

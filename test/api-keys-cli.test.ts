@@ -3,13 +3,12 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { runTask } from './helpers/jobs';
-import { type Account, eventually, request, SPACE, startSystem, type System } from './helpers/system';
+import { eventually, request, SPACE, startSystem, type System } from './helpers/system';
 
 let system: System;
-let admin: Account;
 beforeAll(async () => {
   system = await startSystem({ webs: 1, workers: 1, environment: { TRUST_PROXY: '1' } });
-  admin = await system.account('cli-super', { admin: true });
+  await system.account('cli-super', { admin: true });
 });
 afterAll(() => system.stop());
 
