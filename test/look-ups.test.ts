@@ -170,11 +170,14 @@ describe('counts of nonces', () => {
 
 test('each look-up is one of an index, whatever the tables were when it was planned', async () => {
   await system.account('planned');
-  await me((await system.account('asked')).key);
+  const asked = await system.account('asked', { admin: true });
+  await me(asked.key);
+  const { json } = await system.api('/api_keys', { method: 'POST', key: asked.key, body: { name: 'planned', scopes: ['*'] } });
+  await me(json['api_key'] as string);
   await request(`${web}/api/accounts/me`, { headers: { from: `sip:planned@${SPACE}` } });
   await eventually(
     () => Promise.resolve(counter.prepared.filter(({ sql }) => sql.includes('WITH ORDINALITY'))),
-    (found) => found.length >= 2,
+    (found) => found.length >= 3,
   );
   const texts = new Set(counter.prepared.map(({ sql }) => sql).filter((sql) => sql.includes('WITH ORDINALITY')));
   const client = new pg.Client({ connectionString: system.environment['DATABASE_URL'] });
@@ -182,15 +185,15 @@ test('each look-up is one of an index, whatever the tables were when it was plan
   const parameters = /LANE_PARAMETERS = \{ (.*) \}/.exec(readFileSync('src/infra/sequelize.ts', 'utf8'))?.[1] ?? '';
   for (const [, name = '', value = ''] of parameters.matchAll(/(\w+): '([\w-]+)'/g)) await client.query(`SET ${name} = ${value}`);
   const check = async (): Promise<void> => {
-    await client.query('DEALLOCATE ALL; ANALYZE accounts, api_keys, spaces, passwords');
+    await client.query('DEALLOCATE ALL; ANALYZE accounts, api_keys, named_api_keys, named_api_key_secrets, spaces, passwords');
     for (const sql of texts) {
       await client.query(`PREPARE look_up AS ${sql}`);
       const count = Math.max(...[...sql.matchAll(/\$(\d+)/g)].map(([, n]) => Number(n)));
       const values = ["'x'", ...Array.from({ length: count - 1 }, () => "'{}'")].join(', ');
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE look_up(${values})`);
       const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
-      expect(plan).not.toMatch(/Seq Scan on (accounts|api_keys|passwords|spaces)/);
-      expect(plan).toMatch(/Index (Only )?Scan using (api_keys_key|accounts_)/);
+      expect(plan).not.toMatch(/Seq Scan on (accounts|api_keys|named_api_keys|named_api_key_secrets|passwords|spaces)/);
+      expect(plan).toMatch(/Index (Only )?Scan using (api_keys_key|named_api_key_secrets_pkey|accounts_)/);
       await client.query('DEALLOCATE look_up');
     }
   };
@@ -203,6 +206,34 @@ test('each look-up is one of an index, whatever the tables were when it was plan
   await system.rows(
     "INSERT INTO api_keys (account_id, key, last_used_at) SELECT id, md5(id::text), now() FROM accounts WHERE username LIKE 'many-%'",
   );
+  await system.rows(
+    `WITH made AS (INSERT INTO named_api_keys (account_id, name, scopes) SELECT id, 'many', '{*}' FROM accounts WHERE username LIKE 'many-%' RETURNING id)
+     INSERT INTO named_api_key_secrets (key_hash, key_id) SELECT md5(id::text), id FROM made`,
+  );
   await check();
   await client.end();
+});
+
+test('keys of machines share look-ups, too; one that comes once a key is revoked is refused, while an earlier one has its statement under way', async () => {
+  const admin = await system.account('admin-of-machines', { admin: true });
+  const make = async (name: string): Promise<{ id: number; api_key: string }> =>
+    (await system.api('/api_keys', { method: 'POST', key: admin.key, body: { name, scopes: ['accounts:read'] } })).json as never;
+  const [one, other] = [await make('one'), await make('other')];
+  expect([(await me(one.api_key)).status, (await me(other.api_key)).status]).toEqual([200, 200]);
+  counter.reset();
+  counter.relay.delayMs = 300;
+  const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => me((n % 2 === 0 ? one : other).api_key)));
+  expect(answers.map(({ status, json }) => [status, json['id']])).toEqual(answers.map(() => [200, admin.id]));
+  const isNamed = (sql: string): boolean => sql.includes('FROM named_api_key_secrets x JOIN');
+  expect(counter.statements.filter(isNamed).length).toBeLessThan(10);
+
+  const early = me(one.api_key);
+  await eventually(
+    () => Promise.resolve(counter.statements.filter(isNamed).length),
+    (count) => count > 0,
+  );
+  await system.rows('DELETE FROM named_api_keys WHERE id = $1', [one.id]);
+  expect((await me(one.api_key)).status).toBe(401);
+  await early;
+  expect((await me(other.api_key)).status).toBe(200);
 });
