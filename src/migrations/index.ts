@@ -24,6 +24,7 @@ import * as nameIndexes from './0015-names';
 import * as creationTokensAtOnce from './0016-creation-tokens-at-once';
 import * as accountCountGroups from './0017-account-count-groups';
 import * as namedApiKeys from './0018-named-api-keys';
+import * as sipCredentialsView from './0019-sip-credentials-view';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -46,6 +47,7 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0016-creation-tokens-at-once': { up: creationTokensAtOnce.up },
   '0017-account-count-groups': { up: accountCountGroups.up },
   '0018-named-api-keys': { up: namedApiKeys.up },
+  '0019-sip-credentials-view': { up: sipCredentialsView.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */

@@ -21,6 +21,7 @@ export const MIGRATION_NAMES = [
   '0016-creation-tokens-at-once',
   '0017-account-count-groups',
   '0018-named-api-keys',
+  '0019-sip-credentials-view',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 
