@@ -8,6 +8,7 @@ import { addAccountCommands } from './accounts';
 import { addApiKeyCommands } from './api-keys';
 import { addCredentialCommands } from './credentials';
 import { addDatabaseCommands } from './database';
+import { addFlexisipCommands } from './flexisip';
 import { addPhoneCountryCommands } from './phone-countries';
 import { addQueueCommands } from './queues';
 import { addSpaceCommands } from './spaces';
@@ -31,6 +32,7 @@ addPhoneCountryCommands(program);
 addApiKeyCommands(program);
 addCredentialCommands(program);
 addQueueCommands(program);
+addFlexisipCommands(program);
 
 function explain(error: unknown): string {
   if (error instanceof ApiError) return render(error.text, 'en');

@@ -1,0 +1,287 @@
+// What an operator needs to point Flexisip at this server: parameters, a key, a database role, and what else is to be done.
+import { randomBytes } from 'node:crypto';
+import { settings } from '../../../config';
+import { parseRedisUrl } from '../../../config/redis-url';
+import { Space } from '../../models';
+import {
+  findViewsPlace,
+  MAX_ROLE_CHARACTERS,
+  passwordRequest,
+  programAddress,
+  roleStatements,
+} from '../../models/accounts/sip-credentials';
+import { type ApiAddress, apiAddressOf, urlOf } from './address';
+import { ConfFile } from './conf-file';
+import { type Draft, draft, writePrivately } from './conf-writing';
+import { connectionString, parseConnectionString } from './connection-string';
+import { findKeyHolder, type FlexisipKey, freshKey, type KeyHolder, requireUsableKey } from './key';
+import {
+  confText,
+  DEFAULT_VERSION,
+  type DigestAuthentication,
+  FLEXISIP_VERSIONS,
+  type FlexisipVersion,
+  parametersOf,
+  registrarFaults,
+  type TokenAuthentication,
+  versionOf,
+  type Wanted,
+} from './parameters';
+
+/** As they stand on the command line. */
+export interface ConfigureOptions {
+  account?: string;
+  name: string;
+  key?: string;
+  keepKey?: boolean;
+  graceMinutes: number;
+  url?: string;
+  domain?: string[];
+  auth?: 'digest' | 'jwt';
+  flexisipVersion?: FlexisipVersion;
+  role: string;
+  rolePassword?: string;
+  sqlHost?: string;
+  sqlPort?: number;
+  redisCa: string;
+  issuer?: string;
+  audience?: string;
+  jwtKeyFile: string;
+  write?: string;
+  yes?: boolean;
+  sql?: string;
+}
+
+/** What there is to show. */
+export interface Configured {
+  flexisip_version: FlexisipVersion;
+  key: FlexisipKey & { previous_good_for_minutes?: number };
+  conf: string;
+  sql: string[];
+  /** What is left to be done, as sentences. */
+  notes: string[];
+  written?: { file: string; backup?: string; changed: number };
+  sql_file?: string;
+}
+
+/** Letters and digits alone: it stands in SQL and in a connection string. */
+const newPassword = (): string => randomBytes(24).toString('hex');
+
+async function domainsOf(given: readonly string[] | undefined): Promise<string[]> {
+  const known = (await Space.findAll({ attributes: ['domain'], order: [['id', 'ASC']], raw: true })).map(({ domain }) => domain);
+  if (known.length === 0) throw new Error('there is no space: bin/flexiapi spaces:create-update makes one');
+  if (given === undefined) return known;
+  const wanted = [...new Set(given.map((domain) => domain.toLowerCase()))];
+  const unknown = wanted.filter((domain) => !known.includes(domain));
+  if (unknown.length > 0) throw new Error(`--domain: there is no space ${unknown.join(', ')}`);
+  return wanted;
+}
+
+function addressIn(notes: string[], { url: given, write }: ConfigureOptions): ApiAddress {
+  const url = given ?? settings.APP_URL;
+  const name = given === undefined ? 'APP_URL' : '--url';
+  const address = apiAddressOf(url);
+  if (!address) throw new Error(`${name}: ${url} is not https://host, with a port and a path if need be`);
+  if (!address.https) {
+    const why = `${name} is ${url}, and Flexisip speaks nothing but HTTP/2 over TLS`;
+    const todo =
+      'set TLS_CERT_FILE and TLS_KEY_FILE (web ends TLS itself), or put a proxy before web that offers h2, and give its address with --url https://…';
+    if (write !== undefined) throw new Error(`${why}: ${todo}`);
+    notes.push(`${why}. Before Flexisip can connect: ${todo}.`);
+  }
+  if (/^(?:localhost|127\.|::1$)/.test(address.host))
+    notes.push(`${address.host} is this machine: where Flexisip runs on another one, give an address that it reaches with --url.`);
+  return address;
+}
+
+function registrarIn(notes: string[], version: FlexisipVersion): Wanted['registrar'] {
+  if (settings.FLEXISIP_REDIS_URL === undefined) {
+    notes.push(
+      "FLEXISIP_REDIS_URL is not set, so nothing is said of the registrar's Redis: set it here (redis://host:6379), run this again, and both use the same. Without it this server sees no devices.",
+    );
+    return undefined;
+  }
+  const registrar = parseRedisUrl(settings.FLEXISIP_REDIS_URL);
+  const faults = registrarFaults(registrar, version);
+  notes.push(...faults.map((fault) => `${fault}.`));
+  return registrar.kind === 'server' ? registrar : undefined;
+}
+
+async function digestIn(
+  options: ConfigureOptions,
+  domains: readonly string[],
+  conf: ConfFile | undefined,
+  notes: string[],
+): Promise<{ authentication: DigestAuthentication; sql: string[] }> {
+  const { role, rolePassword, sqlHost, sqlPort } = options;
+  if (role === '' || Buffer.byteLength(role) > MAX_ROLE_CHARACTERS || /[\p{Cc}']/u.test(role))
+    throw new Error(`--role: 1 to ${MAX_ROLE_CHARACTERS} characters are expected`);
+  if (rolePassword !== undefined && !/^[A-Za-z0-9._~-]{12,128}$/.test(rolePassword))
+    throw new Error('--role-password: 12 to 128 letters, digits and . _ ~ - are expected');
+  const place = await findViewsPlace();
+  if (!place.there) throw new Error('the view sip_credentials is not there: bin/flexiapi db:migrate makes it');
+  const realm = settings.ACCOUNT_REALM;
+  if (realm !== undefined && domains.length > 1)
+    throw new Error(
+      `ACCOUNT_REALM is one realm for all domains, and Flexisip asks for passwords by name and realm, so it would mix up people of the same name: give the one that it serves with --domain (${domains.join(', ')})`,
+    );
+  const before = parseConnectionString(conf?.get('module::Authentication', 'soci-connection-string') ?? '');
+  const kept = before?.['user'] === role && /^[A-Za-z0-9._~-]+$/.test(before['password'] ?? '') ? before['password'] : undefined;
+  const password = rolePassword ?? kept ?? newPassword();
+  const own = programAddress(settings.DATABASE_URL ?? '');
+  const host = sqlHost ?? own.host ?? 'localhost';
+  const port = sqlPort ?? own.port;
+  if (/^(?:localhost$|127\.|::1$|\/)/.test(host))
+    notes.push(`PostgreSQL is asked at ${host}: where Flexisip runs on another machine, give an address that it reaches with --sql-host.`);
+  notes.push(
+    `Run the SQL once, as the owner of the database (psql "$DATABASE_URL" -f …); it may run again. pg_hba.conf has to let ${role} in from Flexisip's machine.`,
+  );
+  const connection = connectionString({
+    dbname: place.database,
+    user: role,
+    password,
+    host,
+    port: port === undefined ? undefined : String(port),
+    sslmode: own.sslmode,
+  });
+  return {
+    authentication: { kind: 'digest', connection, request: passwordRequest(place, realm === undefined ? undefined : domains[0]), realm },
+    sql: roleStatements(place, role, password),
+  };
+}
+
+function tokensIn(
+  { issuer: given, audience: givenAudience, jwtKeyFile }: ConfigureOptions,
+  version: FlexisipVersion,
+  domains: readonly string[],
+  notes: string[],
+): TokenAuthentication {
+  if (settings.JWT_RSA_PUBLIC_KEY_PEM === undefined)
+    throw new Error('--auth jwt: JWT_RSA_PUBLIC_KEY_PEM is not set, so this server takes no JSON Web Tokens');
+  if (FLEXISIP_VERSIONS.indexOf(version) < FLEXISIP_VERSIONS.indexOf('2.5'))
+    throw new Error(`--auth jwt: Flexisip ${version} knows no JSON Web Tokens, 2.5 does`);
+  const challenge = settings.ACCOUNT_AUTHENTICATION_BEARER ?? '';
+  const [server, named] = [/\bauthz_server="([^"]+)"/.exec(challenge)?.[1], /\brealm="([^"]+)"/.exec(challenge)?.[1]];
+  const issuer = given ?? server;
+  if (issuer === undefined || !/^https:\/\/[^\s]+$/.test(issuer))
+    throw new Error(
+      '--issuer: the https:// address of who signs the tokens is expected (their claim iss), unless ACCOUNT_AUTHENTICATION_BEARER has it as authz_server',
+    );
+  if (givenAudience === undefined || /\s/.test(givenAudience))
+    throw new Error('--audience: what the tokens have as their claim aud is expected');
+  notes.push(`Put the public key into ${jwtKeyFile} on Flexisip's machine: the value of JWT_RSA_PUBLIC_KEY_PEM, readable for Flexisip.`);
+  notes.push('Flexisip takes either tokens or passwords: [module::Authentication] is off here.');
+  return {
+    kind: 'jwt',
+    issuer,
+    audience: givenAudience,
+    realm: settings.ACCOUNT_REALM ?? named ?? domains[0] ?? '',
+    claim: settings.JWT_SIP_IDENTIFIER,
+    keyFile: jwtKeyFile,
+  };
+}
+
+const commentsOf = ({ version, address, authentication }: Wanted): Record<string, string[]> => ({
+  'global::flexiapi': [`Flexisip 2.6 and later. This server: ${urlOf(address)}`],
+  'event-logs':
+    version === '2.7'
+      ? ['Statistics.']
+      : [
+          version === '2.3'
+            ? 'Statistics. Before Flexisip 2.3.4 the last parameter is flexiapi-token.'
+            : 'Statistics. Flexisip 2.4 and later; from 2.6 on it warns that these are deprecated,',
+          ...(version === '2.3' ? [] : ['and --flexisip-version 2.7 gives [global::flexiapi] instead.']),
+        ],
+  'module::Authentication':
+    authentication.kind === 'digest'
+      ? ['Passwords, without those of blocked accounts. A new space: run this again, and restart Flexisip.']
+      : ['Off: tokens are taken.'],
+  'module::Authorization': ['Domains come from GET /api/spaces.'],
+  'module::Registrar': ["The registrar's Redis is the one of FLEXISIP_REDIS_URL."],
+});
+
+async function keyIn(options: ConfigureOptions, conf: ConfFile | undefined): Promise<FlexisipKey | KeyHolder> {
+  const { key, keepKey, account, name } = options;
+  if (key !== undefined && keepKey) throw new Error('--keep-key and --key: one of the two is expected');
+  const kept = keepKey ? (conf?.get('event-logs', 'flexiapi-api-key', 'flexiapi-token') ?? conf?.get('global::flexiapi', 'api-key')) : key;
+  if (keepKey && kept === undefined) throw new Error('--keep-key: the file has no key');
+  return kept === undefined ? findKeyHolder(account, name) : requireUsableKey(kept);
+}
+
+/** @throws {Error} for a file that Flexisip itself would refuse, so that it is not made worse */
+function readConf(content: Buffer | undefined, notes: string[]): ConfFile | undefined {
+  if (!content) return undefined;
+  const conf = new ConfFile(content);
+  const { repeated } = conf;
+  if (repeated.length > 0) notes.push(`These come twice, and Flexisip 2.4 and later do not start with such: ${repeated.join(', ')}.`);
+  return conf;
+}
+
+async function configureIn(options: ConfigureOptions, file: Draft | undefined): Promise<Configured> {
+  const { write, yes, sql: sqlFile, graceMinutes, name } = options;
+  const notes: string[] = [];
+  const conf = readConf(file?.content, notes);
+  const version = options.flexisipVersion ?? (conf ? versionOf(conf) : DEFAULT_VERSION);
+  const address = addressIn(notes, options);
+  const domains = await domainsOf(options.domain);
+  const auth = options.auth ?? (settings.ACCOUNT_AUTHENTICATION_BEARER === undefined ? 'digest' : 'jwt');
+  const { authentication, sql } =
+    auth === 'digest'
+      ? await digestIn(options, domains, conf, notes)
+      : { authentication: tokensIn(options, version, domains, notes), sql: [] };
+  if (auth === 'digest' && settings.JWT_RSA_PUBLIC_KEY_PEM !== undefined)
+    notes.push('JWT_RSA_PUBLIC_KEY_PEM is set: --auth jwt gives what Flexisip needs to take tokens instead of passwords.');
+  const registrar = registrarIn(notes, version);
+  const holder = await keyIn(options, conf);
+  if (write !== undefined && file?.target.endsWith('.new'))
+    notes.push(`Compare ${file.target} with ${write}, and put it in its place; --yes does both at once and keeps a copy.`);
+  if (sqlFile !== undefined && sql.length > 0) await writePrivately(sqlFile, `${sql.join('\n')}\n`);
+  // The last thing before the file: whatever is refused has changed no key.
+  const key = 'what' in holder ? holder : await freshKey(holder, name, graceMinutes);
+  const wanted: Wanted = { version, address, key: key.api_key, domains, authentication, registrar, redisCaFile: options.redisCa };
+  const parameters = parametersOf(wanted);
+  let written: Configured['written'];
+  if (file) {
+    const edited = conf ?? new ConfFile(Buffer.alloc(0));
+    const changed = parameters.filter((parameter) => edited.set(parameter)).length;
+    // A second time nothing is to be done.
+    const isSame = changed === 0 && file.content !== undefined && yes === true;
+    const { backup } = isSame ? await file.abort().then((): { backup?: string } => ({})) : await file.commit(edited.content);
+    written = { file: file.target, changed, ...(backup === undefined ? {} : { backup }) };
+    if (file.isOpen)
+      notes.push(`${file.target} has a key and passwords in it, and others than its owner may read it, as before: see its mode.`);
+  }
+  if (key.what === 'rotated')
+    notes.push(
+      graceMinutes === 0
+        ? 'The key before has ended: restart Flexisip now.'
+        : `The key before stays good for ${graceMinutes} minutes: restart Flexisip with the new one within them, and nothing is lost.`,
+    );
+  notes.push('Then restart Flexisip, and run bin/flexiapi flexisip:check --config with its flexisip.conf.');
+  return {
+    flexisip_version: version,
+    key: { ...key, ...(key.what === 'rotated' ? { previous_good_for_minutes: graceMinutes } : {}) },
+    conf: confText(parameters, commentsOf(wanted)),
+    sql,
+    notes,
+    ...(written ? { written } : {}),
+    ...(sqlFile === undefined || sql.length === 0 ? {} : { sql_file: sqlFile }),
+  };
+}
+
+/**
+ * Puts together what Flexisip needs, makes or rotates its key, and writes files where it is told to. Everything is looked at before the key is touched.
+ *
+ * @throws {Error} which names the option or setting that is wrong; {ApiError} of the key
+ */
+export async function configureFlexisip(options: ConfigureOptions): Promise<Configured> {
+  if (options.write === undefined && (options.yes || options.keepKey))
+    throw new Error(`${options.yes ? '--yes' : '--keep-key'} is for --write FILE`);
+  const file = options.write === undefined ? undefined : await draft(options.write, { inPlace: options.yes === true });
+  try {
+    return await configureIn(options, file);
+  } catch (error) {
+    await file?.abort();
+    throw error;
+  }
+}
