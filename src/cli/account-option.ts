@@ -29,9 +29,9 @@ export async function accountOf(given: string): Promise<number> {
 
 /** Whose a key is where no account was given: the super admin with the lowest id who is not blocked. @throws {Refusal} where there is none */
 export async function firstSuperAdmin(): Promise<number> {
-  const { findFirstSuperAdmin } = await import('../models/spaces/super-admins.js');
-  const id = await findFirstSuperAdmin();
-  if (id === null)
+  const { findSuperAdmins } = await import('../models/spaces/super-admins.js');
+  const [first] = await findSuperAdmins();
+  if (!first)
     throw new Refusal('there is no super admin: bin/flexiapi accounts:create-admin makes one; or name another account by --account');
-  return id;
+  return first.id;
 }

@@ -7,8 +7,8 @@ import { StartError } from './postgres';
 import { migrate } from '../migrations';
 import { Space } from '../models';
 import { createAdmin, type NewAdmin } from '../services/accounts/accounts';
-import type { Scope } from '../models/credentials/scopes';
 import { createNamedKey, type MadeKey } from '../services/credentials/key-changes';
+import { FLEXISIP_SCOPES } from '../services/flexisip/key';
 import { createOrUpdateSpace } from '../services/spaces/spaces';
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -24,9 +24,6 @@ interface Seed {
   admin: NewAdmin;
   flexisip: MadeKey;
 }
-
-/** What Flexisip asks for: it reports what is sent and called, and reads which domains there are. */
-const FLEXISIP_SCOPES: Scope[] = ['spaces:read', 'statistics:write'];
 
 /** The default Space and a super admin with the key of Flexisip, in an empty database only. */
 async function seed(): Promise<Seed | null> {

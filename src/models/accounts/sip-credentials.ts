@@ -83,13 +83,6 @@ export async function findExamples(domains: readonly string[] | null): Promise<E
   return { ...(allowed ? { allowed } : {}), ...(blocked ? { blocked } : {}) };
 }
 
-/** The super admins' accounts, first made first. */
-export const findSuperAdmins = (): Promise<(AccountName & { id: number })[]> =>
-  select(
-    `SELECT a.id, a.username, a.domain FROM accounts a JOIN spaces s ON s.domain = a.domain
-      WHERE s.super AND a.admin AND NOT a.blocked ORDER BY a.id LIMIT 100`,
-  );
-
 /** What a role may do beyond reading the views. */
 export interface Excess {
   /** `superuser`, `createdb`, … */

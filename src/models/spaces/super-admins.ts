@@ -2,6 +2,7 @@
 // since those that are left are rows that nobody writes.
 import type { Attributes } from 'sequelize';
 import { execute, select } from '../../infra/sequelize';
+import type { Account } from '../accounts/account';
 import type { Space } from './space';
 
 /**
@@ -42,8 +43,9 @@ export async function isLastSuperSpace(domain: Attributes<Space>['domain']): Pro
   return found?.others !== true || (found.admins && !found.other_admins);
 }
 
-/** The super admin with the lowest id, of those who are not blocked: whose a key of the installation is where nobody else was named. */
-export async function findFirstSuperAdmin(): Promise<number | null> {
-  const [found] = await select<{ id: number }>(`SELECT a.id FROM ${SUPER_ADMINS} ORDER BY a.id LIMIT 1`);
-  return found?.id ?? null;
-}
+/** Of a list that people read. */
+const MAX_LISTED = 100;
+
+/** Super admins who are not blocked, by id: the first one's is a key of the installation where nobody else was named. */
+export const findSuperAdmins = (): Promise<Pick<Attributes<Account>, 'id' | 'username' | 'domain'>[]> =>
+  select(`SELECT a.id, a.username, a.domain FROM ${SUPER_ADMINS} ORDER BY a.id LIMIT ${MAX_LISTED}`);

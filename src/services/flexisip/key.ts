@@ -1,13 +1,13 @@
 // Flexisip's key: named, for what Flexisip asks alone, and without an end, since Flexisip says nothing of a key that has ended.
 import { NamedApiKey, NamedApiKeySecret } from '../../models';
-import { findSuperAdmins } from '../../models/accounts/sip-credentials';
 import { type Scope, scopesLacking } from '../../models/credentials/scopes';
+import { findSuperAdmins } from '../../models/spaces/super-admins';
 import { SYSTEM, visibleTo } from '../../models/visibility';
 import { changeNamedKey, createNamedKey, OPERATOR, rotateNamedKey } from '../credentials/key-changes';
 import { hashApiKey, isNamedKey, isWholeNamedKey } from '../credentials/secrets';
 
 /** What Flexisip needs: to report, and to ask for the domains. */
-const FLEXISIP_SCOPES: Scope[] = ['statistics:write', 'spaces:read'];
+export const FLEXISIP_SCOPES: Scope[] = ['statistics:write', 'spaces:read'];
 
 /** An account as a person names it: its number, or `user@domain`. */
 export type AccountText = string;
