@@ -57,15 +57,27 @@ async function shownKeys(where: { id?: number; name?: string; account_id?: numbe
   return keys.scope([visibleTo(SYSTEM), 'shown']).findAll({ where, order: [['id', 'ASC']] });
 }
 
-/** The key with a number or a name. @throws {Refusal} where there is none, or several */
+/** The key with a number or a name. @throws {Refusal} where there is none, or several: nobody chooses by a name of theirs what an operator's number means */
 async function requireKey(given: string, account: string | undefined): Promise<NamedApiKey> {
   const owner = account === undefined ? {} : { account_id: await accountOf(account) };
   const byName = await shownKeys({ name: given, ...owner });
   const isId = /^\d{1,10}$/.test(given) && Number(given) <= MAX_ID;
-  const found = byName.length === 0 && isId ? await shownKeys({ id: Number(given), ...owner }) : byName;
+  const byId = isId ? await shownKeys({ id: Number(given), ...owner }) : [];
+  const found = [...byId, ...byName.filter(({ id }) => id !== byId[0]?.id)];
   const [key] = found;
   if (!key) throw new Refusal(`there is no API key ${given}; bin/flexiapi api-keys lists them`);
-  if (found.length > 1) throw new Refusal(`several accounts have a key ${given}: name it by its number, or its account with --account`);
+  if (found.length === 1) return key;
+  throw new Refusal(
+    byId.length > 0
+      ? `${given} is the number of a key and the name of another: give the one by its name, the other by its number, or an account with --account`
+      : `several accounts have a key ${given}: name it by its number, or its account with --account`,
+  );
+}
+
+/** The key whose number is known, to be shown. @throws {Refusal} where it was revoked meanwhile */
+async function keyOfId(id: number): Promise<NamedApiKey> {
+  const [key] = await shownKeys({ id });
+  if (!key) throw new Refusal(`there is no API key ${id} any more`);
   return key;
 }
 
@@ -182,7 +194,7 @@ export function addApiKeyCommands(program: Command): void {
           ...end,
           allowed_addresses: allowed,
         }).catch(asRefusal);
-        const key = await requireKey(String(id), undefined);
+        const key = await keyOfId(id);
         return { json: { ...toJson(key), api_key: secret }, text: secretText(key, secret).join('\n') };
       }),
     );
@@ -199,7 +211,7 @@ export function addApiKeyCommands(program: Command): void {
         const { id } = await requireKey(given, account);
         const { OPERATOR, rotateNamedKey } = await import('../services/credentials/key-changes.js');
         const { api_key: secret } = await rotateNamedKey(id, graceMinutes, OPERATOR).catch(asRefusal);
-        const key = await requireKey(String(id), undefined);
+        const key = await keyOfId(id);
         const old = graceMinutes === 0 ? 'The one before has ended.' : `The one before is good for ${graceMinutes} more minutes.`;
         return { json: { ...toJson(key), api_key: secret }, text: [...secretText(key, secret), old].join('\n') };
       }),
