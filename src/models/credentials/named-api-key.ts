@@ -108,8 +108,9 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
   }
 
   /**
-   * Keys that end some time, and those that were refused within the last hour; the ones that end first, first. For those who look whether all is well, on
-   * their own connections: a statement of our own, since ages are the database's.
+   * Keys that end some time, and those that were refused within the last hour. Those of super Spaces come first, whatever keys the admins of others make, then
+   * those that have not ended, or are shown although they have, and of them the ones that end first. For those who look whether all is well, on their own
+   * connections: a statement of our own, since ages are the database's.
    */
   static concerns(): Promise<KeyConcern[]> {
     return selectShared<KeyConcern>(

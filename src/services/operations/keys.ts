@@ -48,8 +48,11 @@ export async function keyWarnings(): Promise<string[]> {
 /** Sets the gauge of ends; of several keys with a name it is the first end. @throws as keyWarnings() */
 export async function measureKeys(): Promise<void> {
   const concerns = await concernsNow();
+  const first = new Map<string, number>();
+  for (const { name, expires_seconds: seconds } of concerns)
+    if (seconds !== null) first.set(name, Math.min(seconds, first.get(name) ?? Number.POSITIVE_INFINITY));
   keyExpires.reset();
-  for (const { name, expires_seconds: seconds } of concerns.toReversed()) if (seconds !== null) keyExpires.set({ name }, seconds);
+  for (const [name, seconds] of first) keyExpires.set({ name }, seconds);
 }
 
 /** One line of the log about all of them; none where all is well. @throws as keyWarnings() */
