@@ -14,11 +14,22 @@ function requireScope({ scopes = null, key_id, key_name }: Identity, scope: Scop
 
 /** Admits an authenticated caller. @param scope null: none is needed @throws {ApiError} 403 with the first reason that holds */
 export function authorize(identity: Identity & Viewed, access: Access, scope: Scope | null): Caller {
-  const { account_id, username, domain, admin, view, scopes = null } = identity;
+  const { account_id, username, domain, admin, view, scopes = null, key_id, key_name } = identity;
+  // A person's key has a number, too, and no name.
+  const named_key_id = key_name === undefined ? undefined : key_id;
   const super_admin = admin && identity.space_super;
   requireActive(identity);
   if (access === 'super_admin' && !super_admin) throw forbidden(admin ? 'auth.super_admin' : 'auth.admin');
   if (access === 'admin' && !admin) throw forbidden('auth.admin');
   if (scope !== null) requireScope(identity, scope);
-  return { account_id, username, domain, admin, super_admin, scopes, ...(view && { view }) };
+  return {
+    account_id,
+    username,
+    domain,
+    admin,
+    super_admin,
+    scopes,
+    ...(named_key_id !== undefined && { named_key_id }),
+    ...(view && { view }),
+  };
 }

@@ -77,9 +77,10 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
   /** and until when a secret is good that was replaced; null: none is. */
   declare previous_good_until?: NonAttribute<Date | null>;
 
-  /** A key that the viewer sees, locked until the transaction ends: of two who change it at once the second sees what the first made of it. */
-  static lock(viewer: Viewer, keyId: number): Promise<NamedApiKey | null> {
-    return this.scope(visibleTo(viewer)).findByPk(keyId, { lock: NO_KEY_UPDATE });
+  /** Those of some keys that the viewer sees, locked until the transaction ends: of two who change one at once the second sees what the first made of it. */
+  static async lock(viewer: Viewer, keyIds: number[]): Promise<NamedApiKey[]> {
+    if (keyIds.length === 0) return [];
+    return this.scope(visibleTo(viewer)).findAll({ where: { id: keyIds }, order: [['id', 'ASC']], lock: NO_KEY_UPDATE });
   }
 
   /** Adds uses and refusals to many keys at once. One statement, as of `ApiKey.addUses()`; of two processes the later use counts as the last. */
@@ -120,8 +121,11 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
               coalesce(k.end_at > now() AND k.end_at - now() < least(interval '7 days', ${LIFE_SQL} / 5), false) AS ends_soon,
               CASE WHEN k.last_refused_at > now() - interval '1 hour' THEN extract(epoch FROM now() - k.last_refused_at)::float8 END AS refused_seconds
          FROM (SELECT k.*, ${endSql('k')} AS end_at FROM named_api_keys k) k
+         JOIN accounts a ON a.id = k.account_id
+         JOIN spaces s ON s.domain = a.domain
         WHERE k.end_at IS NOT NULL OR k.last_refused_at > now() - interval '1 hour'
-        ORDER BY k.end_at, k.id LIMIT ${MAX_CONCERNS}`,
+        ORDER BY s.super DESC, k.end_at <= now() AND coalesce(k.last_refused_at <= now() - interval '1 hour', true), k.end_at, k.id
+        LIMIT ${MAX_CONCERNS}`,
       [],
     );
   }
