@@ -229,6 +229,26 @@ describe('nobody is surprised', () => {
     expect(refused).toHaveLength(1);
   });
 
+  test('by a key whose account is blocked, or no admin any more', async () => {
+    const account = await system.account('cli-blocked', { admin: true });
+    const key = await made('api-keys:create', 'of nobody', '-s', 'statistics:write', '--account', String(account.id));
+    const report = async (): Promise<string> =>
+      (await system.api('/statistics/messages', { method: 'POST', key: key.api_key, body: {} })).text;
+    const isTold = ([line = '']: string[]): boolean => /^the API key "of nobody" was refused \d s ago: its account is blocked, /.test(line);
+    for (const change of ['blocked = true', 'blocked = false, admin = false']) {
+      await system.rows(`UPDATE accounts SET ${change} WHERE id = $1`, [account.id]);
+      await system.rows('UPDATE named_api_keys SET last_refused_at = NULL');
+      await eventually(warnings, (lines) => lines.length === 0);
+      expect(await report()).toContain(change.includes('admin') ? 'Only an admin' : 'blocked');
+      await eventually(warnings, isTold);
+    }
+    expect((await metric('flexiapi_api_key_refused_total{name="of nobody"}'))[0]).toMatch(/ 2$/);
+    expect(JSON.parse((await flexiapi('api-keys', '--account', String(account.id), '--json')).stdout)).toMatchObject([
+      { refused_requests: 2, last_refused_reason: 'account' },
+    ]);
+    await flexiapi('api-keys:revoke', 'of nobody');
+  });
+
   test('of a key of the operator’s, however many the admins of Spaces have: ended, refused, and with its name', async () => {
     await system.space('crowd.example.org');
     const { id } = await system.account('crowd-admin', { domain: 'crowd.example.org', admin: true });

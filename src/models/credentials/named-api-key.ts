@@ -17,8 +17,11 @@ import { NO_KEY_UPDATE, NOW } from '../moments';
 import { confine, ofAccountsIn, type Viewer, visibleTo } from '../visibility';
 import type { Scope } from './scopes';
 
-/** Why a known key was refused. `rotated`: it is an older secret, whose grace period is over. */
-export type KeyRefusal = 'expired' | 'rotated' | 'address' | 'scope';
+/**
+ * Why a known key was refused. `rotated`: it is an older secret, whose grace period is over. `account`: what it is for is not for its account, or its account may
+ * not act at all.
+ */
+export type KeyRefusal = 'expired' | 'rotated' | 'address' | 'account' | 'scope';
 
 /** Uses and refusals of a key that are not written yet; moments are null where there were none. */
 export interface NamedKeyUses extends Pick<

@@ -37,13 +37,20 @@ const shownKey = ({ hash, ip, host }: ShownNamedKey): string => `${hash} ${ip} $
 const lookUps = new Batcher((shown: ShownNamedKey[]) => findIdentitiesByNamedKey(shown, { withView: false }), { keyOf: shownKey });
 const lookUpsWithView = new Batcher((shown: ShownNamedKey[]) => findIdentitiesByNamedKey(shown, { withView: true }), { keyOf: shownKey });
 
+export type { KeyRefusal };
+
 /** A named key, as refusals count it. */
 type NamedKey = Pick<NamedKeyIdentity, 'key_id' | 'key_name'>;
 
 /** What a named key stands for, or why a known one is refused. */
-export type FoundNamedKey = (Identity & Viewed & NamedKey) | { refusal: Exclude<KeyRefusal, 'scope'> };
+export type FoundNamedKey = (Identity & Viewed & NamedKey) | { refusal: Exclude<KeyRefusal, 'account' | 'scope'> };
 
-function refusalOf({ is_rotated, is_expired, is_admitted, ...key }: NamedKeyIdentity): Exclude<KeyRefusal, 'scope'> | undefined {
+function refusalOf({
+  is_rotated,
+  is_expired,
+  is_admitted,
+  ...key
+}: NamedKeyIdentity): Exclude<KeyRefusal, 'account' | 'scope'> | undefined {
   if (is_rotated) return 'rotated';
   if (is_expired || isUnusedTooLong(key)) return 'expired';
   return is_admitted ? undefined : 'address';

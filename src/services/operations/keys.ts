@@ -21,6 +21,7 @@ const REFUSALS: Record<KeyRefusal, string> = {
   expired: 'it has expired: give it another end (PATCH /api/api_keys/{id}), or revoke it',
   rotated: 'an older secret is still in use: put the new one in its place, or rotate with a grace period (bin/flexiapi api-keys:rotate)',
   address: 'it was shown from an address that it does not allow',
+  account: 'its account is blocked, is no admin (any more), or its Space has expired',
   scope: 'it lacks a scope of what it was used for',
 };
 
