@@ -69,19 +69,24 @@ function isUnusedTooLong({
 const NO_USE = { uses: 0, last_used_at: null, last_used_ip: null };
 const NO_REFUSAL = { refusals: 0, last_refused_at: null, last_refused_reason: null };
 
-/** A series for each name, for as long as the process lives: who makes keys, has them refused and revokes them makes no more of them than this. */
+/** A series for each name would grow for as long as the process lives: of those that were refused longest ago none is kept beyond this. */
 const MAX_NAMES_COUNTED = 1000;
-const OTHER_NAMES = '(others)';
 const namesCounted = new Set<string>();
 
-function labelOf(name: string): string {
-  if (namesCounted.size < MAX_NAMES_COUNTED) namesCounted.add(name);
-  return namesCounted.has(name) ? name : OTHER_NAMES;
+function countByName(name: string): void {
+  keysRefused.inc({ name });
+  // Again, so that it is the newest.
+  namesCounted.delete(name);
+  namesCounted.add(name);
+  if (namesCounted.size <= MAX_NAMES_COUNTED) return;
+  const [oldest = ''] = namesCounted;
+  namesCounted.delete(oldest);
+  keysRefused.remove({ name: oldest });
 }
 
 /** Counts a refusal of a known key, which its operator sees. */
 export function countKeyRefusal({ key_id: id, key_name: name }: NamedKey, reason: KeyRefusal): void {
-  keysRefused.inc({ name: labelOf(name) });
+  countByName(name);
   uses.count({ id, ...NO_USE, refusals: 1, last_refused_at: new Date(), last_refused_reason: reason });
 }
 
