@@ -123,7 +123,7 @@ test.each<[string, string[], number, RegExp]>([
 
 test('a number is nobody else’s name: what another account calls its key decides nothing', async () => {
   const other = await system.account('cli-namesake');
-  const [{ next = 0 } = {}] = await system.rows<{ next: number }>('SELECT coalesce(max(id), 0) + 2 AS next FROM named_api_keys');
+  const [{ next } = { next: 0 }] = await system.rows<{ next: number }>('SELECT coalesce(max(id), 0) + 2 AS next FROM named_api_keys');
   await made('api-keys:create', String(next), '-s', 'accounts:read', '--account', String(other.id));
   const key = await made('api-keys:create', 'numbered', '-s', 'spaces:read');
   expect(key).toMatchObject({ id: next, name: 'numbered', account: `cli-super@${SPACE}`, scopes: ['spaces:read'] });

@@ -108,7 +108,7 @@ test('a key that is deleted before its uses are written stops none of the others
 
 test('no key and no hash of one is in the log, wherever it was shown', async () => {
   const { api_key, id } = await make();
-  const [{ key_hash: hash = '' } = {}] = await system.rows<{ key_hash: string }>(
+  const [{ key_hash: hash } = { key_hash: '' }] = await system.rows<{ key_hash: string }>(
     'SELECT key_hash FROM named_api_key_secrets WHERE key_id = $1',
     [id],
   );
