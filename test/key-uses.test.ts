@@ -106,6 +106,21 @@ test('a key that is deleted before its uses are written stops none of the others
   );
 });
 
+test('a key whose uses cannot be written stops none of the others', async () => {
+  const keys = await Promise.all(Array.from({ length: 9 }, () => make()));
+  const [stuck] = keys;
+  await system.rows(`ALTER TABLE named_api_keys ADD CONSTRAINT stuck CHECK (id <> ${stuck?.id} OR requests = 0)`);
+  await Promise.all(keys.map(({ api_key }) => me(api_key)));
+  const used = (): Promise<{ id: number }[]> =>
+    system.rows<{ id: number }>('SELECT id FROM named_api_keys WHERE id = ANY ($1) AND requests = 1 ORDER BY id', [
+      keys.map(({ id }) => id),
+    ]);
+  await eventually(used, ({ length }) => length === 8);
+  expect(system.webs[0]?.output()).toMatch(new RegExp(`"key_id":${stuck?.id},"reason":[^\\n]*are not written yet`));
+  await system.rows('ALTER TABLE named_api_keys DROP CONSTRAINT stuck');
+  await eventually(used, ({ length }) => length === 9);
+});
+
 test('no key and no hash of one is in the log, wherever it was shown', async () => {
   const { api_key, id } = await make();
   const [{ key_hash: hash } = { key_hash: '' }] = await system.rows<{ key_hash: string }>(
