@@ -110,6 +110,12 @@ test.each<[string, string[], number, RegExp]>([
   ['a name that cannot be seen', ['a\u200b', '-s', '*'], 1, /^name: /],
   ['a range that is none', ['x', '-s', '*', '--from', '10.0.0.0/33'], 2, /--from.*10\.0\.0\.0\/33/],
   ['bits behind a prefix', ['x', '-s', '*', '--from', '10.0.0.1/8'], 2, /--from.*10\.0\.0\.1\/8/],
+  [
+    'more addresses than the API takes',
+    ['x', '-s', '*', '--from', Array.from({ length: 101 }, (_, n) => `10.0.0.${n}`).join(',')],
+    1,
+    /^--from: /,
+  ],
   ['an end that is past', ['x', '-s', '*', '--expires', '2020-01-01'], 2, /--expires.*past/],
   ['an end that is none', ['x', '-s', '*', '--expires', 'soon'], 2, /--expires/],
   ['two ends', ['x', '-s', '*', '--never', '--expires', '9d'], 1, /^--never, --expires/],

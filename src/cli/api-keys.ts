@@ -12,6 +12,8 @@ import { accountOf, firstSuperAdmin } from './account-option';
 import { action, MAX_ID, Refusal, requireDatabase, wholeNumber } from './command';
 
 const MAX_NAME_CHARACTERS = 64;
+/** As the API has it. */
+const MAX_RANGES = 100;
 /** As MAX_UNUSED_MINUTES and MAX_GRACE_MINUTES of services/credentials/key-changes.ts have them, which are not loaded for the help. */
 const MAX_UNUSED_MINUTES = 10 * 365 * 24 * 60;
 const MAX_GRACE_MINUTES = 365 * 24 * 60;
@@ -182,6 +184,7 @@ export function addApiKeyCommands(program: Command): void {
         if (name === '' || Array.from(name).length > MAX_NAME_CHARACTERS || hasInvisible(name))
           throw new Refusal(`name: 1 to ${MAX_NAME_CHARACTERS} characters that can be seen are expected`);
         if (options.unusedMinutes === 0) throw new Refusal('--unused-minutes: at least 1 is expected');
+        if ((options.from?.length ?? 0) > MAX_RANGES) throw new Refusal(`--from: at most ${MAX_RANGES} addresses and ranges are expected`);
         const end = endOf(options);
         const accountId = options.account === undefined ? await firstSuperAdmin() : await accountOf(options.account);
         const { createNamedKey } = await import('../services/credentials/key-changes.js');
