@@ -177,3 +177,16 @@ test('no row gives a key of few scopes the key of a person, an attached token, a
     (await fetch(`${system.url}/provisioning/me`, { headers: { 'x-api-key': everything, 'x-linphone-provisioning': '1' } })).status,
   ).toBe(200);
 });
+
+test('cards as texts are for keys that read contacts', async () => {
+  const [reader, writer] = [await key(['contacts:read']), await key(['contacts:write'])];
+  for (const [path, status] of [
+    ['/contacts/vcard', 200],
+    ['/contacts/vcard/nobody@sip.example.org', 404],
+    ['/vcards-storage', 200],
+    ['/vcards-storage/none', 404],
+  ] as const) {
+    const statusOf = async (by: string): Promise<number> => (await fetch(system.url + path, { headers: { 'x-api-key': by } })).status;
+    expect([path, await statusOf(reader), await statusOf(writer), await statusOf(writing)]).toEqual([path, status, 403, 403]);
+  }
+});
