@@ -206,6 +206,10 @@ describe('every endpoint asks a named key for its scope', () => {
       '/accounts/me/api_key',
       '/accounts/me/password',
       '/accounts/me/provision',
+      '/accounts/me/email/request',
+      '/accounts/me/email',
+      '/accounts/me/phone/request',
+      '/accounts/me/phone',
     ]);
   });
 

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { runTask } from './helpers/jobs';
+import { namedKey } from './helpers/named-keys';
 import { eventually, request, SPACE, startSystem, type System } from './helpers/system';
 
 let system: System;
@@ -109,6 +110,12 @@ test.each<[string, string[], number, RegExp]>([
   ['a name that cannot be seen', ['a\u200b', '-s', '*'], 1, /^name: /],
   ['a range that is none', ['x', '-s', '*', '--from', '10.0.0.0/33'], 2, /--from.*10\.0\.0\.0\/33/],
   ['bits behind a prefix', ['x', '-s', '*', '--from', '10.0.0.1/8'], 2, /--from.*10\.0\.0\.1\/8/],
+  [
+    'more addresses than the API takes',
+    ['x', '-s', '*', '--from', Array.from({ length: 101 }, (_, n) => `10.0.0.${n}`).join(',')],
+    1,
+    /^--from: /,
+  ],
   ['an end that is past', ['x', '-s', '*', '--expires', '2020-01-01'], 2, /--expires.*past/],
   ['an end that is none', ['x', '-s', '*', '--expires', 'soon'], 2, /--expires/],
   ['two ends', ['x', '-s', '*', '--never', '--expires', '9d'], 1, /^--never, --expires/],
@@ -118,6 +125,25 @@ test.each<[string, string[], number, RegExp]>([
   const ran = await flexiapi('api-keys:create', ...parameters);
   expect([ran.code, ran.stdout]).toEqual([code, '']);
   expect(ran.stderr).toMatch(text);
+});
+
+test('a number is nobody else’s name: what another account calls its key decides nothing', async () => {
+  const other = await system.account('cli-namesake');
+  const [{ next } = { next: 0 }] = await system.rows<{ next: number }>('SELECT coalesce(max(id), 0) + 2 AS next FROM named_api_keys');
+  await made('api-keys:create', String(next), '-s', 'accounts:read', '--account', String(other.id));
+  const key = await made('api-keys:create', 'numbered', '-s', 'spaces:read');
+  expect(key).toMatchObject({ id: next, name: 'numbered', account: `cli-super@${SPACE}`, scopes: ['spaces:read'] });
+  for (const command of ['api-keys:rotate', 'api-keys:revoke'])
+    expect(await flexiapi(command, String(next))).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/--account/) as string,
+    });
+  expect(await statusOf(key.api_key)).toBe(403);
+  const rotated = await made('api-keys:rotate', String(next), '--account', `cli-super@${SPACE}`);
+  expect(rotated).toMatchObject({ id: next, name: 'numbered' });
+  expect(await made('api-keys:revoke', 'numbered')).toMatchObject({ id: next });
+  expect(await made('api-keys:revoke', String(next))).toMatchObject({ name: String(next), id: next - 1 });
 });
 
 test('a name that is taken, and a key that is not there', async () => {
@@ -207,5 +233,70 @@ describe('nobody is surprised', () => {
       ([line = '']) => line.endsWith(' 2'),
     );
     expect(refused).toHaveLength(1);
+  });
+
+  test('by a key whose account is blocked, or no admin any more', async () => {
+    const account = await system.account('cli-blocked', { admin: true });
+    const key = await made('api-keys:create', 'of nobody', '-s', 'statistics:write', '--account', String(account.id));
+    const report = async (): Promise<string> =>
+      (await system.api('/statistics/messages', { method: 'POST', key: key.api_key, body: {} })).text;
+    const isTold = ([line = '']: string[]): boolean => /^the API key "of nobody" was refused \d s ago: its account is blocked, /.test(line);
+    for (const change of ['blocked = true', 'blocked = false, admin = false']) {
+      await system.rows(`UPDATE accounts SET ${change} WHERE id = $1`, [account.id]);
+      await system.rows('UPDATE named_api_keys SET last_refused_at = NULL');
+      await eventually(warnings, (lines) => lines.length === 0);
+      expect(await report()).toContain(change.includes('admin') ? 'Only an admin' : 'blocked');
+      await eventually(warnings, isTold);
+    }
+    expect((await metric('flexiapi_api_key_refused_total{name="of nobody"}'))[0]).toMatch(/ 2$/);
+    expect(JSON.parse((await flexiapi('api-keys', '--account', String(account.id), '--json')).stdout)).toMatchObject([
+      { refused_requests: 2, last_refused_reason: 'account' },
+    ]);
+    await flexiapi('api-keys:revoke', 'of nobody');
+  });
+
+  test('of a key of the operator’s, however many the admins of Spaces have: ended, refused, and with its name', async () => {
+    await system.space('crowd.example.org');
+    const { id } = await system.account('crowd-admin', { domain: 'crowd.example.org', admin: true });
+    await system.rows(
+      `INSERT INTO named_api_keys (account_id, name, scopes, expires_at, last_refused_at, last_refused_reason, created_at)
+       SELECT $1, 'crowd ' || n, '{*}', now() - interval '1 day', now(), 'expired', now() FROM generate_series(1, 1001) n`,
+      [id],
+    );
+    const key = await made('api-keys:create', 'operators', '-s', '*', '--expires', '3d');
+    const idle = await made('api-keys:create', 'idle', '-s', '*', '--expires', '3d');
+    await system.rows("UPDATE named_api_keys SET secret_made_at = now() - interval '90 days' WHERE id = $1", [key.id]);
+    await system.rows("UPDATE named_api_keys SET expires_at = now() - interval '9 days' WHERE id = $1", [idle.id]);
+    await eventually(warnings, ([line = '']) => line === 'the API key "operators" expires in 2 days');
+    const shown = await metric('flexiapi_api_key_expires_seconds{name=');
+    expect(shown.filter((line) => /"(operators|idle)"/.test(line))).toHaveLength(2);
+    await system.rows('UPDATE named_api_keys SET name = $2 WHERE account_id = $1 AND name = $3', [id, 'operators', 'crowd 1']);
+    const [line = ''] = await eventually(
+      () => metric('flexiapi_api_key_expires_seconds{name="operators"}'),
+      ([first = '']) => first.includes('-'),
+    );
+    expect(Number(line.split(' ').at(-1))).toBeLessThan(-86_000);
+    await system.rows('DELETE FROM named_api_keys WHERE account_id = $1 OR id = ANY ($2)', [id, [key.id, idle.id]]);
+  });
+
+  test('by more than a thousand names, which are no more series than that: the last ones', async () => {
+    const { id } = await system.account('names-admin', { admin: true });
+    const key = await namedKey(system, id, ['contacts:read']);
+    const refuse = async (name: string): Promise<void> => {
+      await system.rows('UPDATE named_api_keys SET name = $2 WHERE account_id = $1', [id, name]);
+      expect(await statusOf(key)).toBe(403);
+    };
+    await refuse('steady');
+    for (let n = 0; n < 1010; n += 1) {
+      await refuse(`name ${n}`);
+      if (n === 500) await refuse('steady');
+    }
+    const lines = await eventually(
+      () => metric('flexiapi_api_key_refused_total{'),
+      (all) => all.some((line) => line.includes('"name 1009"')),
+    );
+    expect(lines).toHaveLength(1000);
+    expect(lines).toContain('flexiapi_api_key_refused_total{name="steady"} 2');
+    await system.rows('DELETE FROM named_api_keys WHERE account_id = $1', [id]);
   });
 });

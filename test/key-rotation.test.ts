@@ -110,6 +110,59 @@ describe('rotating and revoking', () => {
   });
 });
 
+describe('a key that keeps others, and never stops asking', () => {
+  /** Twelve at once. @returns ends it */
+  const again = (work: (n: number) => Promise<unknown>): (() => Promise<void>) => {
+    let n = 0;
+    let isOn = true;
+    const loops = Array.from({ length: 12 }, async () => {
+      while (isOn) await work((n += 1));
+    });
+    return async () => {
+      isOn = false;
+      await Promise.all(loops);
+    };
+  };
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+  test('makes none any more once its revocation was answered', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const { id, api_key: key } = await make({ scopes: ['keys:write'] });
+      const end = again((n) =>
+        system.api('/api_keys', { method: 'POST', key, body: { name: `reborn ${round}-${n}`, scopes: ['keys:write'] } }),
+      );
+      await pause(80);
+      await keyCall(`/${id}`, { method: 'DELETE' });
+      const count = (): Promise<unknown> => system.rows("SELECT count(*) FROM named_api_keys WHERE name LIKE 'reborn %'");
+      const before = await count();
+      await pause(200);
+      await end();
+      expect([round, await count()]).toEqual([round, before]);
+    }
+  });
+
+  test('does not take back what was taken from it', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const scopes = ['accounts:read', 'keys:write'];
+      const { id, api_key: key } = await make({ scopes });
+      const end = again(() => system.api(`/api_keys/${id}`, { method: 'PATCH', key, body: { scopes } }));
+      await pause(80);
+      expect((await keyCall(`/${id}`, { method: 'PATCH', body: { scopes: ['accounts:read'] } })).status).toBe(200);
+      await pause(200);
+      await end();
+      expect((await keyCall(`/${id}`, { method: 'GET' })).json['scopes']).toEqual(['accounts:read']);
+    }
+  });
+
+  test('two that change each other at once do not wait for one another for ever', async () => {
+    const [one, other] = [await make({ scopes: ['keys:write'] }), await make({ scopes: ['keys:write'] })];
+    const change = ({ id }: Made, { api_key: key }: Made): Promise<Answer> =>
+      system.api(`/api_keys/${id}`, { method: 'PATCH', key, body: { expires_at: null } });
+    const statuses = await Promise.all(Array.from({ length: 100 }, (_, n) => (n % 2 === 0 ? change(one, other) : change(other, one))));
+    expect(statuses.map(({ status }) => status)).toEqual(statuses.map(() => 200));
+  });
+});
+
 test('ended keys and secrets go after three months, and those that somebody still shows do not', async () => {
   const [ended, shown, rotated] = [await make(), await make(), await make()];
   await keyCall(`/${rotated.id}/rotate`, { method: 'POST', body: {} });

@@ -91,6 +91,22 @@ test('what links it with the old Space goes, both ways; what links it with the n
   expect(idsOf(await system.api('/accounts/me/contacts', { key: other.key }))).toEqual([other.id]);
 });
 
+test('keys of machines, which admins of the old Space may have made, open nothing in the new one', async () => {
+  const moved = await person(OLD);
+  const { json } = await system.api('/api_keys', {
+    method: 'POST',
+    key: oldAdmin.key,
+    body: { name: 'left behind', scopes: ['*'], account_id: moved.id },
+  });
+  const status = async (): Promise<number> => (await system.api('/accounts/me', { key: json['api_key'] as string })).status;
+  expect(await status()).toBe(200);
+  expect((await move(moved, OLD)).status).toBe(200);
+  expect(await status()).toBe(200);
+  expect((await move(moved)).status).toBe(200);
+  expect(await status()).toBe(401);
+  expect(await system.rows('SELECT 1 FROM named_api_keys WHERE account_id = $1', [moved.id])).toEqual([]);
+});
+
 test('what is its own goes along; its key acts in the new Space, with the role that it was given there', async () => {
   const moved = await person(OLD);
   await system.rows("INSERT INTO account_dictionary_entries (account_id, key, value) VALUES ($1, 'k', 'v')", [moved.id]);

@@ -98,6 +98,70 @@ test('a key that writes accounts makes and changes users, and no admins', async 
   expect((await put(everything, colleague.id, { username: 'scopes-colleague', admin: true })).status).toBe(200);
 });
 
+test('a key that writes accounts does not decide whether an admin may act, nor ends one', async () => {
+  const kept = await system.account('scopes-kept', { admin: true, blocked: true });
+  const call = (by: string, route: string, method = 'POST'): Promise<Answer> => system.api(`/accounts/${route}`, { method, key: by });
+  const refused = [
+    await call(writing, `${kept.id}/unblock`),
+    await call(writing, `${colleague.id}/block`),
+    await call(writing, `${colleague.id}/deactivate`),
+    await call(writing, `${colleague.id}/activate`),
+    await call(writing, String(colleague.id), 'DELETE'),
+    await call(writing, 'me', 'DELETE'),
+  ];
+  expect(refused.map(({ status, json }) => [status, json['message']])).toEqual(refused.map(() => [403, NEEDS_ALL]));
+  expect((await call(writing, '2147483647/block')).status).toBe(404);
+  expect((await call(writing, `${user.id}/block`)).json).toMatchObject({ blocked: true });
+  expect((await call(writing, `${user.id}/unblock`)).json).toMatchObject({ blocked: false });
+  expect((await call(everything, `${kept.id}/unblock`)).json).toMatchObject({ blocked: false });
+  const ending = await system.account('scopes-ending');
+  expect((await call(writing, String(ending.id), 'DELETE')).status).toBe(200);
+  expect((await call(everything, String(kept.id), 'DELETE')).status).toBe(200);
+});
+
+test('the own mailbox and phone, by which an account is recovered, are changed by all scopes alone', async () => {
+  await system.rows('UPDATE email_change_codes SET code = $2 WHERE account_id = $1', [owner.id, '4711']);
+  for (const channel of ['email', 'phone']) {
+    const value = channel === 'email' ? 'other@example.org' : '+33612345679';
+    const asked = [
+      await system.api(`/accounts/me/${channel}/request`, { method: 'POST', key: writing, body: { [channel]: value } }),
+      await system.api(`/accounts/me/${channel}`, { method: 'POST', key: writing, body: { code: '4711' } }),
+    ];
+    expect(asked.map(({ status, json }) => [status, json['message']])).toEqual(asked.map(() => [403, NEEDS_ALL]));
+  }
+  expect(await system.rows('SELECT email, confirmed_email FROM accounts WHERE id = $1', [owner.id])).toEqual([
+    { email: null, confirmed_email: null },
+  ]);
+  const redeemed = await system.api('/accounts/me/email', { method: 'POST', key: everything, body: { code: '4711' } });
+  expect([redeemed.status, redeemed.json['email']]).toEqual([200, 'x@example.org']);
+});
+
+test('a key that writes Spaces makes no super admins, nor takes that from any', async () => {
+  const spacing = await key(['spaces:read', 'spaces:write']);
+  await system.space('tenant.example.org');
+  await system.space('second.example.org', { isSuper: true });
+  const { json: tenant } = await system.api('/spaces/tenant.example.org', { key: spacing });
+  const call = (by: string, method: string, domain: string, body?: object): Promise<Answer> =>
+    system.api(`/spaces${domain}`, { method, key: by, body });
+  const refused = [
+    await call(spacing, 'POST', '', { domain: 'new.example.org', super: true }),
+    await call(spacing, 'PUT', '/tenant.example.org', { ...tenant, super: true }),
+    await call(spacing, 'PUT', '/TENANT.example.org', { ...tenant, super: true }),
+    await call(spacing, 'PUT', '/second.example.org', { ...tenant, host: 'second.example.org', super: false }),
+    await call(spacing, 'DELETE', '/second.example.org'),
+  ];
+  expect(refused.map(({ status, json }) => [status, json['message']])).toEqual(refused.map(() => [403, NEEDS_ALL]));
+  expect(await system.rows('SELECT domain FROM spaces WHERE super ORDER BY domain')).toEqual([
+    { domain: 'second.example.org' },
+    { domain: 'sip.example.org' },
+  ]);
+  expect((await call(spacing, 'PUT', '/tenant.example.org', { ...tenant, max_account: 7 })).json).toMatchObject({ max_account: 7 });
+  expect((await call(spacing, 'PUT', '/second.example.org', { ...tenant, host: 'second.example.org', super: true })).status).toBe(200);
+  expect((await call(spacing, 'POST', '', { domain: 'new.example.org', super: false })).status).toBe(201);
+  expect((await call(spacing, 'DELETE', '/new.example.org')).status).toBe(200);
+  expect((await call(everything, 'PUT', '/tenant.example.org', { ...tenant, super: true })).json).toMatchObject({ super: true });
+});
+
 test('no row gives a key of few scopes the key of a person, an attached token, a password or a configuration', async () => {
   const { json } = await system.api('/accounts/auth_token', { method: 'POST' });
   const asked = [
@@ -112,4 +176,17 @@ test('no row gives a key of few scopes the key of a person, an attached token, a
   expect(
     (await fetch(`${system.url}/provisioning/me`, { headers: { 'x-api-key': everything, 'x-linphone-provisioning': '1' } })).status,
   ).toBe(200);
+});
+
+test('cards as texts are for keys that read contacts', async () => {
+  const [reader, writer] = [await key(['contacts:read']), await key(['contacts:write'])];
+  for (const [path, status] of [
+    ['/contacts/vcard', 200],
+    ['/contacts/vcard/nobody@sip.example.org', 404],
+    ['/vcards-storage', 200],
+    ['/vcards-storage/none', 404],
+  ] as const) {
+    const statusOf = async (by: string): Promise<number> => (await fetch(system.url + path, { headers: { 'x-api-key': by } })).status;
+    expect([path, await statusOf(reader), await statusOf(writer), await statusOf(writing)]).toEqual([path, status, 403, 403]);
+  }
 });

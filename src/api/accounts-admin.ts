@@ -166,6 +166,7 @@ const flagEndpoint = (
       ...refusals,
     },
     handler: async ({ params, caller }) => {
+      await requireMayTakeOver(caller, params.id, false);
       const id = pathId(params.id);
       if (!(await setAccountFlag(id, flag, value, caller))) throw notFound('account.not_found');
       return ok(presentAccount(await requireAccountView(id, caller)));
@@ -253,6 +254,7 @@ export const accountsAdmin = [
     summary: 'Deletes an account; its name stays taken',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 404: 'No such account', 409: LAST_SUPER_ADMIN },
     handler: async ({ params, caller }) => {
+      await requireMayTakeOver(caller, params.id, false);
       if (!(await deleteAccount(pathId(params.id), caller))) throw notFound('account.not_found');
       return ok();
     },

@@ -17,7 +17,7 @@ import { turnCredentials } from '../services/provisioning/turn';
 import { presentAccount } from './presenters';
 import { algorithm, dtmfProtocol, oneOf, password, text, username } from './schemas';
 import { LAST_SUPER_ADMIN, shapes, TOO_MANY_WRONG } from './shapes';
-import { requireAccountView, shownTo } from './visible-account';
+import { requireAccountView, requireMayTakeOver, shownTo } from './visible-account';
 
 interface AccountWithToken {
   username: string;
@@ -151,6 +151,7 @@ export const accounts = [
     summary: 'Deletes the own account; its name stays taken',
     answers: { 200: { description: 'Deleted', schema: shapes.empty }, 409: LAST_SUPER_ADMIN },
     handler: async ({ caller }) => {
+      await requireMayTakeOver(caller, String(caller.account_id), false);
       await deleteAccount(caller.account_id, caller);
       return ok();
     },

@@ -1,7 +1,7 @@
 // Spaces: SIP domains with their hosts and settings.
 import Joi from 'joi';
-import { notFound } from '../infra/errors';
-import { created, ok, route } from '../http/route';
+import { forbidden, notFound } from '../infra/errors';
+import { type Caller, created, ok, route } from '../http/route';
 import {
   createSpace,
   findSpace,
@@ -12,6 +12,7 @@ import {
   type SpaceFlag,
   type SpaceValues,
 } from '../services/spaces/spaces';
+import { mayUse } from '../services/credentials/identities';
 import { deleteSpace } from '../services/spaces/deletion';
 import { presentSpace } from './presenters';
 import { boolean, integer, isoDate, text } from './schemas';
@@ -55,6 +56,16 @@ const change = Joi.object<SpaceValues>({
   expire_at: presentOrNull(),
 }).meta({ name: 'SpaceChange' });
 
+/**
+ * Refuses a key that would make super admins of a Space's admins, or ordinary ones again, and has not all scopes: a super admin has them all.
+ *
+ * @throws {ApiError} 403
+ */
+async function requireMaySetSuper({ scopes }: Caller, domain: string, isSuper: boolean): Promise<void> {
+  if (mayUse(scopes, '*') || ((await findSpace(domain))?.super ?? false) === isSuper) return;
+  throw forbidden('auth.scope', { scope: '*' });
+}
+
 export const spaces = [
   route({
     ...shared,
@@ -89,7 +100,10 @@ export const spaces = [
     description: '`max_account` is told to apps, `max_accounts` is enforced; 0 = no limit.',
     body: creation,
     answers: { 201: { description: 'The space', schema: shapes.space } },
-    handler: async ({ body: { domain, ...values } }) => created(presentSpace(await createSpace(domain, values))),
+    handler: async ({ caller, body: { domain, ...values } }) => {
+      await requireMaySetSuper(caller, domain, values.super);
+      return created(presentSpace(await createSpace(domain, values)));
+    },
   }),
   route({
     ...shared,
@@ -101,7 +115,8 @@ export const spaces = [
       'Takes the body that GET gives. The domain cannot be changed; `host` stays where it is absent; `expire_at` must be there, and may be null, or what it is. The last super space with an admin stays super.',
     body: change,
     answers: { 200: { description: 'The space', schema: shapes.space }, 404: 'No such space' },
-    handler: async ({ params, body }) => {
+    handler: async ({ caller, params, body }) => {
+      await requireMaySetSuper(caller, params.domain, body.super);
       const space = await updateSpace(params.domain, body);
       if (!space) throw notFound('space.not_found');
       return ok(presentSpace(space));
@@ -119,7 +134,8 @@ export const spaces = [
       404: 'No such space',
       409: 'No super space with an admin would be left',
     },
-    handler: async ({ params }) => {
+    handler: async ({ caller, params }) => {
+      await requireMaySetSuper(caller, params.domain, false);
       if (!(await deleteSpace(params.domain))) throw notFound('space.not_found');
       return ok();
     },

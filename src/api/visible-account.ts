@@ -31,7 +31,7 @@ export function shownTo(asker: Asker, view: AccountView): AccountView {
 }
 
 /**
- * Refuses a key that would make an admin, or an admin's credentials, and has not all scopes.
+ * Refuses a key that would make an admin, an admin's credentials, or that an admin may act or not, and has not all scopes.
  *
  * @param id of the account that it would change; undefined: it makes one
  * @param becomesAdmin whether the account is to be an admin

@@ -12,6 +12,8 @@ import { accountOf, firstSuperAdmin } from './account-option';
 import { action, MAX_ID, Refusal, requireDatabase, wholeNumber } from './command';
 
 const MAX_NAME_CHARACTERS = 64;
+/** As the API has it. */
+const MAX_RANGES = 100;
 /** As MAX_UNUSED_MINUTES and MAX_GRACE_MINUTES of services/credentials/key-changes.ts have them, which are not loaded for the help. */
 const MAX_UNUSED_MINUTES = 10 * 365 * 24 * 60;
 const MAX_GRACE_MINUTES = 365 * 24 * 60;
@@ -57,15 +59,27 @@ async function shownKeys(where: { id?: number; name?: string; account_id?: numbe
   return keys.scope([visibleTo(SYSTEM), 'shown']).findAll({ where, order: [['id', 'ASC']] });
 }
 
-/** The key with a number or a name. @throws {Refusal} where there is none, or several */
+/** The key with a number or a name. @throws {Refusal} where there is none, or several: nobody chooses by a name of theirs what an operator's number means */
 async function requireKey(given: string, account: string | undefined): Promise<NamedApiKey> {
   const owner = account === undefined ? {} : { account_id: await accountOf(account) };
   const byName = await shownKeys({ name: given, ...owner });
   const isId = /^\d{1,10}$/.test(given) && Number(given) <= MAX_ID;
-  const found = byName.length === 0 && isId ? await shownKeys({ id: Number(given), ...owner }) : byName;
+  const byId = isId ? await shownKeys({ id: Number(given), ...owner }) : [];
+  const found = [...byId, ...byName.filter(({ id }) => id !== byId[0]?.id)];
   const [key] = found;
   if (!key) throw new Refusal(`there is no API key ${given}; bin/flexiapi api-keys lists them`);
-  if (found.length > 1) throw new Refusal(`several accounts have a key ${given}: name it by its number, or its account with --account`);
+  if (found.length === 1) return key;
+  throw new Refusal(
+    byId.length > 0
+      ? `${given} is the number of a key and the name of another: give the one by its name, the other by its number, or an account with --account`
+      : `several accounts have a key ${given}: name it by its number, or its account with --account`,
+  );
+}
+
+/** The key whose number is known, to be shown. @throws {Refusal} where it was revoked meanwhile */
+async function keyOfId(id: number): Promise<NamedApiKey> {
+  const [key] = await shownKeys({ id });
+  if (!key) throw new Refusal(`there is no API key ${id} any more`);
   return key;
 }
 
@@ -170,6 +184,7 @@ export function addApiKeyCommands(program: Command): void {
         if (name === '' || Array.from(name).length > MAX_NAME_CHARACTERS || hasInvisible(name))
           throw new Refusal(`name: 1 to ${MAX_NAME_CHARACTERS} characters that can be seen are expected`);
         if (options.unusedMinutes === 0) throw new Refusal('--unused-minutes: at least 1 is expected');
+        if ((options.from?.length ?? 0) > MAX_RANGES) throw new Refusal(`--from: at most ${MAX_RANGES} addresses and ranges are expected`);
         const end = endOf(options);
         const accountId = options.account === undefined ? await firstSuperAdmin() : await accountOf(options.account);
         const { createNamedKey } = await import('../services/credentials/key-changes.js');
@@ -182,7 +197,7 @@ export function addApiKeyCommands(program: Command): void {
           ...end,
           allowed_addresses: allowed,
         }).catch(asRefusal);
-        const key = await requireKey(String(id), undefined);
+        const key = await keyOfId(id);
         return { json: { ...toJson(key), api_key: secret }, text: secretText(key, secret).join('\n') };
       }),
     );
@@ -199,7 +214,7 @@ export function addApiKeyCommands(program: Command): void {
         const { id } = await requireKey(given, account);
         const { OPERATOR, rotateNamedKey } = await import('../services/credentials/key-changes.js');
         const { api_key: secret } = await rotateNamedKey(id, graceMinutes, OPERATOR).catch(asRefusal);
-        const key = await requireKey(String(id), undefined);
+        const key = await keyOfId(id);
         const old = graceMinutes === 0 ? 'The one before has ended.' : `The one before is good for ${graceMinutes} more minutes.`;
         return { json: { ...toJson(key), api_key: secret }, text: [...secretText(key, secret), old].join('\n') };
       }),

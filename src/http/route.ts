@@ -20,6 +20,8 @@ export interface Caller {
   super_admin: boolean;
   /** What the named key is limited to that was shown; null: no named key was, so that only the role limits. */
   scopes: Scopes;
+  /** Of the named key that was shown. */
+  named_key_id?: number;
   /** The own account as presenters show it, of the moment in which the credentials were looked up; where the endpoint asked for it, and they were by key or DIGEST. */
   view?: Viewed['view'];
 }

@@ -75,7 +75,7 @@ export const keyExpires = new Gauge({
 });
 export const keysRefused = new Counter({
   name: 'flexiapi_api_key_refused_total',
-  help: 'Requests of this process whose named API key was known and refused: expired, replaced, from another address, or without the scope',
+  help: 'Requests of this process whose named API key was known and refused: expired, replaced, from another address, without the scope, or of an account that may not do this. The 1000 names that were refused last',
   labelNames: ['name'],
   registers: [registry],
 });

@@ -17,8 +17,11 @@ import { NO_KEY_UPDATE, NOW } from '../moments';
 import { confine, ofAccountsIn, type Viewer, visibleTo } from '../visibility';
 import type { Scope } from './scopes';
 
-/** Why a known key was refused. `rotated`: it is an older secret, whose grace period is over. */
-export type KeyRefusal = 'expired' | 'rotated' | 'address' | 'scope';
+/**
+ * Why a known key was refused. `rotated`: it is an older secret, whose grace period is over. `account`: what it is for is not for its account, or its account may
+ * not act at all.
+ */
+export type KeyRefusal = 'expired' | 'rotated' | 'address' | 'account' | 'scope';
 
 /** Uses and refusals of a key that are not written yet; moments are null where there were none. */
 export interface NamedKeyUses extends Pick<
@@ -77,9 +80,10 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
   /** and until when a secret is good that was replaced; null: none is. */
   declare previous_good_until?: NonAttribute<Date | null>;
 
-  /** A key that the viewer sees, locked until the transaction ends: of two who change it at once the second sees what the first made of it. */
-  static lock(viewer: Viewer, keyId: number): Promise<NamedApiKey | null> {
-    return this.scope(visibleTo(viewer)).findByPk(keyId, { lock: NO_KEY_UPDATE });
+  /** Those of some keys that the viewer sees, locked until the transaction ends: of two who change one at once the second sees what the first made of it. */
+  static async lock(viewer: Viewer, keyIds: number[]): Promise<NamedApiKey[]> {
+    if (keyIds.length === 0) return [];
+    return this.scope(visibleTo(viewer)).findAll({ where: { id: keyIds }, order: [['id', 'ASC']], lock: NO_KEY_UPDATE });
   }
 
   /** Adds uses and refusals to many keys at once. One statement, as of `ApiKey.addUses()`; of two processes the later use counts as the last. */
@@ -108,8 +112,9 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
   }
 
   /**
-   * Keys that end some time, and those that were refused within the last hour; the ones that end first, first. For those who look whether all is well, on
-   * their own connections: a statement of our own, since ages are the database's.
+   * Keys that end some time, and those that were refused within the last hour. Those of super Spaces come first, whatever keys the admins of others make, then
+   * those that have not ended, or are shown although they have, and of them the ones that end first. For those who look whether all is well, on their own
+   * connections: a statement of our own, since ages are the database's.
    */
   static concerns(): Promise<KeyConcern[]> {
     return selectShared<KeyConcern>(
@@ -119,8 +124,11 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
               coalesce(k.end_at > now() AND k.end_at - now() < least(interval '7 days', ${LIFE_SQL} / 5), false) AS ends_soon,
               CASE WHEN k.last_refused_at > now() - interval '1 hour' THEN extract(epoch FROM now() - k.last_refused_at)::float8 END AS refused_seconds
          FROM (SELECT k.*, ${endSql('k')} AS end_at FROM named_api_keys k) k
+         JOIN accounts a ON a.id = k.account_id
+         JOIN spaces s ON s.domain = a.domain
         WHERE k.end_at IS NOT NULL OR k.last_refused_at > now() - interval '1 hour'
-        ORDER BY k.end_at, k.id LIMIT ${MAX_CONCERNS}`,
+        ORDER BY s.super DESC, k.end_at <= now() AND coalesce(k.last_refused_at <= now() - interval '1 hour', true), k.end_at, k.id
+        LIMIT ${MAX_CONCERNS}`,
       [],
     );
   }

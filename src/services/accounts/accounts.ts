@@ -8,6 +8,7 @@ import {
   AccountDictionaryEntry,
   AccountTombstone,
   ActivationExpiration,
+  NamedApiKey,
   ProvisioningToken,
   Space,
 } from '../../models';
@@ -171,7 +172,7 @@ export interface ChangedAccount extends AccountFields {
 
 /**
  * Changes an account as an admin wants it: what is absent is reset, but for domain, dictionary, activation and blocking. One that moves to another
- * Space takes along what is its own (dictionary, actions, types, vCards, key and tokens), and leaves its contacts and lists behind.
+ * Space takes along what is its own (dictionary, actions, types, vCards, the person's key and tokens), and leaves its contacts, lists and keys of machines behind.
  *
  * @param viewer who changes it
  * @returns whether the viewer sees such an account
@@ -195,7 +196,11 @@ export async function updateAccount(id: number, account: ChangedAccount, viewer:
     const isStillAdmin = account.admin === true && domain === current.domain;
     if (current.admin && !current.blocked && !isStillAdmin && (await isNoSuperAdminLeft(current.domain)))
       throw unprocessable(fieldError(account.admin ? 'domain' : 'admin', 'space.last_super'));
-    if (domain !== current.domain) await removeLinksAcrossSpaces({ id, domain });
+    if (domain !== current.domain) {
+      await removeLinksAcrossSpaces({ id, domain });
+      // Admins of the Space that it leaves made them, and have them still: in a super Space they would open all that the account may do there.
+      await NamedApiKey.scope(visibleTo(SYSTEM)).destroy({ where: { account_id: id } });
+    }
     await claimEmail(account.email, id);
     await replacePassword({ id, username, domain }, account.algorithm, account.password);
     if (account.dictionary) {

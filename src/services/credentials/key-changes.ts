@@ -1,6 +1,6 @@
 // Making, changing, rotating and revoking the keys of machines. Nobody gives away more than he has.
 import { inTransaction, isForeignKeyViolation, onUniqueViolation } from '../../infra/database';
-import { fieldError, forbidden, notFound, unprocessable } from '../../infra/errors';
+import { fieldError, forbidden, notFound, unauthorized, unprocessable } from '../../infra/errors';
 import { log } from '../../infra/log';
 import { Account, NamedApiKey, NamedApiKeySecret } from '../../models';
 import { type Scope, type Scopes, scopesLacking } from '../../models/credentials/scopes';
@@ -14,6 +14,8 @@ export interface KeyKeeper extends Viewer {
   readonly scopes: Scopes;
   /** Of the keeper, for the log; absent: the program itself, or an operator at the command line. */
   readonly account_id?: number;
+  /** The named key by which the keeper came. */
+  readonly named_key_id?: number;
 }
 
 /** The command line, and the program itself. */
@@ -67,7 +69,7 @@ async function addSecret(keyId: number): Promise<MadeKey> {
 }
 
 function tell(what: string, keeper: KeyKeeper, { id, name, account_id }: Pick<NamedApiKey, 'id' | 'name' | 'account_id'>): void {
-  log.info({ key_id: id, key: name, account_id, by: keeper.account_id ?? null }, what);
+  log.info({ key_id: id, key: name, account_id, by: keeper.account_id ?? null, by_key: keeper.named_key_id }, what);
 }
 
 /**
@@ -84,7 +86,10 @@ export async function createNamedKey({ account_id, ...values }: NewKey, keeper: 
   if ((await Account.scope(visibleTo(keeper)).count({ where: { id: account_id } })) === 0) throw unknown();
   try {
     const made = await onUniqueViolation({ named_api_keys_account_name_key: nameTaken }, () =>
-      inTransaction(async () => addSecret((await NamedApiKey.create({ account_id, ...given(values) })).id)),
+      inTransaction(async () => {
+        await lockKeys(keeper, []);
+        return addSecret((await NamedApiKey.create({ account_id, ...given(values) })).id);
+      }),
     );
     tell('an API key was made', keeper, { id: made.id, name: values.name, account_id });
     return made;
@@ -97,9 +102,26 @@ export async function createNamedKey({ account_id, ...values }: NewKey, keeper: 
 const given = <Values extends object>(values: Values): { [Name in keyof Values]: Exclude<Values[Name], undefined> } =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
 
-/** A key that the keeper sees and could have made, locked until the transaction ends. @throws {ApiError} 404; 403 where it has more scopes */
+/**
+ * Locks keys, in the order of ids, until the transaction ends, and the one by which the keeper came with them: it may have been revoked, or limited, since it
+ * was shown, and gives away no more then. Else who asks again and again would have outlived that.
+ *
+ * @throws {ApiError} 401, 403
+ */
+async function lockKeys(keeper: KeyKeeper, ids: number[]): Promise<NamedApiKey[]> {
+  const { named_key_id: ownId, scopes } = keeper;
+  const rows = await NamedApiKey.lock(keeper, ownId === undefined ? ids : [...ids, ownId]);
+  if (ownId === undefined) return rows;
+  const own = rows.find(({ id }) => id === ownId);
+  if (!own) throw unauthorized('auth.api_key');
+  const [lost] = scopesLacking(own.scopes, scopes ?? []);
+  if (lost !== undefined) throw forbidden('auth.scope', { scope: lost });
+  return rows;
+}
+
+/** A key that the keeper sees and could have made, locked until the transaction ends. @throws {ApiError} 404; 403 where it has more scopes; as lockKeys() */
 async function lockKey(id: number, keeper: KeyKeeper): Promise<NamedApiKey> {
-  const row = await NamedApiKey.lock(keeper, id);
+  const row = (await lockKeys(keeper, [id])).find((each) => each.id === id);
   if (!row) throw notFound('key.not_found');
   const [lacking] = scopesLacking(keeper.scopes, row.scopes);
   if (lacking !== undefined) throw forbidden('auth.scope', { scope: lacking });

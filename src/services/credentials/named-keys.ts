@@ -37,13 +37,20 @@ const shownKey = ({ hash, ip, host }: ShownNamedKey): string => `${hash} ${ip} $
 const lookUps = new Batcher((shown: ShownNamedKey[]) => findIdentitiesByNamedKey(shown, { withView: false }), { keyOf: shownKey });
 const lookUpsWithView = new Batcher((shown: ShownNamedKey[]) => findIdentitiesByNamedKey(shown, { withView: true }), { keyOf: shownKey });
 
+export type { KeyRefusal };
+
 /** A named key, as refusals count it. */
 type NamedKey = Pick<NamedKeyIdentity, 'key_id' | 'key_name'>;
 
 /** What a named key stands for, or why a known one is refused. */
-export type FoundNamedKey = (Identity & Viewed & NamedKey) | { refusal: Exclude<KeyRefusal, 'scope'> };
+export type FoundNamedKey = (Identity & Viewed & NamedKey) | { refusal: Exclude<KeyRefusal, 'account' | 'scope'> };
 
-function refusalOf({ is_rotated, is_expired, is_admitted, ...key }: NamedKeyIdentity): Exclude<KeyRefusal, 'scope'> | undefined {
+function refusalOf({
+  is_rotated,
+  is_expired,
+  is_admitted,
+  ...key
+}: NamedKeyIdentity): Exclude<KeyRefusal, 'account' | 'scope'> | undefined {
   if (is_rotated) return 'rotated';
   if (is_expired || isUnusedTooLong(key)) return 'expired';
   return is_admitted ? undefined : 'address';
@@ -62,9 +69,24 @@ function isUnusedTooLong({
 const NO_USE = { uses: 0, last_used_at: null, last_used_ip: null };
 const NO_REFUSAL = { refusals: 0, last_refused_at: null, last_refused_reason: null };
 
+/** A series for each name would grow for as long as the process lives: of those that were refused longest ago none is kept beyond this. */
+const MAX_NAMES_COUNTED = 1000;
+const namesCounted = new Set<string>();
+
+function countByName(name: string): void {
+  keysRefused.inc({ name });
+  // Again, so that it is the newest.
+  namesCounted.delete(name);
+  namesCounted.add(name);
+  if (namesCounted.size <= MAX_NAMES_COUNTED) return;
+  const [oldest = ''] = namesCounted;
+  namesCounted.delete(oldest);
+  keysRefused.remove({ name: oldest });
+}
+
 /** Counts a refusal of a known key, which its operator sees. */
 export function countKeyRefusal({ key_id: id, key_name: name }: NamedKey, reason: KeyRefusal): void {
-  keysRefused.inc({ name });
+  countByName(name);
   uses.count({ id, ...NO_USE, refusals: 1, last_refused_at: new Date(), last_refused_reason: reason });
 }
 

@@ -21,6 +21,7 @@ const REFUSALS: Record<KeyRefusal, string> = {
   expired: 'it has expired: give it another end (PATCH /api/api_keys/{id}), or revoke it',
   rotated: 'an older secret is still in use: put the new one in its place, or rotate with a grace period (bin/flexiapi api-keys:rotate)',
   address: 'it was shown from an address that it does not allow',
+  account: 'its account is blocked, is no admin (any more), or its Space has expired',
   scope: 'it lacks a scope of what it was used for',
 };
 
@@ -48,8 +49,11 @@ export async function keyWarnings(): Promise<string[]> {
 /** Sets the gauge of ends; of several keys with a name it is the first end. @throws as keyWarnings() */
 export async function measureKeys(): Promise<void> {
   const concerns = await concernsNow();
+  const first = new Map<string, number>();
+  for (const { name, expires_seconds: seconds } of concerns)
+    if (seconds !== null) first.set(name, Math.min(seconds, first.get(name) ?? Number.POSITIVE_INFINITY));
   keyExpires.reset();
-  for (const { name, expires_seconds: seconds } of concerns.toReversed()) if (seconds !== null) keyExpires.set({ name }, seconds);
+  for (const [name, seconds] of first) keyExpires.set({ name }, seconds);
 }
 
 /** One line of the log about all of them; none where all is well. @throws as keyWarnings() */
