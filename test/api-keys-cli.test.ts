@@ -148,7 +148,10 @@ test('a number is nobody else’s name: what another account calls its key decid
 
 test('a name that is taken, and a key that is not there', async () => {
   await made('api-keys:create', 'taken', '-s', '*');
-  expect(await flexiapi('api-keys:create', 'taken', '-s', '*')).toMatchObject({ code: 1, stderr: 'This name is already taken.\n' });
+  expect(await flexiapi('api-keys:create', 'taken', '-s', '*')).toMatchObject({
+    code: 1,
+    stderr: 'name: the account has a key taken already; api-keys:rotate gives it another secret\n',
+  });
   for (const command of ['api-keys:rotate', 'api-keys:revoke'])
     expect(await flexiapi(command, 'nowhere')).toMatchObject({
       code: 1,

@@ -206,6 +206,58 @@ describe('who sees and changes them', () => {
     expect((await keyCall(`/${more.id}`)).json).toMatchObject({ allowed_addresses: ['192.0.2.1'], scopes: ['*'] });
   });
 
+  test('nor a longer life, or more addresses, than the own key has', async () => {
+    const end = new Date(Date.now() + 3_600_000).toISOString();
+    const later = new Date(Date.now() + 3_601_000).toISOString();
+    const bound = await make({ scopes: ['*'], expires_at: end, allowed_addresses: ['127.0.0.0/8', '::1'] });
+    const by = { id: superAdmin.id, key: bound.api_key };
+    const fits = { scopes: ['*'], expires_at: end, allowed_addresses: ['127.0.0.1', '127.1.0.0/16', '::1/128'] };
+    const fieldsOf = async (method: string, route: string, values: object): Promise<[number, string[]]> => {
+      const { status, json } = await keyCall(route, { method, by, body: { name: `within ${(serial += 1)}`, ...fits, ...values } });
+      return [status, Object.keys(json['errors'] ?? {})];
+    };
+    const wider: [object, string[]][] = [
+      [{ expires_at: undefined }, ['expires_at']],
+      [{ expires_at: later }, ['expires_at']],
+      [{ expires_at: undefined, expires_after_last_used_minutes: 1 }, ['expires_at']],
+      [{ allowed_addresses: [] }, ['allowed_addresses']],
+      [{ allowed_addresses: undefined }, ['allowed_addresses']],
+      [{ allowed_addresses: ['127.0.0.1', '0.0.0.0/0'] }, ['allowed_addresses']],
+      [{ allowed_addresses: ['126.0.0.0/7'] }, ['allowed_addresses']],
+      [{ allowed_addresses: ['::/0'] }, ['allowed_addresses']],
+      [{ allowed_addresses: ['::2'] }, ['allowed_addresses']],
+      [{ expires_at: undefined, allowed_addresses: undefined }, ['expires_at', 'allowed_addresses']],
+    ];
+    for (const [values, fields] of wider) expect([values, await fieldsOf('POST', '', values)]).toEqual([values, [422, fields]]);
+    const made = await make(fits, by);
+    // Of a change, and of the own key too: it lives no longer by its own hand.
+    for (const id of [made.id, bound.id])
+      for (const values of [
+        { expires_at: later },
+        { expires_at: null },
+        { allowed_addresses: null },
+        { allowed_addresses: ['10.0.0.1'] },
+      ]) {
+        const { status, json } = await keyCall(`/${id}`, { method: 'PATCH', by, body: values });
+        expect([values, status, Object.keys(json['errors'] ?? {})]).toEqual([values, 422, Object.keys(values)]);
+      }
+    // Whoever goes beyond it already gets no other secret for it, and is not changed.
+    for (const values of [{ expires_at: later }, { expires_at: end, allowed_addresses: null }]) {
+      const other = await make({ scopes: ['*'], allowed_addresses: ['127.0.0.1'], ...values });
+      expect((await keyCall(`/${other.id}/rotate`, { method: 'POST', by, body: {} })).status).toBe(403);
+      expect((await keyCall(`/${other.id}`, { method: 'PATCH', by, body: { name: 'mine' } })).status).toBe(403);
+    }
+    expect((await keyCall(`/${made.id}/rotate`, { method: 'POST', by, body: {} })).status).toBe(200);
+    const idle = await make({ scopes: ['*'], expires_after_last_used_minutes: 10 });
+    const byIdle = { id: superAdmin.id, key: idle.api_key };
+    const statuses = [];
+    for (const values of [{}, { expires_after_last_used_minutes: 11 }, { expires_at: end }, { expires_after_last_used_minutes: 10 }])
+      statuses.push(
+        (await keyCall('', { method: 'POST', by: byIdle, body: { name: `idle ${(serial += 1)}`, scopes: ['*'], ...values } })).status,
+      );
+    expect(statuses).toEqual([422, 422, 422, 201]);
+  });
+
   test('PATCH changes what it names, and one end takes the place of the other', async () => {
     const { id } = await make({
       allowed_addresses: ['::ffff:10.1.2.0/120', '10.1.2.0/24', '2001:DB8:0::1'],

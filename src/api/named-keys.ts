@@ -51,7 +51,7 @@ async function show(id: number, caller: Caller): Promise<Record<string, unknown>
 }
 
 const NOT_FOUND = 'No such key';
-const LACKING = 'The key has a scope that the caller lacks';
+const LACKING = 'The key may do more than the one that the caller shows: it has another scope, ends later, or works from elsewhere';
 
 export const namedKeys = [
   route({
@@ -118,7 +118,12 @@ export const namedKeys = [
     body: Joi.object<{ grace_minutes: number }, true>({ grace_minutes: integer(0, MAX_GRACE_MINUTES).default(0) }).meta({
       name: 'NamedApiKeyRotation',
     }),
-    answers: { 200: { description: 'The key', schema: shapes.madeNamedKey }, 403: LACKING, 404: NOT_FOUND },
+    answers: {
+      200: { description: 'The key', schema: shapes.madeNamedKey },
+      403: LACKING,
+      404: NOT_FOUND,
+      409: 'It ended at its moment: another secret would not help',
+    },
     handler: async ({ caller, params, body: { grace_minutes: minutes } }) => {
       const { id, api_key } = await rotateNamedKey(pathId(params.id), minutes, caller);
       return ok({ ...(await show(id, caller)), api_key });

@@ -196,7 +196,11 @@ export function addApiKeyCommands(program: Command): void {
           scopes,
           ...end,
           allowed_addresses: allowed,
-        }).catch(asRefusal);
+        }).catch((error: unknown) => {
+          if (error instanceof ApiError && error.details.errors?.['name'])
+            throw new Refusal(`name: the account has a key ${name} already; api-keys:rotate gives it another secret`);
+          return asRefusal(error);
+        });
         const key = await keyOfId(id);
         return { json: { ...toJson(key), api_key: secret }, text: secretText(key, secret).join('\n') };
       }),

@@ -3,12 +3,14 @@
 // about them (shown-credentials.ts).
 import type { Request, Response } from 'express';
 import { databaseTime } from '../infra/context';
+import { ApiError } from '../infra/errors';
 import { networkOf } from '../infra/ip-address';
+import { KnownKeyRefused } from '../services/credentials/named-keys';
 import { authorize } from './access';
 import { authenticate, shownCredentials } from './authentication';
 import { clientOf } from './client';
 import { addHeaders } from './exchange';
-import { accountClient, countRequest, foreignClient } from './rate-limit';
+import { accountClient, countRequest, foreignClient, refusedKeyClient } from './rate-limit';
 import type { Access, Caller, Scope } from './route';
 import { refusalOfCookie } from './same-origin';
 import type { Authenticated, Purpose } from './schemes/scheme';
@@ -21,6 +23,26 @@ export interface Demand<A extends Access = Access> extends Purpose {
   /** null: the caller needs none. */
   scope: Scope | null;
   unlimited?: true | undefined;
+}
+
+/**
+ * authenticate(), where a known key that is refused counts for itself: what still reports with a key that has ended would use up the limit of its address,
+ * and with it that of the key which takes its place.
+ *
+ * @throws {ApiError} as authenticate(); 429 of such a key over its limit, whose `cause` is the refusal
+ */
+async function authenticateKnown(purpose: Purpose, request: Request, response: Response): Promise<Authenticated> {
+  try {
+    return await authenticate(request, purpose);
+  } catch (refused) {
+    if (!(refused instanceof KnownKeyRefused)) throw refused;
+    try {
+      await countRequest(refusedKeyClient(refused.key_id), response);
+    } catch (error) {
+      throw error instanceof ApiError ? new ApiError(error.status, error.text, { ...error.details, cause: refused }) : error;
+    }
+    throw refused;
+  }
 }
 
 /** Wrong credentials count as a stranger's request, and so does a request without any: guessing is limited by address. */
@@ -39,7 +61,7 @@ async function authenticateCounted(purpose: Purpose, request: Request, response:
   return lookUpShown(
     shownFrom(networkOf(ip), credentials),
     () => countStranger(request, response),
-    () => authenticate(request, purpose),
+    () => authenticateKnown(purpose, request, response),
   );
 }
 

@@ -30,6 +30,9 @@ function headersOf(remaining: number, msBeforeNext: number): Record<string, stri
 /** The client of an account. */
 export const accountClient = (accountId: number): string => `account:${accountId}`;
 
+/** The client that shows a key which is known, and refused. */
+export const refusedKeyClient = (keyId: number): string => `refused-key:${keyId}`;
+
 /** The client at an address: of IPv6 addresses the network counts. */
 export const addressClient = (ip: string): string => `ip:${networkOf(ip)}`;
 

@@ -2,6 +2,7 @@
 // else comes from their address, all others only where the limit of the address has room, and those that were refused with 429 not before its time is over.
 import { createHash } from 'node:crypto';
 import { ApiError, tooManyRequests } from '../infra/errors';
+import { KnownKeyRefused } from '../services/credentials/named-keys';
 
 /** Some 100 octets each. */
 const MAX_REMEMBERED = 50_000;
@@ -43,6 +44,10 @@ function requireNotRefused(shown: Shown): void {
 
 /** Whether an error says that the credentials are at fault, and not the server. */
 const isTheirFault = (error: unknown): error is ApiError => error instanceof ApiError && error.status < 500;
+
+/** Whether they may be a guess, which takes a place of its address: a known key that is refused is none. */
+const isGuess = (error: unknown): boolean =>
+  isTheirFault(error) && !(error instanceof KnownKeyRefused) && !(error.details.cause instanceof KnownKeyRefused);
 
 function remember(shown: Shown, error: unknown): void {
   if (!isTheirFault(error)) return;
@@ -87,7 +92,7 @@ export async function lookUpShown<T>(shown: Shown, takePlace: TakePlace, work: (
     try {
       return await lookUp(shown, work);
     } catch (error) {
-      if (isTheirFault(error)) await takePlace();
+      if (isGuess(error)) await takePlace();
       throw error;
     }
   }
@@ -98,7 +103,7 @@ export async function lookUpShown<T>(shown: Shown, takePlace: TakePlace, work: (
       await giveBack();
       return found;
     } catch (error) {
-      if (!isTheirFault(error)) await giveBack();
+      if (!isGuess(error)) await giveBack();
       throw error;
     }
   })();

@@ -94,3 +94,11 @@ export function parseIpRange(text: string): IpRange {
 
 /** A range as people write it: a single address without its prefix. @param range as parseIpRange() gives it */
 export const formatIpRange = (range: string): string => range.replace(range.includes(':') ? /\/128$/ : /\/32$/, '');
+
+/** Whether every address of one range is in another. @param outer and `inner`: as parseIpRange() gives them */
+export function containsRange(outer: string, inner: string): boolean {
+  const [[outerAddress = '', outerPrefix], [innerAddress = '', innerPrefix]] = [outer.split('/'), inner.split('/')];
+  if (isIP(outerAddress) !== isIP(innerAddress) || Number(outerPrefix) > Number(innerPrefix)) return false;
+  const hostBits = BigInt((isIP(outerAddress) === 4 ? IPV4_BITS : IPV6_BITS) - Number(outerPrefix));
+  return numberOf(outerAddress) >> hostBits === numberOf(innerAddress) >> hostBits;
+}

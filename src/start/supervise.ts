@@ -67,9 +67,9 @@ async function introduce(seeded: Seed | null, say: (line: string) => void): Prom
         ]
       : [
           'Your data is as you left it.',
-          'Lost the key? Make another admin:',
+          'Lost the key? Make another one:',
           '',
-          'bin/flexiapi accounts:create-admin -u another-admin -k ""',
+          'bin/flexiapi api-keys:create my-key --scope "*" --expires 7d',
         ]),
     '',
     'Ctrl-C stops everything.',

@@ -25,13 +25,7 @@ function keyOf(request: Request, { page }: Purpose): { key: string; byCookie: bo
 export async function identifyByKey(request: Request, key: string, { withView }: Partial<Purpose> = {}): Promise<Authenticated> {
   const { ip } = clientOf(request);
   const host = hostOf(request);
-  if (isNamedKey(key)) {
-    const found = await findByNamedKey(key, ip, host, { withView });
-    if (!found) throw unauthorized('auth.api_key');
-    if ('refusal' in found) throw unauthorized(`auth.key_${found.refusal}`);
-    return { identity: found };
-  }
-  const identity = await findByApiKey(key, ip, host, { withView });
+  const identity = await (isNamedKey(key) ? findByNamedKey : findByApiKey)(key, ip, host, { withView });
   if (!identity) throw unauthorized('auth.api_key');
   return { identity };
 }

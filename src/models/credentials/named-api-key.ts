@@ -86,15 +86,16 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
     return this.scope(visibleTo(viewer)).findAll({ where: { id: keyIds }, order: [['id', 'ASC']], lock: NO_KEY_UPDATE });
   }
 
-  /** Adds uses and refusals to many keys at once. One statement, as of `ApiKey.addUses()`; of two processes the later use counts as the last. */
+  /** Adds uses and refusals to many keys at once. One statement, as of `ApiKey.addUses()`; of two processes the later use counts as the last, and
+   * none is later than now, whatever the clock of a process says. */
   static async addUses(batch: readonly NamedKeyUses[]): Promise<void> {
     await execute(
       `UPDATE named_api_keys k
           SET requests = k.requests + u.uses,
-              last_used_at = greatest(k.last_used_at, u.used),
+              last_used_at = greatest(k.last_used_at, CASE WHEN u.used > now() THEN now() ELSE u.used END),
               last_used_ip = CASE WHEN u.used >= coalesce(k.last_used_at, '-infinity') THEN u.ip ELSE k.last_used_ip END,
               refused_requests = k.refused_requests + u.refusals,
-              last_refused_at = greatest(k.last_refused_at, u.refused),
+              last_refused_at = greatest(k.last_refused_at, CASE WHEN u.refused > now() THEN now() ELSE u.refused END),
               last_refused_reason = CASE WHEN u.refused >= coalesce(k.last_refused_at, '-infinity') THEN u.reason ELSE k.last_refused_reason END
          FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[])
            AS u (id, uses, used, ip, refusals, refused, reason)

@@ -1,6 +1,7 @@
 // Keys of machines: any number an account, each with a name, scopes, addresses and an end. Using one is here; making and changing them is key-changes.ts.
 import { isIP } from 'node:net';
 import { Batcher } from '../../infra/batcher';
+import { ApiError } from '../../infra/errors';
 import { NamedApiKey } from '../../models';
 import {
   findIdentitiesByNamedKey,
@@ -42,15 +43,20 @@ export type { KeyRefusal };
 /** A named key, as refusals count it. */
 type NamedKey = Pick<NamedKeyIdentity, 'key_id' | 'key_name'>;
 
-/** What a named key stands for, or why a known one is refused. */
-export type FoundNamedKey = (Identity & Viewed & NamedKey) | { refusal: Exclude<KeyRefusal, 'account' | 'scope'> };
+/** Why a key is refused by what it is, whatever it is used for. */
+type OwnRefusal = Exclude<KeyRefusal, 'account' | 'scope'>;
 
-function refusalOf({
-  is_rotated,
-  is_expired,
-  is_admitted,
-  ...key
-}: NamedKeyIdentity): Exclude<KeyRefusal, 'account' | 'scope'> | undefined {
+/** A known key that is refused: 401, which says why. Whoever shows it guesses nothing, so that it counts for itself and not for its address. */
+export class KnownKeyRefused extends ApiError {
+  constructor(
+    readonly key_id: number,
+    refusal: OwnRefusal,
+  ) {
+    super(401, { key: `auth.key_${refusal}`, values: {} });
+  }
+}
+
+function refusalOf({ is_rotated, is_expired, is_admitted, ...key }: NamedKeyIdentity): OwnRefusal | undefined {
   if (is_rotated) return 'rotated';
   if (is_expired || isUnusedTooLong(key)) return 'expired';
   return is_admitted ? undefined : 'address';
@@ -97,13 +103,14 @@ export function countKeyRefusal({ key_id: id, key_name: name }: NamedKey, reason
  * @param host the Host header, whose Space may have expired
  * @param withView whether the account's view is wanted, too: it is of the same moment
  * @returns null where there is no such key
+ * @throws {KnownKeyRefused} where it has ended, or may not be used from there
  */
 export async function findByNamedKey(
   key: string,
   ip: string,
   host: string,
   { withView = false }: { withView?: boolean | undefined } = {},
-): Promise<FoundNamedKey | null> {
+): Promise<(Identity & Viewed & NamedKey) | null> {
   if (!isWholeNamedKey(key)) return null;
   const shown = { hash: hashApiKey(key), ip: isIP(ip) === 0 ? null : ip, host };
   const found = await (withView ? lookUpsWithView : lookUps).submit(shown);
@@ -111,7 +118,7 @@ export async function findByNamedKey(
   const refusal = refusalOf(found);
   if (refusal) {
     countKeyRefusal(found, refusal);
-    return { refusal };
+    throw new KnownKeyRefused(found.key_id, refusal);
   }
   uses.count({ id: found.key_id, uses: 1, last_used_at: new Date(), last_used_ip: shown.ip, ...NO_REFUSAL });
   return found;
