@@ -49,7 +49,7 @@ beforeAll(async () => {
     ]);
   }
   const printed = await flexisip.config(['--write', confFile]);
-  key = printed.key.api_key;
+  key = printed.key.api_key ?? '';
   for (const statement of printed.sql) await system.rows(statement);
 });
 afterAll(() => flexisip.stop());
@@ -117,7 +117,7 @@ test('a domain that Flexisip does not serve is told, and no account of it is ask
   expect(said(await check(), 'flexisip.conf: domains')).toMatch(/^warning: not served: another\.example\.org/);
   const realm = { ACCOUNT_REALM: 'one realm' };
   const file = path.join(flexisip.directory, 'realm.conf');
-  const printed = await flexisip.config(['--write', file, '--domain', other, '--key', key], realm);
+  const printed = await flexisip.config(['--write', file, '--domain', other, '--key', key, '--new-role-password'], realm);
   for (const statement of printed.sql) await system.rows(statement);
   const alone = await check(['--config', file], realm);
   expect([alone.wrong, said(alone, 'passwords: the statement')]).toEqual([
@@ -401,6 +401,7 @@ test('[global::flexiapi] alone, as 2.7 has it', async () => {
     key,
     '--flexisip-version',
     '2.7',
+    '--new-role-password',
     '--write',
     file,
   ]);

@@ -167,7 +167,7 @@ test('one realm for all: the domain is in the statement, and only one can be ser
   const realm = 'one realm';
   const { code, stderr } = await flexisip.flexiapi(['flexisip:config', '--role', flexisip.role], { ACCOUNT_REALM: realm });
   expect([code, stderr]).toEqual([1, expect.stringContaining('--domain') as string]);
-  const one = await flexisip.config(['--domain', OTHER], { ACCOUNT_REALM: realm });
+  const one = await flexisip.config(['--domain', OTHER, '--new-role-password'], { ACCOUNT_REALM: realm });
   const file = new ConfFile(Buffer.from(one.conf));
   expect([file.get('module::Authentication', 'realm'), file.get('module::Authentication', 'auth-domains')]).toEqual([realm, OTHER]);
   const hash = ha1('SHA-256', 'dave', realm, 'secret');
