@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer as createTcp, type AddressInfo, type Server } from 'node:net';
 import path from 'node:path';
+import { createSecureServer } from 'node:http2';
 import { createServer as createTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { ConfFile } from '../src/services/flexisip/conf-file';
@@ -74,6 +75,7 @@ test('all is right: every step, nothing stored, and nothing is wrong', async () 
     'key: a device of a call (PATCH calls/…/devices/…)': 'ok',
     'key: the end of a call (PATCH calls/…)': 'ok',
     'key: the domains (GET /api/spaces)': 'ok',
+    'key: itself': 'ok',
     'passwords: connection': 'ok',
     [`passwords: the statement, for alice@${SPACE}`]: 'ok',
     [`passwords: a blocked account, mallory@${SPACE}`]: 'ok',
@@ -86,7 +88,10 @@ test('all is right: every step, nothing stored, and nothing is wrong', async () 
   });
   expect(await system.rows(count)).toEqual(before);
   const { stdout, code } = await flexisip.flexiapi(['flexisip:check', '--config', confFile]);
-  expect([code, stdout]).toEqual([0, expect.stringMatching(/^ok {7}flexisip\.conf: statistics: [\s\S]*\nNothing is wrong\.\n$/) as string]);
+  expect([code, stdout]).toEqual([
+    0,
+    expect.stringMatching(/^ok {7}flexisip\.conf: statistics: [\s\S]*\nNothing is wrong, 1 warning\.\n$/) as string,
+  ]);
   expect(stdout).not.toContain(key);
 });
 
@@ -133,6 +138,34 @@ test('a domain that Flexisip does not serve is told, and no account of it is ask
   await system.rows(`ALTER ROLE ${flexisip.role} PASSWORD '${/password=(\w+)/.exec(own)?.[1] ?? ''}'`);
 });
 
+test('where none of the domains is a space, that is wrong, and those are named', async () => {
+  const domains = changed({ 'module::Authentication/auth-domains': 'sip.elsewhere.org localhost' });
+  expect(said(await check(['--config', domains]), 'flexisip.conf: domains')).toMatch(
+    /^wrong: auth-domains has none of the spaces \(sip\.example\.org\).*: sip\.elsewhere\.org, localhost.*nobody can register/,
+  );
+  expect(said(await check(['--config', changed({ 'module::Registrar/reg-domains': 'localhost' })]), 'flexisip.conf: domains')).toMatch(
+    /^wrong: reg-domains/,
+  );
+  const { stdout } = await flexisip.flexiapi(['flexisip:check', '--config', domains]);
+  expect(stdout).toMatch(/\n1 wrong, 2 warnings, 1 skipped\.\n$/);
+  const { notes } = await flexisip.config(['--write', domains, '--key', key]);
+  expect(notes).toContain('Taken out of auth-domains, since they are no spaces that are to be served: sip.elsewhere.org, localhost.');
+});
+
+test('tokens that Flexisip takes and this server does not', async () => {
+  const tokens = changed({ 'module::Authentication/enabled': 'false', 'module::AuthOpenIDConnect/enabled': 'true' });
+  expect(said(await check(['--config', tokens]), 'flexisip.conf: tokens')).toMatch(/^wrong: .*JWT_RSA_PUBLIC_KEY_PEM is not set/);
+  const alone = { DATABASE_URL: '', REDIS_URL: '', FLEXISIP_REDIS_URL: '', APP_URL: '' };
+  expect((await check(['--config', tokens], alone)).wrong).toEqual([]);
+});
+
+test('this server’s own database away: told, with what to do, and the API is looked at still', async () => {
+  const found = await check(['--config', confFile], { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' });
+  expect(said(found, 'passwords: all')).toMatch(/^wrong: .*ECONNREFUSED.* → is this server's own database/);
+  expect(said(found, 'key: a message')).toMatch(/^ok/);
+  expect(said(found, 'key: itself')).toMatch(/^skipped/);
+});
+
 describe('the address', () => {
   test('an unknown name; nobody there; no TLS; another protocol; a server that hangs', async () => {
     expect(said(await check(['--url', 'https://nowhere.invalid', '--key', key]), 'address: connection')).toMatch(/^wrong: .*mend DNS/);
@@ -142,7 +175,7 @@ describe('the address', () => {
     expect(said(await check(['--url', `https://localhost:${port}`]), 'address: connection')).toMatch(/^wrong: .*ECONNREFUSED.*be reached/);
     const plain = createTcp((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     expect(said(await check(['--url', `https://localhost:${await listening(plain)}`]), 'address: TLS')).toMatch(
-      /^wrong: .*speaks no TLS.*TLS_CERT_FILE/,
+      /^wrong: (?!.*error:).*speaks no TLS.*TLS_CERT_FILE/,
     );
     plain.close();
     for (const protocols of [['http/1.1'], undefined]) {
@@ -153,7 +186,7 @@ describe('the address', () => {
       });
       const found = await check(['--url', `https://localhost:${await listening(old)}`, '--key', key]);
       expect(said(found, 'address: ALPN')).toMatch(/^wrong: .*HTTP\/2 alone/);
-      expect(found.steps.some(({ step }) => step.startsWith('key'))).toBe(false);
+      expect(found.steps.some(({ step }) => step.startsWith('key: a '))).toBe(false);
       old.close();
     }
     const silent = createTcp(() => undefined);
@@ -220,6 +253,49 @@ describe('the key', () => {
     expect(said(await keyed(soon), 'key: a message')).toMatch(/^wrong: status 401: .*expired.*api-keys/);
     const elsewhere = await made({ scopes: ['statistics:write', 'spaces:read'], allowed_addresses: ['192.0.2.0/24'] });
     expect(said(await keyed(elsewhere), 'key: a message')).toMatch(/^wrong: status 401.*from this address/);
+  });
+
+  test('one that works, and will not for good, or may do too much', async () => {
+    const itself = async (text: string): Promise<string> => {
+      const found = await keyed(text);
+      expect(said(found, 'key: a message')).toMatch(/^ok/);
+      return said(found, 'key: itself');
+    };
+    expect(await itself(flexisip.admin.key)).toMatch(/^wrong: is no key of a machine.*unused for an hour.*--rotate/);
+    const scopes = ['statistics:write', 'spaces:read'];
+    expect(await itself(await made({ scopes, expires_at: '2099-01-02T03:04:05Z' }))).toMatch(/^warning: has an end.*2099-01-02T03:04:05Z/);
+    expect(await itself(await made({ scopes, expires_after_last_used_minutes: 60 }))).toMatch(/^warning: has an end.*unused for 60 min/);
+    expect(await itself(await made({ scopes: ['*'] }))).toMatch(/^warning: may do more than Flexisip needs: \*/);
+    expect(await itself(await made({ scopes: [...scopes, 'accounts:read'] }))).toMatch(/^warning: may do more.*: accounts:read/);
+    const before = await flexisip.config(['--name', 'replaced']);
+    await flexisip.config(['--name', 'replaced', '--rotate', '--grace-minutes', '60']);
+    expect(await itself(before.key.api_key ?? '')).toMatch(
+      /^warning: is an older secret: replaced was rotated, and this one ends at 20.*restart/,
+    );
+    // The form alone, where there is no database.
+    const alone = { DATABASE_URL: '', REDIS_URL: '', FLEXISIP_REDIS_URL: '', APP_URL: '' };
+    expect(said(await check(['--url', url, '--key', flexisip.admin.key], alone), 'key: itself')).toMatch(/^wrong/);
+    expect(said(await check(['--url', url, '--key', key], alone), 'key: itself')).toMatch(/^none/);
+  });
+
+  test('a server in trouble is told apart, and asked once', async () => {
+    for (const [status, hint] of [
+      [503, '/health/ready'],
+      [502, 'proxy'],
+    ] as const) {
+      const ill = createSecureServer({ key: flexisip.certificate.key, cert: flexisip.certificate.cert });
+      let asked = 0;
+      ill.on('stream', (stream) => {
+        asked += 1;
+        stream.respond({ ':status': status });
+        stream.end('{"message":"no"}');
+      });
+      await new Promise<void>((resolve) => ill.listen(0, 'localhost', resolve));
+      const found = await check(['--url', `https://localhost:${(ill.address() as AddressInfo).port}`, '--key', key]);
+      ill.close();
+      expect(said(found, 'key: a message')).toMatch(new RegExp(`^wrong: status ${status}.*${hint}`));
+      expect([asked, found.steps.filter(({ found: what }) => what === 'the server could not work before').length]).toEqual([1, 5]);
+    }
   });
 
   test('without a scope, or of an admin who is no super admin: 403, which names what is missing', async () => {
@@ -306,7 +382,7 @@ describe('the passwords', () => {
     ]);
     const statement = async (text: string): Promise<string> =>
       said(await authentication({ 'soci-password-request': text }), 'passwords: the statement');
-    expect(await statement('select password from sip_credentials where username = :id')).toMatch(/^wrong: .*1 columns.*two/);
+    expect(await statement('select password from sip_credentials where username = :id')).toMatch(/^wrong: .*1 column, .*two/);
     expect(await statement('select password, algorithm from sip_credentials where domain = :domain')).toMatch(/^wrong: .*:id/);
     expect(await statement('select password, algorithm from sip_credentials where username = :id and domain = :realm')).toMatch(
       /^wrong: .*:realm/,
@@ -411,7 +487,7 @@ test('[global::flexiapi] alone, as 2.7 has it', async () => {
   expect(stdout).not.toContain(password);
   const found = await check(['--config', file]);
   expect(found.wrong.map(({ step }) => step)).toEqual(['passwords: connection']);
-  expect(said(found, 'key: the domains')).toMatch(/^ok: 1 domains/);
+  expect(said(found, 'key: the domains')).toMatch(/^ok: 1 domain →/);
 });
 
 test.each([

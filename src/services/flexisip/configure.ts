@@ -12,7 +12,7 @@ import {
   roleStatements,
 } from '../../models/accounts/sip-credentials';
 import { type ApiAddress, apiAddressOf, urlOf } from './address';
-import { ConfFile } from './conf-file';
+import { ConfFile, type Parameter } from './conf-file';
 import { type Draft, draft, writePrivately } from './conf-writing';
 import { connectionString, parseConnectionString } from './connection-string';
 import { findKeyHolder, type FlexisipKey, freshKey, isUsable, type KeyHolder, lookAtKey, requireUsableKey } from './key';
@@ -149,7 +149,12 @@ function passwordIn(conf: ConfFile | undefined, role: string, notes: string[]): 
 }
 
 /** The role's password; undefined: it has one, which is not known here and stays. */
-async function passwordFor(role: string, options: ConfigureOptions, conf: ConfFile | undefined, notes: string[]): Promise<string | undefined> {
+async function passwordFor(
+  role: string,
+  options: ConfigureOptions,
+  conf: ConfFile | undefined,
+  notes: string[],
+): Promise<string | undefined> {
   const { rolePassword, newRolePassword, write } = options;
   if (rolePassword !== undefined) return rolePassword;
   if (newRolePassword) return newPassword();
@@ -253,7 +258,9 @@ const commentsOf = ({ version, address, authentication }: Wanted): Record<string
         ],
   'module::Authentication':
     authentication.kind === 'digest'
-      ? ['Passwords, without those of blocked accounts. A new space: run this again (with --write it keeps key and password), and restart Flexisip.']
+      ? [
+          'Passwords, without those of blocked accounts. A new space: run this again (with --write it keeps key and password), and restart Flexisip.',
+        ]
       : ['Off: tokens are taken.'],
   'module::Authorization': ['Domains come from GET /api/spaces.'],
   'module::Registrar': ["The registrar's Redis is the one of FLEXISIP_REDIS_URL."],
@@ -287,7 +294,9 @@ async function keyPlanOf(options: ConfigureOptions, conf: ConfFile | undefined, 
     notes.push(`The key ${name} was there already, ${use}: it has a fresh secret, and one that was shown before is good no more.`);
     return { holder, name, graceMinutes: 0 };
   }
-  notes.push(`The key ${name} is ${use}, and cannot be shown again: Flexisip goes on with it. --rotate gives it a fresh secret; ${another}.`);
+  notes.push(
+    `The key ${name} is ${use}, and cannot be shown again: Flexisip goes on with it. --rotate gives it a fresh secret; ${another}.`,
+  );
   return { known: { id: existing.id, api_key: null, name, account: holder.account, what: 'unchanged' } };
 }
 
@@ -299,6 +308,15 @@ function readConf(content: Buffer | undefined, notes: string[]): ConfFile | unde
   if (repeated.length > 0) notes.push(`These come twice, and Flexisip 2.4 and later do not start with such: ${repeated.join(', ')}.`);
   return conf;
 }
+
+/** Domains that the file has and is not to have. */
+const domainsLost = (conf: ConfFile, parameters: readonly Parameter[]): string[] =>
+  parameters.flatMap(({ section, name, value }) => {
+    if (name !== 'auth-domains' && name !== 'reg-domains') return [];
+    const stay = value.split(' ');
+    const lost = (conf.get(section, name) ?? '').split(/\s+/).filter((domain) => domain !== '' && !stay.includes(domain));
+    return lost.length === 0 ? [] : [`Taken out of ${name}, since they are no spaces that are to be served: ${lost.join(', ')}.`];
+  });
 
 async function configureIn(options: ConfigureOptions, file: Draft | undefined): Promise<Configured> {
   const { write, yes, sql: sqlFile } = options;
@@ -322,8 +340,17 @@ async function configureIn(options: ConfigureOptions, file: Draft | undefined): 
   // The last thing before the file: whatever is refused has changed no key.
   const key = 'known' in plan ? plan.known : await freshKey(plan.holder, plan.name, plan.graceMinutes);
   const graceMinutes = 'known' in plan ? 0 : plan.graceMinutes;
-  const wanted: Wanted = { version, address, key: key.api_key ?? KEY_UNCHANGED, domains, authentication, registrar, redisCaFile: options.redisCa };
+  const wanted: Wanted = {
+    version,
+    address,
+    key: key.api_key ?? KEY_UNCHANGED,
+    domains,
+    authentication,
+    registrar,
+    redisCaFile: options.redisCa,
+  };
   const parameters = parametersOf(wanted);
+  if (conf) notes.push(...domainsLost(conf, parameters));
   let written: Configured['written'];
   if (file) {
     const edited = conf ?? new ConfFile(Buffer.alloc(0));

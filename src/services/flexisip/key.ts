@@ -97,7 +97,12 @@ export interface KeyLook {
 const moment = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 /** When a key ends, in words. */
-function endOf({ expires_at: at, expires_after_last_used_minutes: minutes, last_used_at: used, secret_made_at: made }: NamedApiKey): string {
+function endOf({
+  expires_at: at,
+  expires_after_last_used_minutes: minutes,
+  last_used_at: used,
+  secret_made_at: made,
+}: NamedApiKey): string {
   if (at !== null) return moment(at);
   const since = Math.max(used?.getTime() ?? 0, made.getTime());
   return `when it is unused for ${minutes ?? 0} min (now: ${moment(new Date(since + (minutes ?? 0) * 60_000))})`;
@@ -113,7 +118,10 @@ export async function lookAtKey(text: string): Promise<KeyLook> {
   if (!key) return only('unknown', 'is not known');
   const faults: KeyFault[] = [];
   if (secret.expires_at !== null)
-    faults.push({ kind: 'replaced', why: `is an older secret: ${key.name} was rotated, and this one ${secret.expires_at.getTime() > Date.now() ? 'ends' : 'ended'} at ${moment(secret.expires_at)}` });
+    faults.push({
+      kind: 'replaced',
+      why: `is an older secret: ${key.name} was rotated, and this one ${secret.expires_at.getTime() > Date.now() ? 'ends' : 'ended'} at ${moment(secret.expires_at)}`,
+    });
   const lacking = scopesLacking(key.scopes, FLEXISIP_SCOPES);
   if (lacking.length > 0) faults.push({ kind: 'lacking', why: `has not the scope ${lacking.join(' and ')}` });
   if (key.expires_at !== null || key.expires_after_last_used_minutes !== null)
@@ -122,7 +130,10 @@ export async function lookAtKey(text: string): Promise<KeyLook> {
   if (excess.length > 0) faults.push({ kind: 'excess', why: `may do more than Flexisip needs: ${excess.join(', ')}` });
   const holder = (await findSuperAdmins()).find(({ id }) => id === key.account_id);
   if (!holder) return { faults: [...faults, { kind: 'holder', why: 'is of an account that is no super admin, or is blocked' }] };
-  return { faults, key: { id: key.id, api_key: text, name: key.name, account: { id: holder.id, address: addressOf(holder) }, what: 'given' } };
+  return {
+    faults,
+    key: { id: key.id, api_key: text, name: key.name, account: { id: holder.id, address: addressOf(holder) }, what: 'given' },
+  };
 }
 
 /** Whether Flexisip can work with it for good. */
