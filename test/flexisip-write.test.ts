@@ -61,13 +61,15 @@ test('a copy beside the file, with its mode; nothing else is touched', async () 
 test('in place with --yes, through a link, with a copy of what was there; a second time nothing changes, not even the key', async () => {
   const place = folder();
   const [real, file] = [path.join(place, 'real.conf'), path.join(place, 'flexisip.conf')];
-  writeFileSync(real, CONF, { mode: 0o600 });
+  writeFileSync(real, CONF);
+  chmodSync(real, 0o640);
   symlinkSync('real.conf', file);
   const { written } = await flexisip.config(['--write', file, '--yes']);
   expect(readlinkSync(file)).toBe('real.conf');
   expect(lstatSync(real).isFile()).toBe(true);
   expect(written?.backup).toMatch(/real\.conf\.\d{8}T\d{6}\.\d{3}Z\.bak$/);
   expect(readFileSync(written?.backup ?? '', 'utf8')).toBe(CONF);
+  expect([statSync(real).mode & 0o777, statSync(written?.backup ?? '').mode & 0o777]).toEqual([0o640, 0o600]);
   const after = readFileSync(real);
   const again = await flexisip.config(['--write', file, '--yes']);
   expect([again.written, again.key.what]).toEqual([{ file: real, changed: 0 }, 'kept']);
@@ -138,7 +140,10 @@ test('another key than the file’s: the one in use is named', async () => {
   const file = path.join(folder(), 'flexisip.conf');
   await flexisip.system.rows("UPDATE named_api_keys SET last_used_at = now(), last_used_ip = '192.0.2.7' WHERE name = 'flexisip'");
   const { key, notes } = await flexisip.config(['--write', file, '--role', `${flexisip.role}_new`]);
-  expect([key.what, notes.join('\n')]).toEqual(['rotated', expect.stringMatching(/last used at .* from 192\.0\.2\.7.*flexisip-2/) as string]);
+  expect([key.what, notes.join('\n')]).toEqual([
+    'rotated',
+    expect.stringMatching(/last used at .* from 192\.0\.2\.7.*flexisip-2/) as string,
+  ]);
 });
 
 test('a file that is not there is made for its owner alone, and so is that of the SQL', async () => {

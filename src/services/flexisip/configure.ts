@@ -359,6 +359,7 @@ async function configureIn(options: ConfigureOptions, file: Draft | undefined): 
     const isSame = changed === 0 && file.content !== undefined && yes === true;
     const { backup } = isSame ? await file.abort().then((): { backup?: string } => ({})) : await file.commit(edited.content);
     written = { file: file.target, changed, ...(backup === undefined ? {} : { backup }) };
+    if (backup !== undefined) notes.push(`Delete ${backup} once all works: its key and passwords may be good still.`);
     if (file.isOpen)
       notes.push(`${file.target} has a key and passwords in it, and others than its owner may read it, as before: see its mode.`);
   }
