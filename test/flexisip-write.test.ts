@@ -13,7 +13,6 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { startFlexisipSystem, type FlexisipSystem, type Printed } from './helpers/flexisip';
-import { SPACE } from './helpers/system';
 
 const OTHER = 'other.example.org';
 let flexisip: FlexisipSystem;
