@@ -6,7 +6,7 @@ import { parseEnvFile } from './env-file';
 /** Where `npm start` keeps its embedded servers' data and what else must outlive it. */
 export const DATA_DIRECTORY = path.resolve('.data');
 
-/** Written by `npm start`: how to reach the servers it runs, so that the command line finds them. */
+/** Written by `npm start`: how to reach the servers it runs, web among them, so that the command line finds them. */
 export const SERVERS_FILE = path.join(DATA_DIRECTORY, 'servers.json');
 
 function readEnvFile(): ReturnType<typeof parseEnvFile> {

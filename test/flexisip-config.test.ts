@@ -25,37 +25,49 @@ describe('the key', () => {
     expect(await system.rows(`SELECT ${columns} FROM named_api_keys WHERE id = $1`, [first.key.id])).toEqual([
       { scopes: ['statistics:write', 'spaces:read'], expires_at: null, expires_after_last_used_minutes: null, allowed_addresses: null },
     ]);
+    const statusOf = async (key: string | null): Promise<number> => (await system.api('/spaces', { key: key ?? '' })).status;
+    // Nobody ever used it: another look gives what works, and nothing is lost.
     const second = await flexisip.config();
-    expect([second.key.id, second.key.what]).toEqual([first.key.id, 'rotated']);
-    const third = await flexisip.config(['--grace-minutes', '0']);
-    const statusOf = async (key: string): Promise<number> => (await system.api('/spaces', { key })).status;
+    expect([second.key.id, second.key.what, second.key.previous_good_for_minutes]).toEqual([first.key.id, 'rotated', 0]);
+    expect(second.notes.join(' ')).toContain('never used');
+    expect([await statusOf(second.key.api_key), await statusOf(first.key.api_key)]).toEqual([200, 401]);
+    await system.rows('UPDATE named_api_keys SET last_used_at = now() WHERE id = $1', [first.key.id]);
+    // It is in use: looking changes nothing.
+    const looked = await flexisip.config();
+    expect([looked.key.what, looked.key.api_key, looked.key.id]).toEqual(['unchanged', null, first.key.id]);
+    expect(looked.conf).toContain('\nflexiapi-api-key=<the key that Flexisip has>\n');
+    expect(looked.notes.join(' ')).toMatch(/last used at .*--rotate .*--name flexisip-2/);
+    expect(await statusOf(second.key.api_key)).toBe(200);
+    const third = await flexisip.config(['--rotate', '--grace-minutes', '0']);
     expect([await statusOf(third.key.api_key), await statusOf(second.key.api_key), await statusOf(first.key.api_key)]).toEqual([
       200, 401, 401,
     ]);
     const fourth = await flexisip.config(['--name', 'second-proxy', '--account', `sip:root@${SPACE}`]);
     expect([fourth.key.what, fourth.key.id === first.key.id]).toEqual(['made', false]);
-    const fifth = await flexisip.config([]);
+    const fifth = await flexisip.config(['--rotate']);
     expect([await statusOf(fifth.key.api_key), await statusOf(third.key.api_key)]).toEqual([200, 200]);
     expect(fifth.notes.join(' ')).toContain('stays good for 1440 minutes');
     // It may nothing else, and a rotated one has exactly these scopes whatever it had before.
     await system.rows("UPDATE named_api_keys SET scopes = '{*}', expires_at = now() + interval '1 day' WHERE id = $1", [first.key.id]);
-    const sixth = await flexisip.config();
-    expect((await system.api('/accounts', { key: sixth.key.api_key })).status).toBe(403);
-    expect((await system.api('/statistics/messages', { method: 'POST', key: sixth.key.api_key, body: {} })).status).toBe(422);
+    const sixth = await flexisip.config(['--rotate']);
+    expect((await system.api('/accounts', { key: sixth.key.api_key ?? '' })).status).toBe(403);
+    expect((await system.api('/statistics/messages', { method: 'POST', key: sixth.key.api_key ?? '', body: {} })).status).toBe(422);
   });
 
   test('one that is given is looked at', async () => {
-    const { key } = await flexisip.config();
+    const printed = await flexisip.config(['--rotate']);
+    const key = { ...printed.key, api_key: printed.key.api_key ?? '' };
     expect((await flexisip.config(['--key', key.api_key])).key).toMatchObject({ what: 'given', id: key.id, api_key: key.api_key });
     const refused = async (text: string): Promise<string> => {
       const { code, stderr } = await flexisip.flexiapi(['flexisip:config', '--role', flexisip.role, '--key', text]);
       expect(code).toBe(1);
       return stderr;
     };
-    expect(await refused(flexisip.admin.key)).toContain("a person's key ends an hour after its last use");
+    expect(await refused(flexisip.admin.key)).toContain("a person's key ends when it is unused for an hour");
     expect(await refused(`${key.api_key.slice(0, -1)}~`)).toContain('is not whole');
-    await flexisip.config();
-    expect(await refused(key.api_key)).toContain('an older secret');
+    await flexisip.config(['--rotate']);
+    expect(await refused(key.api_key)).toMatch(/^--key: is an older secret: flexisip was rotated, and this one ends at 20/m);
+    expect((await flexisip.flexiapi(['flexisip:config', '--rotate', '--key', key.api_key])).stderr).toContain('--rotate and --key');
     const made = async (body: Record<string, unknown>): Promise<string> =>
       String(
         (
@@ -81,7 +93,7 @@ describe('the key', () => {
 });
 
 test('a wire replay of Flexisip’s requests over HTTP/2 with the key and the address that were printed', async () => {
-  const { conf } = await flexisip.config();
+  const { conf } = await flexisip.config(['--rotate']);
   const file = new ConfFile(Buffer.from(conf));
   const log = (name: string): string => file.get('event-logs', name) ?? '';
   expect([log('enabled'), log('logger')]).toEqual(['true', 'flexiapi']);
@@ -141,7 +153,7 @@ describe('what is printed', () => {
 
   test('for each version the names that it knows, and no others', async () => {
     const of = async (version: string, more: string[] = [], environment = {}): Promise<Printed> =>
-      flexisip.config(['--flexisip-version', version, ...more], environment);
+      flexisip.config(['--rotate', '--flexisip-version', version, ...more], environment);
     const old = await of('2.4');
     expect(get(old, 'event-logs', 'flexiapi-host')).toBe('localhost');
     expect(get(old, 'event-logs', 'flexiapi-port')).toBe(new URL(flexisip.url).port);

@@ -155,19 +155,42 @@ test('Kamailio and OpenSIPS: a row an account, and nothing that anybody knows in
   // A function of the reader's own, said to cost nothing so that it is asked first, sees no row that the view leaves out.
   await role.query(`CREATE FUNCTION pg_temp.peep(seen text) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql AS
                     $$ BEGIN PERFORM set_config('peep.seen', current_setting('peep.seen', true) || ' ' || seen, false); RETURN true; END $$`);
-  await role.query("SELECT set_config('peep.seen', '', false)");
   const hash = first[0]?.ha1_sha256;
-  await role.query('SELECT FROM sip_credentials WHERE pg_temp.peep(password)');
-  const [{ seen } = { seen: '' }] = (await role.query<{ seen: string }>("SELECT current_setting('peep.seen') AS seen")).rows;
-  expect([seen.includes('As It Is'), seen.includes(hash ?? '')]).toEqual([true, false]);
+  const peep = async (from: string): Promise<string> => {
+    await role.query("SELECT set_config('peep.seen', '', false)");
+    await role.query(`SELECT FROM ${from}`);
+    return (await role.query<{ seen: string }>("SELECT current_setting('peep.seen') AS seen")).rows[0]?.seen ?? '';
+  };
+  const [credentials, subscribers] = [
+    await peep('sip_credentials WHERE pg_temp.peep(password)'),
+    await peep('sip_subscribers WHERE pg_temp.peep(username)'),
+  ];
+  expect([credentials.includes('As It Is'), credentials.includes(hash ?? '')]).toEqual([true, false]);
+  // PostgreSQL asks first what costs nothing, as whether an account is blocked; whether it has a password comes behind.
+  expect([subscribers.includes('imported'), / (?:carol-c|root)\b/.test(subscribers)]).toEqual([true, false]);
   expect(await row('root')).toEqual([]);
+});
+
+test('what is no whole hash, and an empty password, is nobody’s password', async () => {
+  const broken = {
+    empty: ['', 'MD5'],
+    half: ['ab12', 'SHA-256'],
+    other: ['x'.repeat(32), 'MD5'],
+    clear: ['', 'CLRTXT'],
+  };
+  for (const [username, [password, algorithm]] of Object.entries(broken)) {
+    const { id } = await system.account(`broken-${username}`);
+    await system.rows('INSERT INTO passwords (account_id, password, algorithm) VALUES ($1, $2, $3)', [id, password, algorithm]);
+  }
+  for (const view of ['sip_credentials', 'sip_subscribers'])
+    expect((await role.query(`SELECT username FROM ${view} WHERE username LIKE 'broken-%'`)).rows).toEqual([]);
 });
 
 test('one realm for all: the domain is in the statement, and only one can be served', async () => {
   const realm = 'one realm';
   const { code, stderr } = await flexisip.flexiapi(['flexisip:config', '--role', flexisip.role], { ACCOUNT_REALM: realm });
   expect([code, stderr]).toEqual([1, expect.stringContaining('--domain') as string]);
-  const one = await flexisip.config(['--domain', OTHER], { ACCOUNT_REALM: realm });
+  const one = await flexisip.config(['--domain', OTHER, '--new-role-password'], { ACCOUNT_REALM: realm });
   const file = new ConfFile(Buffer.from(one.conf));
   expect([file.get('module::Authentication', 'realm'), file.get('module::Authentication', 'auth-domains')]).toEqual([realm, OTHER]);
   const hash = ha1('SHA-256', 'dave', realm, 'secret');

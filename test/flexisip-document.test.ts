@@ -14,7 +14,7 @@ const text = readFileSync(path.join(root, 'docs', 'flexisip.md'), 'utf8');
 const blocks = [...text.matchAll(/(?:^ {4}.*\n)(?:^(?: {4}.*)?\n(?= {4})|^ {4}.*\n)*/gm)].map(([block]) =>
   block.replace(/^ {4}/gm, '').trimEnd(),
 );
-const commands = blocks.filter((block) => /^(?:bin\/flexiapi|curl|psql|diff|mv) /.test(block));
+const commands = blocks.filter((block) => /^(?:bin\/flexiapi|curl|psql|diff|mv|set) /.test(block));
 
 let flexisip: FlexisipSystem;
 const outputs = new Map<string, string>();
@@ -25,23 +25,29 @@ beforeAll(async () => {
   mkdirSync(etc);
   writeFileSync(path.join(etc, 'flexisip.conf'), '# As it was.\n[global]\ntransports=sips:localhost\n\n[event-logs]\nenabled=false\n');
   symlinkSync(path.join(root, 'bin'), path.join(directory, 'bin'));
-  const environment = {
+  const environment: Record<string, string> = {
     PATH: process.env['PATH'] ?? '',
     ...system.environment,
-    APP_URL: url,
     CURL_CA_BUNDLE: certificate.file,
     ADMIN_KEY: admin.key,
   };
+  // A shell has them by the document's own line alone.
+  const database = environment['DATABASE_URL'] ?? '';
+  delete environment['DATABASE_URL'];
+  writeFileSync(path.join(directory, '.env'), `APP_URL='${url}'\nDATABASE_URL='${database}'\n`);
+  const fromFile = commands.find((block) => block.startsWith('set -a'));
   for (const block of commands) {
     // The role belongs to the server, which other runs use as well.
-    const script = block.replaceAll('/etc/flexisip/', `${etc}/`).replaceAll(/(flexisip:config)/g, `$1 --role ${role}`);
+    const script = block
+      .replaceAll('/etc/flexisip/', `${etc}/`)
+      .replaceAll('--role flexisip_2', '')
+      .replaceAll(/(flexisip:config)/g, (name) => `${name} --role ${role}${block.includes('flexisip_2') ? '_2' : ''}`);
     try {
       outputs.set(
         block,
-        (await run('bash', ['-e', '-o', 'pipefail', '-c', script], { cwd: directory, env: environment })).stdout.replaceAll(
-          `${etc}/`,
-          '/etc/flexisip/',
-        ),
+        (
+          await run('bash', ['-e', '-o', 'pipefail', '-c', `${fromFile}\n${script}`], { cwd: directory, env: environment })
+        ).stdout.replaceAll(`${etc}/`, '/etc/flexisip/'),
       );
     } catch (error) {
       const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
@@ -74,13 +80,14 @@ test('each of its steps does what it says', () => {
   expect(shown('psql')).toBe('');
   expect(existsSync(path.join(flexisip.directory, 'flexisip-role.sql'))).toBe(false);
   expect(shown('diff')).toContain('> flexiapi-api-key=flexiapi_');
-  expect(shown('flexisip:check')).toMatch(/Nothing is wrong\.\n$/);
+  expect(shown('flexisip:check')).toMatch(/Nothing is wrong, 1 warning, 1 skipped\.\n$/);
   expect(shown('first-phone')).toBe('200\n');
   expect(JSON.parse(shown('/devices'))).toEqual({});
   expect(() => JSON.parse(shown('/api/statistics/messages')) as unknown).not.toThrow();
-  expect(shown('--yes')).toMatch(
+  expect(shown('--rotate')).toMatch(
     /flexisip\.conf written, \d+ parameters? changed; before: .*\.bak\.\n# The key flexisip of \S+ \(\d+\) was rotated\./,
   );
+  expect(shown('flexisip_2')).toMatch(/The key flexisip-2 of \S+ \(\d+\) was made\./);
   const after = readFileSync(path.join(flexisip.directory, 'etc', 'flexisip.conf'), 'utf8');
   expect(after).toMatch(/^# As it was\.\n\[global\]\ntransports=sips:localhost\n\n\[event-logs\]\nenabled=true\n/);
 });
@@ -96,7 +103,7 @@ test('the parameters that it shows are those that are printed', async () => {
 });
 
 test('each option that it names is one, and so is each version', async () => {
-  const help = `${(await flexisip.flexiapi(['flexisip:config', '--help'])).stdout}${(await flexisip.flexiapi(['flexisip:check', '--help'])).stdout}--json`;
+  const help = `${(await flexisip.flexiapi(['flexisip:config', '--help'])).stdout}${(await flexisip.flexiapi(['flexisip:check', '--help'])).stdout}--json --cacert`;
   const prose = text.replaceAll(/^ {4}(?:curl|psql|.*accounts:create|.*spaces:create).*$/gm, '');
   for (const [option] of prose.matchAll(/(?<![\w-])--[a-z][a-z-]+/g)) expect([option, help.includes(option)]).toEqual([option, true]);
   for (const version of FLEXISIP_VERSIONS) expect(text).toContain(version);

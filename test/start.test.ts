@@ -72,6 +72,11 @@ test('first start, the pasted line, second start, a killed start, Ctrl-C', async
   expect((await request(`${url}/api/accounts/me`, { key })).json).toMatchObject({ username: 'admin', admin: true });
   // Production starts the same files; the command line finds the servers.
   expect(JSON.parse((await cli('queues', '--json')).stdout)).toHaveLength(8);
+  // Whoever types it has not the environment of npm start. Nobody used the key yet, so the one in the box gives way to one that is shown.
+  const { PORT: _, ...bare } = environment;
+  const printed = await run(process.execPath, [path.join(root, 'bin', 'flexiapi'), 'flexisip:config'], { cwd: folder, env: bare });
+  expect(printed.stdout).toContain(`\nflexiapi-port=${environment['PORT']}\n`);
+  expect(printed.stdout).toMatch(/\nflexiapi-api-key=flexiapi_[A-Za-z0-9]{46}\n/);
   const second = await start();
   expect(await second.ended).toBe(1);
   await said(second, /npm start already runs in this folder/);

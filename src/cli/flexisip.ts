@@ -1,6 +1,7 @@
 // Commands for Flexisip: its configuration, and whether it works.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ConfigureOptions } from '../services/flexisip/configure';
+import type { Step } from '../services/flexisip/step';
 import { action, Refusal, requireDatabase, wholeNumber } from './command';
 
 /** As FLEXISIP_VERSIONS has them, which is not loaded for the help. */
@@ -9,7 +10,6 @@ const VERSIONS = ['2.3', '2.4', '2.5', '2.6', '2.7'];
 const DEFAULT_GRACE_MINUTES = 1440;
 const MAX_GRACE_MINUTES = 365 * 24 * 60;
 const MAX_PORT = 65_535;
-const NAME = 'flexisip';
 
 const several = (one: string, before: string[] | undefined): string[] => [...(before ?? []), one];
 
@@ -17,13 +17,17 @@ function addConfig(program: Command): void {
   program
     .command('flexisip:config')
     .description(
-      'prints the parameters of flexisip.conf that point at this server, with a fresh key and the SQL of a database role; with --write, edits a copy',
+      'prints the parameters of flexisip.conf that point at this server, with a key and the SQL of a database role; with --write, edits a copy',
     )
     .option('--account <account>', 'whose key it is, id or user@domain of a super admin; the one that has it, or the first')
-    .option('--name <name>', 'what the key is called; one of that name is rotated', NAME)
+    .option('--name <name>', 'what the key is called; as the one of the file, or flexisip')
     .option('--grace-minutes <minutes>', 'how long a key that is rotated stays good', wholeNumber(MAX_GRACE_MINUTES), DEFAULT_GRACE_MINUTES)
     .option('--key <key>', 'a named key that is there, instead of a fresh one')
-    .option('--keep-key', 'with --write: the key that the file has, instead of a fresh one')
+    .option(
+      '--rotate',
+      'gives a key that is there a fresh secret, whoever uses it; else it keeps the one that the file has, or that was used',
+      false,
+    )
     .option('--url <url>', 'where Flexisip reaches this server, https://…; APP_URL where not given')
     .option('--domain <domain>', 'which Flexisip serves, may be given several times; every space where not given', several)
     .addOption(
@@ -35,8 +39,12 @@ function addConfig(program: Command): void {
     .addOption(
       new Option('--flexisip-version <version>', 'for which version; where not given, one that fits 2.4 and later').choices(VERSIONS),
     )
-    .option('--role <role>', 'the database role', NAME)
-    .option('--role-password <password>', 'its password; the one that the file of --write has, or a fresh one')
+    .option('--role <role>', 'the database role; as the file has it, or flexisip')
+    .option(
+      '--role-password <password>',
+      'its password; the one that the file of --write has, or a fresh one for a role that is not there yet',
+    )
+    .option('--new-role-password', 'a fresh password for a role that is there: whoever has the one before is cut off', false)
     .option('--sql-host <host>', "where Flexisip reaches PostgreSQL; DATABASE_URL's where not given")
     .option('--sql-port <port>', 'and at which port', wholeNumber(MAX_PORT))
     .option(
@@ -53,14 +61,15 @@ function addConfig(program: Command): void {
     .action(
       action(async (options: ConfigureOptions) => {
         requireDatabase();
-        if (!/^[\x21-\x7e]{1,64}$/.test(options.name)) throw new Refusal('--name: 1 to 64 letters, digits and signs are expected');
+        if (options.name !== undefined && !/^[\x21-\x7e]{1,64}$/.test(options.name))
+          throw new Refusal('--name: 1 to 64 letters, digits and signs are expected');
         const { configureFlexisip } = await import('../services/flexisip/configure.js');
         const done = await configureFlexisip(options);
         const { key, conf, sql, notes, written, sql_file } = done;
-        const what = { made: 'made', rotated: 'rotated', given: 'taken as it is' }[key.what];
+        const what = { made: 'made', rotated: 'rotated', given: 'taken as it is', kept: 'kept', unchanged: 'left as it is' }[key.what];
         const head = `The key ${key.name} of ${key.account.address} (${key.id}) was ${what}.`;
         const file = written
-          ? `${written.file} written, ${written.changed} parameters changed${written.backup ? `; before: ${written.backup}` : ''}.`
+          ? `${written.file} written, ${written.changed} ${written.changed === 1 ? 'parameter' : 'parameters'} changed${written.backup ? `; before: ${written.backup}` : ''}.`
           : undefined;
         const text = [
           ...(file === undefined ? [conf] : []),
@@ -128,13 +137,19 @@ function addCheck(program: Command): void {
             : { request: passwordRequest(place, settings.ACCOUNT_REALM === undefined ? undefined : account?.domain) }),
           account,
         });
-        const wrong = steps.filter(({ verdict }) => verdict === 'wrong').length;
+        const of = (wanted: Step['verdict']): number => steps.filter(({ verdict }) => verdict === wanted).length;
+        const [wrong, warnings, skipped] = [of('wrong'), of('warning'), of('skipped')];
+        const end = [
+          wrong === 0 ? 'Nothing is wrong' : `${wrong} wrong`,
+          ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`]),
+          ...(skipped === 0 ? [] : [`${skipped} skipped`]),
+        ].join(', ');
         if (wrong > 0) process.exitCode = 1;
         const lines = steps.flatMap(({ step, verdict, found, todo }) => [
           `${SIGNS[verdict]}  ${step}: ${found}`,
           ...(todo === undefined ? [] : [`         → ${todo}`]),
         ]);
-        return { json: { ok: wrong === 0, steps }, text: [...lines, wrong === 0 ? 'Nothing is wrong.' : `${wrong} wrong.`].join('\n') };
+        return { json: { ok: wrong === 0, steps }, text: [...lines, `${end}.`].join('\n') };
       }),
     );
 }

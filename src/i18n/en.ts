@@ -260,9 +260,9 @@ export const en = {
   'page.statistics.table': 'The figures of this chart',
   'page.statistics.period': 'Period',
   'page.statistics.empty_messages':
-    'No messages in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is {prefix} and it has an API key with the scope statistics:write; bin/flexiapi flexisip:config prints both.',
+    'No messages in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is {prefix} and it has an API key with the scope statistics:write; bin/flexiapi flexisip:config --write puts both into flexisip.conf, and bin/flexiapi flexisip:check says what is wrong.',
   'page.statistics.empty_calls':
-    'No calls in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is {prefix} and it has an API key with the scope statistics:write; bin/flexiapi flexisip:config prints both.',
+    'No calls in this period. Choose a longer one, or another space. Where none ever come: Flexisip reports them once its event-logs/flexiapi-prefix is {prefix} and it has an API key with the scope statistics:write; bin/flexiapi flexisip:config --write puts both into flexisip.conf, and bin/flexiapi flexisip:check says what is wrong.',
   'page.statistics.messages': 'Messages',
   'page.statistics.calls': 'Calls',
   'page.statistics.chart_messages': 'Messages, and how many were encrypted',

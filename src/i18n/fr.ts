@@ -253,9 +253,9 @@ export const fr: Record<keyof typeof en, string> = {
   'page.statistics.table': 'Les chiffres de ce graphique',
   'page.statistics.period': 'Période',
   'page.statistics.empty_messages':
-    'Aucun message dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est {prefix} et qu’il a une clé d’API avec la portée statistics:write ; bin/flexiapi flexisip:config donne les deux.',
+    'Aucun message dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est {prefix} et qu’il a une clé d’API avec la portée statistics:write ; bin/flexiapi flexisip:config --write les met dans flexisip.conf, et bin/flexiapi flexisip:check dit ce qui ne va pas.',
   'page.statistics.empty_calls':
-    'Aucun appel dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est {prefix} et qu’il a une clé d’API avec la portée statistics:write ; bin/flexiapi flexisip:config donne les deux.',
+    'Aucun appel dans cette période. Choisissez-en une plus longue, ou un autre espace. S’il n’en vient jamais : Flexisip les rapporte dès que son event-logs/flexiapi-prefix est {prefix} et qu’il a une clé d’API avec la portée statistics:write ; bin/flexiapi flexisip:config --write les met dans flexisip.conf, et bin/flexiapi flexisip:check dit ce qui ne va pas.',
   'page.statistics.messages': 'Messages',
   'page.statistics.calls': 'Appels',
   'page.statistics.chart_messages': 'Messages, et combien étaient chiffrés',

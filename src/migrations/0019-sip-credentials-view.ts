@@ -7,7 +7,11 @@ const UNKNOWABLE_MD5 = 'md5(gen_random_uuid()::text)';
 const UNKNOWABLE_SHA256 = "encode(sha256(convert_to(gen_random_uuid()::text, 'UTF8')), 'hex')";
 
 /** The account's password by its algorithm, of which it has one at most. */
-const one = (algorithm: string): string => `max(password) FILTER (WHERE algorithm = '${algorithm}')`;
+const one = (algorithm: string): string => `max(p.password) FILTER (WHERE p.algorithm = '${algorithm}')`;
+
+/** What can be a password at all: an empty hash, or half of one, is none, whoever stored it. */
+const IS_WHOLE = `CASE p.algorithm WHEN 'MD5' THEN p.password ~ '^[0-9A-Fa-f]{32}$' WHEN 'SHA-256' THEN p.password ~ '^[0-9A-Fa-f]{64}$'
+                                   WHEN 'CLRTXT' THEN p.password <> '' ELSE false END`;
 
 export async function up(database: Sequelize): Promise<void> {
   // Hashes of imports may have capitals. security_barrier: no function of the reader's own sees rows that are left out.
@@ -16,7 +20,7 @@ export async function up(database: Sequelize): Promise<void> {
     SELECT a.username, a.domain, a.activated, p.algorithm,
            CASE WHEN p.algorithm = 'CLRTXT' THEN p.password ELSE lower(p.password COLLATE "C") END AS password
       FROM accounts a JOIN passwords p ON p.account_id = a.id
-     WHERE NOT a.blocked
+     WHERE NOT a.blocked AND ${IS_WHOLE}
   `);
   // A password that is stored as it is gives its hashes with the domain as realm.
   await database.query(`
@@ -29,7 +33,7 @@ export async function up(database: Sequelize): Promise<void> {
            ${UNKNOWABLE_SHA256} AS ha1_sha512t256
       FROM accounts a
      CROSS JOIN LATERAL (SELECT ${one('CLRTXT')} AS clear, ${one('MD5')} AS md5, ${one('SHA-256')} AS sha256
-                           FROM passwords WHERE account_id = a.id) AS p
+                           FROM passwords p WHERE p.account_id = a.id AND ${IS_WHOLE}) AS p
      WHERE NOT a.blocked AND a.activated AND coalesce(p.clear, p.md5, p.sha256) IS NOT NULL
   `);
 }

@@ -64,14 +64,16 @@ async function startServers(): Promise<{ found: Record<string, string>; servers:
 }
 
 async function main(): Promise<void> {
-  loadSettings(environment, ['web', 'worker']); // A wrong setting is said before anything is started.
+  // A wrong setting is said before anything is started.
+  const { APP_URL } = loadSettings(environment, ['web', 'worker']).settings;
   mkdirSync(DATA_DIRECTORY, { recursive: true });
   claimFolder();
   const { found, servers } = await startServers().catch((error: unknown) => {
     rmSync(PID_FILE, { force: true });
     throw error;
   });
-  writeFileSync(SERVERS_FILE, JSON.stringify(found), { mode: 0o600 });
+  // Its environment may be its own: the command line is told where web is, as well.
+  writeFileSync(SERVERS_FILE, JSON.stringify({ ...found, APP_URL }), { mode: 0o600 });
   const stopServers = async (): Promise<void> => {
     // Redis first, PostgreSQL last: the reverse of who needs whom.
     for (const server of servers.toReversed()) await server.stop();

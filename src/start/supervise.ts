@@ -62,7 +62,8 @@ async function introduce(seeded: Seed | null, say: (line: string) => void): Prom
             : [`  The key expires when unused for ${settings.APP_API_KEY_EXPIRATION_MINUTES} minutes.`]),
           '',
           'Key of the SIP proxy (reports statistics, reads domains, never expires;',
-          'bin/flexiapi flexisip:config puts a fresh one into its configuration):',
+          'while it was never used, bin/flexiapi flexisip:config gives it another',
+          'secret and the parameters to put it in):',
           `  ${seeded.flexisip.api_key}`,
         ]
       : [

@@ -20,7 +20,14 @@ export interface Ran {
 /** What `flexisip:config --json` prints. */
 export interface Printed {
   flexisip_version: string;
-  key: { id: number; api_key: string; name: string; what: string; account: { id: number; address: string } };
+  key: {
+    id: number;
+    api_key: string | null;
+    name: string;
+    what: string;
+    account: { id: number; address: string };
+    previous_good_for_minutes?: number;
+  };
   conf: string;
   sql: string[];
   notes: string[];

@@ -47,16 +47,24 @@ export const passwordRequest = ({ schema }: Pick<ViewsPlace, 'schema'>, domain?:
     domain === undefined ? ':domain' : literal(domain)
   } and activated = true`;
 
+/** Whether PostgreSQL has such a role: roles are of the whole server. */
+export const roleExists = async (role: string): Promise<boolean> =>
+  (await select('SELECT 1 FROM pg_roles WHERE rolname = $1', [role])).length > 0;
+
 /**
- * The statements that make a role which may read the views and nothing else; they may run again, for another password.
+ * The statements that make a role which may read the views and nothing else; they may run again.
  *
- * @param password of letters and digits alone
+ * @param password of letters and digits alone; undefined: the one that the role has stays
  */
-export function roleStatements({ database, schema }: Pick<ViewsPlace, 'database' | 'schema'>, role: string, password: string): string[] {
+export function roleStatements(
+  { database, schema }: Pick<ViewsPlace, 'database' | 'schema'>,
+  role: string,
+  password: string | undefined,
+): string[] {
   const name = identifier(role);
   return [
     `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ${literal(role)}) THEN CREATE ROLE ${name} LOGIN; END IF; END $$;`,
-    `ALTER ROLE ${name} LOGIN PASSWORD ${literal(password)};`,
+    `ALTER ROLE ${name} LOGIN${password === undefined ? '' : ` PASSWORD ${literal(password)}`};`,
     `GRANT CONNECT ON DATABASE ${identifier(database)} TO ${name};`,
     `GRANT USAGE ON SCHEMA ${identifier(schema)} TO ${name};`,
     ...SIP_VIEWS.map((view) => `GRANT SELECT ON ${identifier(schema)}.${view} TO ${name};`),

@@ -6,7 +6,7 @@ import { reasonOf } from '../../infra/log';
 import { isNamedKey, isWholeNamedKey } from '../credentials/secrets';
 import { type ApiAddress, STATISTICS_PREFIX } from './address';
 import { type ApiAnswer, ApiSession, openTcp, openTls } from './http2-client';
-import { quoted, type Step, stepsOf } from './step';
+import { counted, quoted, type Step, stepsOf } from './step';
 
 const address = stepsOf('address');
 const keyed = stepsOf('key');
@@ -38,12 +38,15 @@ function tcpStep(error: unknown, { host, port }: ApiAddress): Step {
   return address.wrong('connection', `${host}:${port}: ${quoted(reasonOf(error))}`, todo);
 }
 
+/** OpenSSL puts where it is in its own source around it. */
+const shortly = (reason: string): string => /\berror:[0-9A-F]+:[^:]*:[^:]*:([^:]+)/i.exec(reason)?.[1] ?? reason;
+
 function tlsStep(error: unknown): Step {
   if (/NO_APPLICATION_PROTOCOL/.test(codeOf(error)) || /no application protocol/i.test(reasonOf(error))) return alpnStep(false);
   const isPlain = /wrong version number|packet length|EPROTO|unknown protocol|http request/i.test(`${codeOf(error)} ${reasonOf(error)}`);
   return address.wrong(
     'TLS',
-    quoted(reasonOf(error)),
+    quoted(shortly(reasonOf(error))),
     isPlain
       ? 'this port speaks no TLS, and Flexisip nothing else: set TLS_CERT_FILE and TLS_KEY_FILE of web, or give the address of the proxy that ends TLS'
       : 'something listens there that does not finish a TLS handshake: is it web, and does it answer others?',
@@ -65,7 +68,7 @@ function certificateStep(socket: TLSSocket, { host }: ApiAddress): Step {
   const { valid_to: until, subject } = socket.getPeerCertificate();
   if (!until) return address.warning('certificate', 'none was shown');
   const days = Math.floor((Date.parse(until) - Date.now()) / DAY_MS);
-  const said = `${quoted([subject?.CN].flat().join(', '))}, until ${new Date(until).toISOString().slice(0, 10)} (${days} days)`;
+  const said = `${quoted([subject?.CN].flat().join(', '))}, until ${new Date(until).toISOString().slice(0, 10)} (${counted(days, 'day')})`;
   if (days < 0) return address.warning('certificate', `${said}: expired`, 'Flexisip goes on with it, apps do not: renew it');
   if (days < SOON_DAYS) return address.warning('certificate', said, 'renew it: web takes a new one without a restart');
   if (!socket.authorized)
@@ -123,10 +126,13 @@ const MAKE_ANOTHER = 'bin/flexiapi flexisip:config makes one, and gives the para
 
 function refusedKey(key: string): string {
   if (!isNamedKey(key))
-    return `this is the key of a person, which ends an hour after its last use and with the next GET /accounts/me/api_key: ${MAKE_ANOTHER}`;
+    return `this is the key of a person, which ends when it is unused for an hour and with the next GET /accounts/me/api_key: ${MAKE_ANOTHER}`;
   if (!isWholeNamedKey(key)) return `the key is not whole (its last characters are a checksum): copy it again, or ${MAKE_ANOTHER}`;
   return `the key is not known, has ended, was replaced, or may not be used from this address (bin/flexiapi api-keys shows all of that): ${MAKE_ANOTHER}`;
 }
+
+/** The others would be answered so, too. */
+const IN_TROUBLE: readonly number[] = [502, 503, 504];
 
 /** What an answer means. `isFirst`: whether it is the first of its prefix. */
 function probeStep({ name, expected, scope, path }: Probe, answer: ApiAnswer, key: string): Step {
@@ -146,6 +152,14 @@ function probeStep({ name, expected, scope, path }: Probe, answer: ApiAnswer, ke
       `there is nothing at this path: event-logs/flexiapi-prefix has to be the path of APP_URL and ${STATISTICS_PREFIX} (Flexisip's own default, /api/stats/, is another)`,
     );
   if (status === 429) return keyed.wrong(name, said, 'wrong keys were shown from this address too often: wait some minutes');
+  if (IN_TROUBLE.includes(status))
+    return keyed.wrong(
+      name,
+      said,
+      status === 503
+        ? 'the server is there and cannot work: /health/ready says what it lacks (PostgreSQL, Redis), or it is starting'
+        : 'the proxy before it reaches no web: is one running, and is its address right in the proxy?',
+    );
   if (!expected.includes(status))
     return keyed.wrong(
       name,
@@ -167,7 +181,7 @@ function domainsOf({ text }: ApiAnswer): string[] | null {
   }
 }
 
-const domainsSaid = (answer: ApiAnswer): string => `${domainsOf(answer)?.length ?? 0} domains`;
+const domainsSaid = (answer: ApiAnswer): string => counted(domainsOf(answer)?.length ?? 0, 'domain');
 
 async function probe(session: ApiSession, check: ApiCheck, key: string): Promise<ApiOutcome> {
   const steps: Step[] = [];
@@ -192,6 +206,7 @@ async function probe(session: ApiSession, check: ApiCheck, key: string): Promise
       steps.push(step);
       // More wrong keys would be counted, and the others are of the same key.
       if (answer.status === 401 || answer.status === 429) ended = 'the key was refused already';
+      if (IN_TROUBLE.includes(answer.status)) ended = 'the server could not work before';
     } catch (error) {
       steps.push(
         keyed.wrong(

@@ -3,7 +3,7 @@ import type { AccountName } from '../../models/accounts/account';
 import { asRole, findExamples, type Examples, type Excess, type RoleSession } from '../../models/accounts/sip-credentials';
 import { reasonOf } from '../../infra/log';
 import { numberNames, parseConnectionString } from './connection-string';
-import { quoted, type Step, stepsOf } from './step';
+import { counted, quoted, type Step, stepsOf } from './step';
 
 const sql = stepsOf('passwords');
 
@@ -37,7 +37,7 @@ const ROLE_AGAIN = 'run the statements that bin/flexiapi flexisip:config prints'
 function advice(error: unknown): string {
   const code = (error as { code?: string } | undefined)?.code ?? '';
   if (code === '28P01' || code === '28000')
-    return `the role or its password is wrong, or pg_hba.conf does not let it in: ${ROLE_AGAIN}, which set the password`;
+    return `the role or its password is wrong, or pg_hba.conf does not let it in: ${ROLE_AGAIN} (with --role-password they set that one, with --new-role-password a fresh one)`;
   if (code === '3D000') return 'there is no such database: give the one of DATABASE_URL in soci-connection-string (dbname=…)';
   if (code === '42501') return `the role may not read what the statement names: ${ROLE_AGAIN}`;
   if (code === '42P01') return 'the view is not there: bin/flexiapi db:migrate makes it';
@@ -58,7 +58,8 @@ async function passwordsOf({ ask }: RoleSession, { request, realm }: SqlCheck, a
     text,
     names.map((name) => values[name]),
   );
-  if (columns.length !== 2) return `the statement gives ${columns.length} columns, and Flexisip wants two: password and algorithm`;
+  if (columns.length !== 2)
+    return `the statement gives ${counted(columns.length, 'column')}, and Flexisip wants two: password and algorithm`;
   return rows.map((row) => row.map((value) => value ?? ''));
 }
 

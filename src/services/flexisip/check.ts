@@ -6,10 +6,11 @@ import type { AccountName } from '../../models/accounts/account';
 import { reasonOf } from '../../infra/log';
 import { type ApiAddress, configuredAddress, isTrue, STATISTICS_PREFIX } from './address';
 import { checkApi } from './check-api';
+import { checkKey } from './check-key';
 import { checkRegistrar } from './check-registrar';
 import { checkSql } from './check-sql';
 import type { ConfFile } from './conf-file';
-import { quoted, type Step, stepsOf } from './step';
+import { counted, quoted, type Step, stepsOf } from './step';
 
 /** What is to be looked at. Without a file only what is given is. */
 export interface CheckOptions {
@@ -65,12 +66,13 @@ async function passwordSettings(conf: ConfFile): Promise<{ steps: Step[]; ends: 
   const get = (name: string): string | undefined => conf.get('module::Authentication', name);
   const ended = (...steps: Step[]): { steps: Step[]; ends: boolean } => ({ steps, ends: true });
   const both = 'both [module::Authentication] and [module::AuthOpenIDConnect] are enabled';
-  if (isTrue(conf.get('module::AuthOpenIDConnect', 'enabled')))
-    return ended(
-      isTrue(get('enabled'))
-        ? file.wrong('passwords', both, 'Flexisip takes one of them')
-        : passwords.skipped('all', 'Flexisip takes tokens'),
-    );
+  if (isTrue(conf.get('module::AuthOpenIDConnect', 'enabled'))) {
+    if (isTrue(get('enabled'))) return ended(file.wrong('passwords', both, 'Flexisip takes one of them'));
+    const skipped = passwords.skipped('all', 'Flexisip takes tokens');
+    if (settings.DATABASE_URL === undefined || settings.JWT_RSA_PUBLIC_KEY_PEM !== undefined) return ended(skipped);
+    const todo = 'set it to the public key that Flexisip has, or take passwords: bin/flexiapi flexisip:config --auth digest --write';
+    return ended(file.wrong('tokens', 'Flexisip takes tokens, and this server does not: JWT_RSA_PUBLIC_KEY_PEM is not set', todo), skipped);
+  }
   if (!isTrue(get('enabled')))
     return ended(file.wrong('passwords', '[module::Authentication] enabled is not true: whoever asks is registered', PRINT_AGAIN));
   const [implementation, backend] = [get('db-implementation'), get('soci-backend')];
@@ -100,25 +102,30 @@ function servedBy(conf: ConfFile, section: string, name: string): string[] | nul
   return domains.includes('*') ? null : domains;
 }
 
-/** Spaces that Flexisip does not know of. */
+const some = (names: readonly string[]): string =>
+  `${quoted(names.slice(0, MAX_LISTED).join(', '))}${names.length > MAX_LISTED ? ', …' : ''}`;
+
+/** Spaces that Flexisip does not know of: some may be another's, all of them are nobody's wish. */
 async function domainsStep(conf: ConfFile): Promise<Step[]> {
   const spaces = (await Space.findAll({ attributes: ['domain'], order: [['id', 'ASC']], raw: true })).map(({ domain }) => domain);
-  const missing = (served: string[] | null): string[] => (served === null ? [] : spaces.filter((domain) => !served.includes(domain)));
-  const unknown = [
-    ...new Set([
-      ...missing(servedBy(conf, 'module::Authentication', 'auth-domains')),
-      ...missing(servedBy(conf, 'module::Registrar', 'reg-domains')),
-    ]),
-  ];
-  if (unknown.length === 0) return [file.ok('domains', `${spaces.length} spaces are served`)];
-  const todo = `where another Flexisip does not serve them, ${PRINT_AGAIN}`;
-  return [
-    file.warning(
-      'domains',
-      `not served: ${quoted(unknown.slice(0, MAX_LISTED).join(', '))}${unknown.length > MAX_LISTED ? ', …' : ''}`,
-      todo,
-    ),
-  ];
+  const lists = [
+    { name: 'auth-domains', served: servedBy(conf, 'module::Authentication', 'auth-domains') },
+    { name: 'reg-domains', served: servedBy(conf, 'module::Registrar', 'reg-domains') },
+  ].flatMap(({ name, served }) =>
+    served === null ? [] : [{ name, served, missing: spaces.filter((domain) => !served.includes(domain)) }],
+  );
+  const useless = lists.filter(({ missing }) => spaces.length > 0 && missing.length === spaces.length);
+  if (useless.length > 0)
+    return useless.map(({ name, served }) =>
+      file.wrong(
+        'domains',
+        `${name} has none of the spaces (${some(spaces)}), and of what it has no space is there: ${some(served)}`,
+        `nobody can register: ${PRINT_AGAIN}`,
+      ),
+    );
+  const unknown = [...new Set(lists.flatMap(({ missing }) => missing))];
+  if (unknown.length === 0) return [file.ok('domains', `${counted(spaces.length, 'space')} served`)];
+  return [file.warning('domains', `not served: ${some(unknown)}`, `where another Flexisip does not serve them, ${PRINT_AGAIN}`)];
 }
 
 async function sqlSteps({
@@ -195,13 +202,18 @@ async function registrarSteps({ conf }: CheckOptions): Promise<{ steps: Step[]; 
   return { ...outcome, steps: [...steps, ...outcome.steps] };
 }
 
+/** Whatever nobody thought of: beside the addresses of the file there is this server's own database. */
+const TO_DO_OTHERWISE: Readonly<Record<string, string>> = {
+  passwords: "is this server's own database (DATABASE_URL) up, and reached from here? The file's is looked at once it answers",
+};
+
 /** Looks at all of it. What throws is a step that is wrong, and the others go on. */
 export async function checkFlexisip(options: CheckOptions): Promise<Step[]> {
   const guarded = async <T extends { steps: Step[] }>(part: string, work: () => Promise<T>): Promise<T | { steps: Step[] }> => {
     try {
       return await work();
     } catch (error) {
-      return { steps: [stepsOf(part).wrong('all', quoted(reasonOf(error)))] };
+      return { steps: [stepsOf(part).wrong('all', quoted(reasonOf(error)), TO_DO_OTHERWISE[part] ?? 'mend that, and run this again')] };
     }
   };
   const clockOf = (outcome: { clockMs?: number } | { steps: Step[] }): number | undefined =>
@@ -211,6 +223,7 @@ export async function checkFlexisip(options: CheckOptions): Promise<Step[]> {
   const api = await guarded('address', async () =>
     check ? checkApi(check) : { steps: [stepsOf('address').skipped('all', 'no address is known')] },
   );
+  const key = check?.key === undefined ? [] : await checkKey(check.key);
   const sql = await guarded('passwords', () => sqlSteps(options));
   const redis = await guarded('registrar', () => registrarSteps(options));
   return [
@@ -219,6 +232,7 @@ export async function checkFlexisip(options: CheckOptions): Promise<Step[]> {
       : [file.wrong('parameters', `twice: ${quoted(repeated.join(', '))}`, 'Flexisip 2.4 and later do not start: leave one of each')]),
     ...steps,
     ...api.steps,
+    ...key,
     ...sql.steps,
     ...redis.steps,
     ...clockStep("the server's", clockOf(api)),

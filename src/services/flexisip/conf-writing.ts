@@ -95,7 +95,8 @@ export async function draft(file: string, { inPlace }: { inPlace: boolean }): Pr
           throw new Error(`${file} was changed meanwhile by somebody else: run this again`);
         backup = `${real}.${stamp()}.bak`;
         await copyFile(real, backup, constants.COPYFILE_EXCL);
-        await chmod(backup, before.mode);
+        // Nothing reads it by its name, and what is in it works still.
+        await chmod(backup, NEW_FILE_MODE);
         await chown(backup, before.uid, before.gid);
       }
       await rename(name, target);

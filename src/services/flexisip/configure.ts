@@ -8,13 +8,14 @@ import {
   MAX_ROLE_CHARACTERS,
   passwordRequest,
   programAddress,
+  roleExists,
   roleStatements,
 } from '../../models/accounts/sip-credentials';
 import { type ApiAddress, apiAddressOf, urlOf } from './address';
-import { ConfFile } from './conf-file';
+import { ConfFile, type Parameter } from './conf-file';
 import { type Draft, draft, writePrivately } from './conf-writing';
 import { connectionString, parseConnectionString } from './connection-string';
-import { findKeyHolder, type FlexisipKey, freshKey, type KeyHolder, requireUsableKey } from './key';
+import { findKeyHolder, type FlexisipKey, freshKey, isUsable, type KeyHolder, lookAtKey, requireUsableKey } from './key';
 import {
   confText,
   DEFAULT_VERSION,
@@ -31,16 +32,19 @@ import {
 /** As they stand on the command line. */
 export interface ConfigureOptions {
   account?: string;
-  name: string;
+  /** Undefined: as the key of the file is called, or `flexisip`. */
+  name?: string;
   key?: string;
-  keepKey?: boolean;
+  rotate?: boolean;
   graceMinutes: number;
   url?: string;
   domain?: string[];
   auth?: 'digest' | 'jwt';
   flexisipVersion?: FlexisipVersion;
-  role: string;
+  /** Undefined: the one that the file has from here, or `flexisip`. */
+  role?: string;
   rolePassword?: string;
+  newRolePassword?: boolean;
   sqlHost?: string;
   sqlPort?: number;
   redisCa: string;
@@ -63,6 +67,14 @@ export interface Configured {
   written?: { file: string; backup?: string; changed: number };
   sql_file?: string;
 }
+
+/** What key and role are called where nothing else is said. */
+const DEFAULT_NAME = 'flexisip';
+/** In the place of what is known to Flexisip alone; nothing that works. */
+const KEY_UNCHANGED = '<the key that Flexisip has>';
+const passwordUnchanged = (role: string): string => `<the password that ${role} has>`;
+
+const PASSWORD = /^[A-Za-z0-9._~-]{12,128}$/;
 
 /** Letters and digits alone: it stands in SQL and in a connection string. */
 const newPassword = (): string => randomBytes(24).toString('hex');
@@ -107,17 +119,67 @@ function registrarIn(notes: string[], version: FlexisipVersion): Wanted['registr
   return registrar.kind === 'server' ? registrar : undefined;
 }
 
+/** The role as a file has it that was written here. */
+function roleIn(conf: ConfFile | undefined): string | undefined {
+  const get = (name: string): string | undefined => conf?.get('module::Authentication', name);
+  const isOurs = get('soci-backend') === 'postgresql' && get('soci-password-request')?.includes('sip_credentials') === true;
+  return isOurs ? parseConnectionString(get('soci-connection-string') ?? '')?.['user'] : undefined;
+}
+
+/** The password that a file has for the role, where it is PostgreSQL's and can be the role's. */
+function passwordIn(conf: ConfFile | undefined, role: string, notes: string[]): string | undefined {
+  const get = (name: string): string | undefined => conf?.get('module::Authentication', name);
+  const { user, password } = parseConnectionString(get('soci-connection-string') ?? '') ?? {};
+  if (password === undefined) return undefined;
+  const backend = get('soci-backend') ?? 'mysql';
+  const why =
+    backend === 'postgresql'
+      ? user === role
+        ? PASSWORD.test(password)
+          ? undefined
+          : 'it is not 12 to 128 letters, digits and . _ ~ -'
+        : `it is of another user, ${user ?? 'none'}`
+      : `it is for ${backend}`;
+  notes.push(
+    why === undefined
+      ? `${role} keeps the password that the file has.`
+      : `The password of the file's soci-connection-string is not taken for ${role}: ${why}.`,
+  );
+  return why === undefined ? password : undefined;
+}
+
+/** The role's password; undefined: it has one, which is not known here and stays. */
+async function passwordFor(
+  role: string,
+  options: ConfigureOptions,
+  conf: ConfFile | undefined,
+  notes: string[],
+): Promise<string | undefined> {
+  const { rolePassword, newRolePassword, write } = options;
+  if (rolePassword !== undefined) return rolePassword;
+  if (newRolePassword) return newPassword();
+  const kept = passwordIn(conf, role, notes);
+  if (kept !== undefined) return kept;
+  if (!(await roleExists(role))) return newPassword();
+  const todo = `give it with --role-password, or set a fresh one with --new-role-password (whoever has the one before is cut off); a second Flexisip has a role of its own: --role ${role}_2`;
+  if (write !== undefined) throw new Error(`--role: ${role} is there already, and its password is not known here: ${todo}`);
+  notes.push(`The role ${role} is there already, and keeps its password, which is not known here: ${todo}.`);
+  return undefined;
+}
+
 async function digestIn(
   options: ConfigureOptions,
   domains: readonly string[],
   conf: ConfFile | undefined,
   notes: string[],
 ): Promise<{ authentication: DigestAuthentication; sql: string[] }> {
-  const { role, rolePassword, sqlHost, sqlPort } = options;
+  const { rolePassword, newRolePassword, sqlHost, sqlPort } = options;
+  const role = options.role ?? roleIn(conf) ?? DEFAULT_NAME;
   if (role === '' || Buffer.byteLength(role) > MAX_ROLE_CHARACTERS || /[\p{Cc}']/u.test(role))
     throw new Error(`--role: 1 to ${MAX_ROLE_CHARACTERS} characters are expected`);
-  if (rolePassword !== undefined && !/^[A-Za-z0-9._~-]{12,128}$/.test(rolePassword))
+  if (rolePassword !== undefined && !PASSWORD.test(rolePassword))
     throw new Error('--role-password: 12 to 128 letters, digits and . _ ~ - are expected');
+  if (rolePassword !== undefined && newRolePassword) throw new Error('--role-password and --new-role-password: one of the two is expected');
   const place = await findViewsPlace();
   if (!place.there) throw new Error('the view sip_credentials is not there: bin/flexiapi db:migrate makes it');
   const realm = settings.ACCOUNT_REALM;
@@ -125,21 +187,23 @@ async function digestIn(
     throw new Error(
       `ACCOUNT_REALM is one realm for all domains, and Flexisip asks for passwords by name and realm, so it would mix up people of the same name: give the one that it serves with --domain (${domains.join(', ')})`,
     );
-  const before = parseConnectionString(conf?.get('module::Authentication', 'soci-connection-string') ?? '');
-  const kept = before?.['user'] === role && /^[A-Za-z0-9._~-]+$/.test(before['password'] ?? '') ? before['password'] : undefined;
-  const password = rolePassword ?? kept ?? newPassword();
+  const password = await passwordFor(role, options, conf, notes);
   const own = programAddress(settings.DATABASE_URL ?? '');
   const host = sqlHost ?? own.host ?? 'localhost';
   const port = sqlPort ?? own.port;
   if (/^(?:localhost$|127\.|::1$|\/)/.test(host))
     notes.push(`PostgreSQL is asked at ${host}: where Flexisip runs on another machine, give an address that it reaches with --sql-host.`);
+  else if (sqlHost === undefined && !/[.:]/.test(host))
+    notes.push(
+      `PostgreSQL is asked at ${host}, a name without dots, as containers have them: where Flexisip does not know it, give an address that it reaches with --sql-host and --sql-port.`,
+    );
   notes.push(
     `Run the SQL once, as the owner of the database (psql "$DATABASE_URL" -f …); it may run again. pg_hba.conf has to let ${role} in from Flexisip's machine.`,
   );
   const connection = connectionString({
     dbname: place.database,
     user: role,
-    password,
+    password: password ?? passwordUnchanged(role),
     host,
     port: port === undefined ? undefined : String(port),
     sslmode: own.sslmode,
@@ -194,18 +258,46 @@ const commentsOf = ({ version, address, authentication }: Wanted): Record<string
         ],
   'module::Authentication':
     authentication.kind === 'digest'
-      ? ['Passwords, without those of blocked accounts. A new space: run this again, and restart Flexisip.']
+      ? [
+          'Passwords, without those of blocked accounts. A new space: run this again (with --write it keeps key and password), and restart Flexisip.',
+        ]
       : ['Off: tokens are taken.'],
   'module::Authorization': ['Domains come from GET /api/spaces.'],
   'module::Registrar': ["The registrar's Redis is the one of FLEXISIP_REDIS_URL."],
 });
 
-async function keyIn(options: ConfigureOptions, conf: ConfFile | undefined): Promise<FlexisipKey | KeyHolder> {
-  const { key, keepKey, account, name } = options;
-  if (key !== undefined && keepKey) throw new Error('--keep-key and --key: one of the two is expected');
-  const kept = keepKey ? (conf?.get('event-logs', 'flexiapi-api-key', 'flexiapi-token') ?? conf?.get('global::flexiapi', 'api-key')) : key;
-  if (keepKey && kept === undefined) throw new Error('--keep-key: the file has no key');
-  return kept === undefined ? findKeyHolder(account, name) : requireUsableKey(kept);
+/** What is to be done about the key: nothing, or a secret for the one of this name. */
+type KeyPlan = { known: FlexisipKey } | { holder: KeyHolder; name: string; graceMinutes: number };
+
+/** Nobody's key ends by a look: one that is used gets another secret where a file is written for it, or where that is asked for. */
+async function keyPlanOf(options: ConfigureOptions, conf: ConfFile | undefined, notes: string[]): Promise<KeyPlan> {
+  const { key, rotate, account, write, graceMinutes } = options;
+  if (key !== undefined && rotate) throw new Error('--rotate and --key: one of the two is expected');
+  if (key !== undefined) return { known: await requireUsableKey(key) };
+  const inFile = conf?.get('event-logs', 'flexiapi-api-key', 'flexiapi-token') ?? conf?.get('global::flexiapi', 'api-key');
+  const found = inFile === undefined ? undefined : await lookAtKey(inFile);
+  const name = options.name ?? found?.key?.name ?? DEFAULT_NAME;
+  const own = found?.key?.name === name ? found.key : undefined;
+  const holder = await findKeyHolder(account ?? (own && String(own.account.id)), name);
+  const { existing } = holder;
+  if (existing === undefined || rotate) return { holder, name, graceMinutes };
+  if (found && own?.id === existing.id && isUsable(found)) return { known: { ...own, what: 'kept' } };
+  const { last_used_at: used, last_used_ip: ip } = existing;
+  const use = used ? `last used at ${used.toISOString().slice(0, 19)}Z from ${ip ?? 'an unknown address'}` : 'never used';
+  const another = `a second Flexisip has a key of its own: --name ${name}-2`;
+  if (write !== undefined) {
+    if (used) notes.push(`The key ${name} was there already, ${use}: is that another Flexisip, give it the new one, too; ${another}.`);
+    return { holder, name, graceMinutes };
+  }
+  // Whoever was shown it, nobody works with it.
+  if (!used) {
+    notes.push(`The key ${name} was there already, ${use}: it has a fresh secret, and one that was shown before is good no more.`);
+    return { holder, name, graceMinutes: 0 };
+  }
+  notes.push(
+    `The key ${name} is ${use}, and cannot be shown again: Flexisip goes on with it. --rotate gives it a fresh secret; ${another}.`,
+  );
+  return { known: { id: existing.id, api_key: null, name, account: holder.account, what: 'unchanged' } };
 }
 
 /** @throws {Error} for a file that Flexisip itself would refuse, so that it is not made worse */
@@ -217,8 +309,17 @@ function readConf(content: Buffer | undefined, notes: string[]): ConfFile | unde
   return conf;
 }
 
+/** Domains that the file has and is not to have. */
+const domainsLost = (conf: ConfFile, parameters: readonly Parameter[]): string[] =>
+  parameters.flatMap(({ section, name, value }) => {
+    if (name !== 'auth-domains' && name !== 'reg-domains') return [];
+    const stay = value.split(' ');
+    const lost = (conf.get(section, name) ?? '').split(/\s+/).filter((domain) => domain !== '' && !stay.includes(domain));
+    return lost.length === 0 ? [] : [`Taken out of ${name}, since they are no spaces that are to be served: ${lost.join(', ')}.`];
+  });
+
 async function configureIn(options: ConfigureOptions, file: Draft | undefined): Promise<Configured> {
-  const { write, yes, sql: sqlFile, graceMinutes, name } = options;
+  const { write, yes, sql: sqlFile } = options;
   const notes: string[] = [];
   const conf = readConf(file?.content, notes);
   const version = options.flexisipVersion ?? (conf ? versionOf(conf) : DEFAULT_VERSION);
@@ -232,14 +333,24 @@ async function configureIn(options: ConfigureOptions, file: Draft | undefined): 
   if (auth === 'digest' && settings.JWT_RSA_PUBLIC_KEY_PEM !== undefined)
     notes.push('JWT_RSA_PUBLIC_KEY_PEM is set: --auth jwt gives what Flexisip needs to take tokens instead of passwords.');
   const registrar = registrarIn(notes, version);
-  const holder = await keyIn(options, conf);
+  const plan = await keyPlanOf(options, conf, notes);
   if (write !== undefined && file?.target.endsWith('.new'))
     notes.push(`Compare ${file.target} with ${write}, and put it in its place; --yes does both at once and keeps a copy.`);
   if (sqlFile !== undefined && sql.length > 0) await writePrivately(sqlFile, `${sql.join('\n')}\n`);
   // The last thing before the file: whatever is refused has changed no key.
-  const key = 'what' in holder ? holder : await freshKey(holder, name, graceMinutes);
-  const wanted: Wanted = { version, address, key: key.api_key, domains, authentication, registrar, redisCaFile: options.redisCa };
+  const key = 'known' in plan ? plan.known : await freshKey(plan.holder, plan.name, plan.graceMinutes);
+  const graceMinutes = 'known' in plan ? 0 : plan.graceMinutes;
+  const wanted: Wanted = {
+    version,
+    address,
+    key: key.api_key ?? KEY_UNCHANGED,
+    domains,
+    authentication,
+    registrar,
+    redisCaFile: options.redisCa,
+  };
   const parameters = parametersOf(wanted);
+  if (conf) notes.push(...domainsLost(conf, parameters));
   let written: Configured['written'];
   if (file) {
     const edited = conf ?? new ConfFile(Buffer.alloc(0));
@@ -248,6 +359,7 @@ async function configureIn(options: ConfigureOptions, file: Draft | undefined): 
     const isSame = changed === 0 && file.content !== undefined && yes === true;
     const { backup } = isSame ? await file.abort().then((): { backup?: string } => ({})) : await file.commit(edited.content);
     written = { file: file.target, changed, ...(backup === undefined ? {} : { backup }) };
+    if (backup !== undefined) notes.push(`Delete ${backup} once all works: its key and passwords may be good still.`);
     if (file.isOpen)
       notes.push(`${file.target} has a key and passwords in it, and others than its owner may read it, as before: see its mode.`);
   }
@@ -275,8 +387,7 @@ async function configureIn(options: ConfigureOptions, file: Draft | undefined): 
  * @throws {Error} which names the option or setting that is wrong; {ApiError} of the key
  */
 export async function configureFlexisip(options: ConfigureOptions): Promise<Configured> {
-  if (options.write === undefined && (options.yes || options.keepKey))
-    throw new Error(`${options.yes ? '--yes' : '--keep-key'} is for --write FILE`);
+  if (options.write === undefined && options.yes) throw new Error('--yes is for --write FILE');
   const file = options.write === undefined ? undefined : await draft(options.write, { inPlace: options.yes === true });
   try {
     return await configureIn(options, file);

@@ -9,17 +9,24 @@ import { hashApiKey, isNamedKey, isWholeNamedKey } from '../credentials/secrets'
 /** What Flexisip needs: to report, and to ask for the domains. */
 export const FLEXISIP_SCOPES: Scope[] = ['statistics:write', 'spaces:read'];
 
+/** What is wrong with what is no named key. */
+const PERSONS_KEY = "is no key of a machine: a person's key ends when it is unused for an hour";
+
 /** An account as a person names it: its number, or `user@domain`. */
 export type AccountText = string;
 
 /** A key for a flexisip.conf. */
 export interface FlexisipKey {
   id: number;
-  api_key: string;
+  /** null: it is there already, and nobody can show it again. */
+  api_key: string | null;
   name: string;
   account: { id: number; address: string };
-  /** `made`; `rotated`: it was there, and what it was before is good for a time; `given`: it was not touched. */
-  what: 'made' | 'rotated' | 'given';
+  /**
+   * `made`; `rotated`: it was there, and what it was before is good for a time. Not touched: `given` by an option, `kept` from the file, or `unchanged`, which
+   * is one that is not known here.
+   */
+  what: 'made' | 'rotated' | 'given' | 'kept' | 'unchanged';
 }
 
 type Admin = Awaited<ReturnType<typeof findSuperAdmins>>[number];
@@ -28,7 +35,7 @@ const addressOf = ({ username, domain }: Pick<Admin, 'username' | 'domain'>): st
 /** Who the key is for, and the key of that name, where there is one. */
 export interface KeyHolder {
   account: { id: number; address: string };
-  existing?: number;
+  existing?: Pick<NamedApiKey, 'id' | 'last_used_at' | 'last_used_ip'>;
 }
 
 /**
@@ -48,14 +55,14 @@ export async function findKeyHolder(account: AccountText | undefined, name: stri
       `--account: ${account} is no super admin, and only such may ask for the domains: ${admins.slice(0, 5).map(addressOf).join(', ')}`,
     );
   const keys = await NamedApiKey.scope(visibleTo(SYSTEM)).findAll({
-    attributes: ['id', 'account_id'],
+    attributes: ['id', 'account_id', 'last_used_at', 'last_used_ip'],
     where: { name, account_id: candidates.map(({ id }) => id) },
     order: [['id', 'ASC']],
   });
   const [key] = keys;
   const holder = candidates.find(({ id }) => id === key?.account_id) ?? candidates[0];
   if (!holder) throw new Error('there is no super admin');
-  return { account: { id: holder.id, address: addressOf(holder) }, ...(key ? { existing: key.id } : {}) };
+  return { account: { id: holder.id, address: addressOf(holder) }, ...(key ? { existing: key } : {}) };
 }
 
 /**
@@ -68,10 +75,69 @@ export async function freshKey({ account, existing }: KeyHolder, name: string, g
     const made = await createNamedKey({ account_id: account.id, name, scopes: FLEXISIP_SCOPES });
     return { ...made, name, account, what: 'made' };
   }
-  await changeNamedKey(existing, { scopes: FLEXISIP_SCOPES, expires_at: null, expires_after_last_used_minutes: null }, OPERATOR);
-  const rotated = await rotateNamedKey(existing, graceMinutes, OPERATOR);
+  await changeNamedKey(existing.id, { scopes: FLEXISIP_SCOPES, expires_at: null, expires_after_last_used_minutes: null }, OPERATOR);
+  const rotated = await rotateNamedKey(existing.id, graceMinutes, OPERATOR);
   return { ...rotated, name, account, what: 'rotated' };
 }
+
+/** Why Flexisip could not work with a key for good; `excess`: it works, and could do more than Flexisip needs. */
+export interface KeyFault {
+  kind: 'person' | 'broken' | 'unknown' | 'replaced' | 'lacking' | 'end' | 'holder' | 'excess';
+  /** Behind «the key». */
+  why: string;
+}
+
+/** A key as it is found. */
+export interface KeyLook {
+  faults: KeyFault[];
+  /** Undefined where it is not known, or no super admin's. */
+  key?: FlexisipKey & { api_key: string };
+}
+
+const moment = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+
+/** When a key ends, in words. */
+function endOf({
+  expires_at: at,
+  expires_after_last_used_minutes: minutes,
+  last_used_at: used,
+  secret_made_at: made,
+}: NamedApiKey): string {
+  if (at !== null) return moment(at);
+  const since = Math.max(used?.getTime() ?? 0, made.getTime());
+  return `when it is unused for ${minutes ?? 0} min (now: ${moment(new Date(since + (minutes ?? 0) * 60_000))})`;
+}
+
+/** Looks at a key in the database, without using it. */
+export async function lookAtKey(text: string): Promise<KeyLook> {
+  const only = (kind: KeyFault['kind'], why: string): KeyLook => ({ faults: [{ kind, why }] });
+  if (!isNamedKey(text)) return only('person', PERSONS_KEY);
+  if (!isWholeNamedKey(text)) return only('broken', 'is not whole: its last characters are a checksum of the others');
+  const secret = await NamedApiKeySecret.findByPk(hashApiKey(text));
+  const key = secret && (await NamedApiKey.scope(visibleTo(SYSTEM)).findByPk(secret.key_id));
+  if (!key) return only('unknown', 'is not known');
+  const faults: KeyFault[] = [];
+  if (secret.expires_at !== null)
+    faults.push({
+      kind: 'replaced',
+      why: `is an older secret: ${key.name} was rotated, and this one ${secret.expires_at.getTime() > Date.now() ? 'ends' : 'ended'} at ${moment(secret.expires_at)}`,
+    });
+  const lacking = scopesLacking(key.scopes, FLEXISIP_SCOPES);
+  if (lacking.length > 0) faults.push({ kind: 'lacking', why: `has not the scope ${lacking.join(' and ')}` });
+  if (key.expires_at !== null || key.expires_after_last_used_minutes !== null)
+    faults.push({ kind: 'end', why: `has an end, and Flexisip says nothing when it comes: ${endOf(key)}` });
+  const excess = scopesLacking(FLEXISIP_SCOPES, key.scopes);
+  if (excess.length > 0) faults.push({ kind: 'excess', why: `may do more than Flexisip needs: ${excess.join(', ')}` });
+  const holder = (await findSuperAdmins()).find(({ id }) => id === key.account_id);
+  if (!holder) return { faults: [...faults, { kind: 'holder', why: 'is of an account that is no super admin, or is blocked' }] };
+  return {
+    faults,
+    key: { id: key.id, api_key: text, name: key.name, account: { id: holder.id, address: addressOf(holder) }, what: 'given' },
+  };
+}
+
+/** Whether Flexisip can work with it for good. */
+export const isUsable = ({ faults }: KeyLook): boolean => faults.every(({ kind }) => kind === 'excess');
 
 /**
  * Looks at a key that somebody gives, without using it.
@@ -79,22 +145,8 @@ export async function freshKey({ account, existing }: KeyHolder, name: string, g
  * @throws {Error} which says why Flexisip could not work with it
  */
 export async function requireUsableKey(text: string): Promise<FlexisipKey> {
-  const refuse = (why: string): never => {
-    throw new Error(`--key: ${why}; without --key one is made`);
-  };
-  if (!isNamedKey(text)) refuse("is no key of a machine: a person's key ends an hour after its last use");
-  if (!isWholeNamedKey(text)) refuse('is not whole: its last characters are a checksum of the others');
-  const secret = await NamedApiKeySecret.findByPk(hashApiKey(text));
-  if (!secret) return refuse('is not known');
-  if (secret.expires_at !== null) refuse('is an older secret of a key that was rotated');
-  const key = await NamedApiKey.scope(visibleTo(SYSTEM)).findByPk(secret.key_id);
-  if (!key) return refuse('is not known');
-  const lacking = scopesLacking(key.scopes, FLEXISIP_SCOPES);
-  if (lacking.length > 0) refuse(`has not the scope ${lacking.join(' and ')}`);
-  if (key.expires_at !== null || key.expires_after_last_used_minutes !== null)
-    refuse('has an end, and Flexisip says nothing when it comes');
-  const admins = await findSuperAdmins();
-  const holder = admins.find(({ id }) => id === key.account_id);
-  if (!holder) return refuse('is of an account that is no super admin, or is blocked');
-  return { id: key.id, api_key: text, name: key.name, account: { id: holder.id, address: addressOf(holder) }, what: 'given' };
+  const { faults, key } = await lookAtKey(text);
+  const fault = faults.find(({ kind }) => kind !== 'excess');
+  if (fault || !key) throw new Error(`--key: ${fault?.why ?? 'is not known'}; without --key one is made`);
+  return key;
 }

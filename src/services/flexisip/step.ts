@@ -26,6 +26,9 @@ export const stepsOf = (part: string): Record<Verdict, (name: string, found: str
   return { ok: make('ok'), warning: make('warning'), wrong: make('wrong'), skipped: make('skipped') };
 };
 
+/** `1 domain`, `2 domains`. */
+export const counted = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
+
 const MAX_CHARACTERS = 300;
 
 /** Somebody else's words as a part of a line. */
