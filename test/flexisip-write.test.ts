@@ -106,6 +106,13 @@ test('a role that is there keeps its password, unless somebody says otherwise', 
   const kept = JSON.parse(again.stdout) as Printed;
   expect([kept.written?.changed, kept.key.api_key, kept.key.what]).toEqual([0, first.key.api_key, 'kept']);
   expect(kept.sql).toEqual(first.sql);
+  // Where nobody says which, it is one that is not there.
+  const wasThere = (await flexisip.system.rows("SELECT 1 FROM pg_roles WHERE rolname = 'flexisip'")).length > 0;
+  if (!wasThere) await flexisip.system.rows('CREATE ROLE flexisip');
+  const another = JSON.parse((await flexisip.flexiapi(['flexisip:config', '--json'])).stdout) as Printed;
+  expect(another.sql.join('\n')).toMatch(/ALTER ROLE flexisip_\d+ LOGIN PASSWORD '[0-9a-f]{48}';/);
+  expect(connectionIn(another.conf)).toMatch(/ user=flexisip_\d+ password=[0-9a-f]{48} /);
+  if (!wasThere) await flexisip.system.rows('DROP ROLE flexisip');
   expect((await flexisip.flexiapi(['flexisip:config', '--role-password', 'x'.repeat(12), '--new-role-password'])).stderr).toContain(
     '--role-password and --new-role-password',
   );
@@ -138,7 +145,7 @@ test('a password of another backend, or user, or one that could not be the roleâ
 test('another key than the fileâ€™s: the one in use is named', async () => {
   const file = path.join(folder(), 'flexisip.conf');
   await flexisip.system.rows("UPDATE named_api_keys SET last_used_at = now(), last_used_ip = '192.0.2.7' WHERE name = 'flexisip'");
-  const { key, notes } = await flexisip.config(['--write', file, '--role', `${flexisip.role}_new`]);
+  const { key, notes } = await flexisip.config(['--write', file, '--role', `${flexisip.role}_new`, '--name', 'flexisip']);
   expect([key.what, notes.join('\n')]).toEqual([
     'rotated',
     expect.stringMatching(/last used at .* from 192\.0\.2\.7.*flexisip-2/) as string,

@@ -17,15 +17,15 @@ function addConfig(program: Command): void {
   program
     .command('flexisip:config')
     .description(
-      'prints the parameters of flexisip.conf that point at this server, with a key and the SQL of a database role; with --write, edits a copy',
+      'prints the parameters of flexisip.conf that point at this server, with a fresh key and the SQL of a database role; with --write, edits a copy',
     )
     .option('--account <account>', 'whose key it is, id or user@domain of a super admin; the one that has it, or the first')
-    .option('--name <name>', 'what the key is called; as the one of the file, or flexisip')
+    .option('--name <name>', 'what the key is called; as the one of the file, or the first of flexisip, flexisip-2, … that nobody uses')
     .option('--grace-minutes <minutes>', 'how long a key that is rotated stays good', wholeNumber(MAX_GRACE_MINUTES), DEFAULT_GRACE_MINUTES)
     .option('--key <key>', 'a named key that is there, instead of a fresh one')
     .option(
       '--rotate',
-      'gives a key that is there a fresh secret, whoever uses it; else it keeps the one that the file has, or that was used',
+      'gives a key that is there a fresh secret, whoever uses it; else the file keeps its key, and one that is used goes on',
       false,
     )
     .option('--url <url>', 'where Flexisip reaches this server, https://…; APP_URL where not given')
@@ -39,7 +39,7 @@ function addConfig(program: Command): void {
     .addOption(
       new Option('--flexisip-version <version>', 'for which version; where not given, one that fits 2.4 and later').choices(VERSIONS),
     )
-    .option('--role <role>', 'the database role; as the file has it, or flexisip')
+    .option('--role <role>', 'the database role; as the file has it, or the first of flexisip, flexisip_2, … that is not there')
     .option(
       '--role-password <password>',
       'its password; the one that the file of --write has, or a fresh one for a role that is not there yet',

@@ -47,9 +47,11 @@ export const passwordRequest = ({ schema }: Pick<ViewsPlace, 'schema'>, domain?:
     domain === undefined ? ':domain' : literal(domain)
   } and activated = true`;
 
-/** Whether PostgreSQL has such a role: roles are of the whole server. */
-export const roleExists = async (role: string): Promise<boolean> =>
-  (await select('SELECT 1 FROM pg_roles WHERE rolname = $1', [role])).length > 0;
+/** The roles that PostgreSQL has whose names begin so: they are of the whole server, and other databases' too. */
+export async function findRoles(prefix: string): Promise<Set<string>> {
+  const found = await select<{ name: string }>('SELECT rolname::text AS name FROM pg_roles WHERE starts_with(rolname::text, $1)', [prefix]);
+  return new Set(found.map(({ name }) => name));
+}
 
 /**
  * The statements that make a role which may read the views and nothing else; they may run again.

@@ -9,6 +9,7 @@ import {
   literal,
   Model,
   type NonAttribute,
+  Op,
 } from 'sequelize';
 import { database, execute, select, selectShared } from '../../infra/sequelize';
 import type { Account } from '../accounts/account';
@@ -179,6 +180,9 @@ NamedApiKey.init(
   { sequelize: database, tableName: 'named_api_keys', ...dated },
 );
 confine(NamedApiKey, ofAccountsIn);
+
+/** `used`: those that somebody has ever worked with. */
+NamedApiKey.addScope('used', { where: { last_used_at: { [Op.ne]: null } } });
 
 const SELF = '"NamedApiKey"';
 

@@ -4,18 +4,28 @@ import { settings } from '../../../config';
 import { parseRedisUrl } from '../../../config/redis-url';
 import { Space } from '../../models';
 import {
+  findRoles,
   findViewsPlace,
   MAX_ROLE_CHARACTERS,
   passwordRequest,
   programAddress,
-  roleExists,
   roleStatements,
 } from '../../models/accounts/sip-credentials';
 import { type ApiAddress, apiAddressOf, urlOf } from './address';
 import { ConfFile, type Parameter } from './conf-file';
 import { type Draft, draft, writePrivately } from './conf-writing';
 import { connectionString, parseConnectionString } from './connection-string';
-import { findKeyHolder, type FlexisipKey, freshKey, isUsable, type KeyHolder, lookAtKey, requireUsableKey } from './key';
+import {
+  findKeyHolder,
+  findUnusedName,
+  firstFree,
+  type FlexisipKey,
+  freshKey,
+  isUsable,
+  type KeyHolder,
+  lookAtKey,
+  requireUsableKey,
+} from './key';
 import {
   confText,
   DEFAULT_VERSION,
@@ -32,7 +42,7 @@ import {
 /** As they stand on the command line. */
 export interface ConfigureOptions {
   account?: string;
-  /** Undefined: as the key of the file is called, or `flexisip`. */
+  /** Undefined: as the key of the file is called, or the first of `flexisip`, `flexisip-2`, … that nobody uses. */
   name?: string;
   key?: string;
   rotate?: boolean;
@@ -41,7 +51,7 @@ export interface ConfigureOptions {
   domain?: string[];
   auth?: 'digest' | 'jwt';
   flexisipVersion?: FlexisipVersion;
-  /** Undefined: the one that the file has from here, or `flexisip`. */
+  /** Undefined: the one that the file has from here, or the first of `flexisip`, `flexisip_2`, … that is not there. */
   role?: string;
   rolePassword?: string;
   newRolePassword?: boolean;
@@ -160,11 +170,22 @@ async function passwordFor(
   if (newRolePassword) return newPassword();
   const kept = passwordIn(conf, role, notes);
   if (kept !== undefined) return kept;
-  if (!(await roleExists(role))) return newPassword();
+  if (!(await findRoles(role)).has(role)) return newPassword();
   const todo = `give it with --role-password, or set a fresh one with --new-role-password (whoever has the one before is cut off); a second Flexisip has a role of its own: --role ${role}_2`;
   if (write !== undefined) throw new Error(`--role: ${role} is there already, and its password is not known here: ${todo}`);
   notes.push(`The role ${role} is there already, and keeps its password, which is not known here: ${todo}.`);
   return undefined;
+}
+
+/** A role that is not there yet, so that nobody who has the password of another is cut off; where its password is said, the usual one. */
+async function freeRole({ rolePassword, newRolePassword }: ConfigureOptions, notes: string[]): Promise<string> {
+  if (rolePassword !== undefined || newRolePassword) return DEFAULT_NAME;
+  const role = firstFree(DEFAULT_NAME, '_', await findRoles(DEFAULT_NAME));
+  if (role !== DEFAULT_NAME)
+    notes.push(
+      `The role ${DEFAULT_NAME} is there already, and its password is not known here: this is another one, ${role}. --role-password says the one that ${DEFAULT_NAME} has.`,
+    );
+  return role;
 }
 
 async function digestIn(
@@ -174,7 +195,7 @@ async function digestIn(
   notes: string[],
 ): Promise<{ authentication: DigestAuthentication; sql: string[] }> {
   const { rolePassword, newRolePassword, sqlHost, sqlPort } = options;
-  const role = options.role ?? roleIn(conf) ?? DEFAULT_NAME;
+  const role = options.role ?? roleIn(conf) ?? (await freeRole(options, notes));
   if (role === '' || Buffer.byteLength(role) > MAX_ROLE_CHARACTERS || /[\p{Cc}']/u.test(role))
     throw new Error(`--role: 1 to ${MAX_ROLE_CHARACTERS} characters are expected`);
   if (rolePassword !== undefined && !PASSWORD.test(rolePassword))
@@ -276,7 +297,12 @@ async function keyPlanOf(options: ConfigureOptions, conf: ConfFile | undefined, 
   if (key !== undefined) return { known: await requireUsableKey(key) };
   const inFile = conf?.get('event-logs', 'flexiapi-api-key', 'flexiapi-token') ?? conf?.get('global::flexiapi', 'api-key');
   const found = inFile === undefined ? undefined : await lookAtKey(inFile);
-  const name = options.name ?? found?.key?.name ?? DEFAULT_NAME;
+  const said = options.name ?? found?.key?.name;
+  const name = said ?? (rotate ? DEFAULT_NAME : await findUnusedName(account, DEFAULT_NAME));
+  if (said === undefined && name !== DEFAULT_NAME)
+    notes.push(
+      `The key ${DEFAULT_NAME} is in use, and goes on: this is another one, ${name}. For the same Flexisip, --rotate gives ${DEFAULT_NAME} a fresh secret instead; or api-keys:revoke ${DEFAULT_NAME} once it has the new one.`,
+    );
   const own = found?.key?.name === name ? found.key : undefined;
   const holder = await findKeyHolder(account ?? (own && String(own.account.id)), name);
   const { existing } = holder;

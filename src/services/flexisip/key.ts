@@ -30,12 +30,44 @@ export interface FlexisipKey {
 }
 
 type Admin = Awaited<ReturnType<typeof findSuperAdmins>>[number];
+/** The first of `name`, `name-2`, `name-3`, … that is not taken. */
+export function firstFree(name: string, separator: string, taken: ReadonlySet<string>): string {
+  let free = name;
+  for (let number = 2; taken.has(free); number += 1) free = `${name}${separator}${number}`;
+  return free;
+}
+
 const addressOf = ({ username, domain }: Pick<Admin, 'username' | 'domain'>): string => `${username}@${domain}`;
 
 /** Who the key is for, and the key of that name, where there is one. */
 export interface KeyHolder {
   account: { id: number; address: string };
   existing?: Pick<NamedApiKey, 'id' | 'last_used_at' | 'last_used_ip'>;
+}
+
+/** Super admins whose the key may be. @throws {Error} where there is none, or the account that was named is none */
+async function findCandidates(account: AccountText | undefined): Promise<Admin[]> {
+  const admins = await findSuperAdmins();
+  if (admins.length === 0) throw new Error('there is no super admin: bin/flexiapi accounts:create-admin makes one in a super space');
+  const wanted = account?.replace(/^sips?:/, '').toLowerCase();
+  const candidates =
+    wanted === undefined ? admins : admins.filter((each) => String(each.id) === wanted || addressOf(each).toLowerCase() === wanted);
+  if (candidates.length > 0) return candidates;
+  throw new Error(
+    `--account: ${account} is no super admin, and only such may ask for the domains: ${admins.slice(0, 5).map(addressOf).join(', ')}`,
+  );
+}
+
+/**
+ * The first of `flexisip`, `flexisip-2`, … of which nobody uses a key: what is in use goes on.
+ *
+ * @throws {Error} as findKeyHolder()
+ */
+export async function findUnusedName(account: AccountText | undefined, name: string): Promise<string> {
+  const candidates = await findCandidates(account);
+  const used = NamedApiKey.scope([visibleTo(SYSTEM), 'used']);
+  const keys = await used.findAll({ attributes: ['name'], where: { account_id: candidates.map(({ id }) => id) } });
+  return firstFree(name, '-', new Set(keys.map((key) => key.name)));
 }
 
 /**
@@ -45,15 +77,7 @@ export interface KeyHolder {
  * @throws {Error} where there is no such account, or it is no super admin
  */
 export async function findKeyHolder(account: AccountText | undefined, name: string): Promise<KeyHolder> {
-  const admins = await findSuperAdmins();
-  if (admins.length === 0) throw new Error('there is no super admin: bin/flexiapi accounts:create-admin makes one in a super space');
-  const wanted = account?.replace(/^sips?:/, '').toLowerCase();
-  const candidates =
-    wanted === undefined ? admins : admins.filter((each) => String(each.id) === wanted || addressOf(each).toLowerCase() === wanted);
-  if (candidates.length === 0)
-    throw new Error(
-      `--account: ${account} is no super admin, and only such may ask for the domains: ${admins.slice(0, 5).map(addressOf).join(', ')}`,
-    );
+  const candidates = await findCandidates(account);
   const keys = await NamedApiKey.scope(visibleTo(SYSTEM)).findAll({
     attributes: ['id', 'account_id', 'last_used_at', 'last_used_ip'],
     where: { name, account_id: candidates.map(({ id }) => id) },
