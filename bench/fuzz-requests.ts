@@ -70,6 +70,7 @@ const TOGETHER: readonly (readonly [pattern: RegExp, list: string])[] = [
   [/^DELETE \/accounts\/\{id\}\/types/, 'typed'],
   [/^(GET|PUT|DELETE) \/accounts\/\{id\}\/vcards-storage\/\{uuid\}/, 'vcard'],
   [/^(GET|PUT|DELETE) \/accounts\/me\/vcards-storage\/\{uuid\}|^GET \/vcards-storage\/\{uuid\}/, 'own_vcard'],
+  [/^(GET|DELETE) \/accounts\/\{id\}\/devices/, 'registered'],
   [/^PATCH \/statistics\/messages/, 'message'],
   [/^PATCH \/statistics\/calls/, 'call'],
   [/activate\/email$/, 'mailed_key'],

@@ -61,6 +61,8 @@ const LISTS: Record<string, string> = {
   phone: `SELECT phone FROM accounts ${AGREED} AND phone IS NOT NULL ORDER BY id DESC LIMIT 20`,
   space: `(SELECT domain FROM spaces ORDER BY id DESC LIMIT 20) UNION ALL (SELECT '${DOMAIN}')`,
   list: `SELECT l.id FROM contacts_lists l JOIN spaces s ON s.id = l.space_id WHERE s.domain = '${DOMAIN}' ORDER BY l.id DESC LIMIT 30`,
+  // Whose devices the registrar's Redis has: those who ask.
+  registered: "SELECT id FROM accounts WHERE username ~ '-number-[0-9]+$'",
   named_key: 'SELECT id FROM named_api_keys ORDER BY id DESC LIMIT 30',
   type: 'SELECT id FROM account_types ORDER BY id DESC LIMIT 30',
   action: 'SELECT account_id AS id, id AS action_id FROM account_actions ORDER BY account_actions.id DESC LIMIT 30',
