@@ -1,5 +1,6 @@
 // New secrets for keys of machines, their revocation, and what is left of those that ended: over HTTP with two processes.
 import { runTask } from './helpers/jobs';
+import { makeNamedKey, type MadeKey } from './helpers/named-keys';
 import { type Account, type Answer, startSystem, type System } from './helpers/system';
 
 let system: System;
@@ -10,19 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => system.stop());
 
-interface Made extends Record<string, unknown> {
-  id: number;
-  api_key: string;
-  name: string;
-}
-
-let serial = 0;
-async function make(values: object = {}): Promise<Made> {
-  const body = { name: `machine ${(serial += 1)}`, scopes: ['accounts:read'], ...values };
-  const answer = await system.api('/api_keys', { method: 'POST', key: superAdmin.key, body });
-  if (answer.status !== 201) throw new Error(answer.text);
-  return answer.json as Made;
-}
+const make = (values: object = {}): Promise<MadeKey> => makeNamedKey(system, superAdmin, values);
 const me = (key: string): Promise<Answer> => system.api('/accounts/me', { key });
 const keyCall = (route: string, options: { method: string; body?: object }): Promise<Answer> =>
   system.api(`/api_keys${route}`, { key: superAdmin.key, ...options });
@@ -32,7 +21,7 @@ const twice = async (key: string): Promise<number[]> => [(await me(key)).status,
 describe('rotating and revoking', () => {
   test('a new secret; the old one is good for the grace period alone, and says then what became of it', async () => {
     const made = await make();
-    const rotated = (await keyCall(`/${made.id}/rotate`, { method: 'POST', body: { grace_minutes: 10 } })).json as Made;
+    const rotated = (await keyCall(`/${made.id}/rotate`, { method: 'POST', body: { grace_minutes: 10 } })).json as MadeKey;
     expect(rotated).toMatchObject({ id: made.id, name: made.name });
     expect(new Date(rotated['previous_good_until'] as string).getTime() - Date.now()).toBeGreaterThan(9 * 60_000);
     expect([...(await twice(made.api_key)), ...(await twice(rotated.api_key))]).toEqual([200, 200, 200, 200]);
@@ -47,8 +36,8 @@ describe('rotating and revoking', () => {
 
   test('without a grace period every earlier secret ends at once, for every process', async () => {
     const made = await make();
-    const second = (await keyCall(`/${made.id}/rotate`, { method: 'POST', body: { grace_minutes: 1000 } })).json as Made;
-    const third = (await keyCall(`/${made.id}/rotate`, { method: 'POST', body: {} })).json as Made;
+    const second = (await keyCall(`/${made.id}/rotate`, { method: 'POST', body: { grace_minutes: 1000 } })).json as MadeKey;
+    const third = (await keyCall(`/${made.id}/rotate`, { method: 'POST', body: {} })).json as MadeKey;
     expect([await twice(made.api_key), await twice(second.api_key), await twice(third.api_key)]).toEqual([
       [401, 401],
       [401, 401],
@@ -165,7 +154,7 @@ describe('a key that keeps others, and never stops asking', () => {
 
   test('two that change each other at once do not wait for one another for ever', async () => {
     const [one, other] = [await make({ scopes: ['keys:write'] }), await make({ scopes: ['keys:write'] })];
-    const change = ({ id }: Made, { api_key: key }: Made): Promise<Answer> =>
+    const change = ({ id }: MadeKey, { api_key: key }: MadeKey): Promise<Answer> =>
       system.api(`/api_keys/${id}`, { method: 'PATCH', key, body: { expires_at: null } });
     const statuses = await Promise.all(Array.from({ length: 30 }, (_, n) => (n % 2 === 0 ? change(one, other) : change(other, one))));
     expect(statuses.map(({ status }) => status)).toEqual(statuses.map(() => 200));
@@ -193,8 +182,8 @@ test('ended keys and secrets go after three months, and those that somebody stil
 test('what still reports with a key that has ended does not lock out the key that takes its place, and ends at a limit of its own', async () => {
   const limited = await startSystem({ webs: 2, workers: 0, environment: { RATE_LIMIT_PER_MINUTE: '20' } });
   const admin = await limited.account('limited-admin', { admin: true });
-  const create = async (name: string): Promise<Made> =>
-    (await limited.api('/api_keys', { method: 'POST', key: admin.key, body: { name, scopes: ['statistics:write'] } })).json as Made;
+  const create = async (name: string): Promise<MadeKey> =>
+    (await limited.api('/api_keys', { method: 'POST', key: admin.key, body: { name, scopes: ['statistics:write'] } })).json as MadeKey;
   const [old, fresh] = [await create('old'), await create('fresh')];
   await limited.rows("UPDATE named_api_keys SET expires_at = now() - interval '1 minute' WHERE id = $1", [old.id]);
   const report = (key: string): Promise<Answer> => limited.api('/statistics/messages', { method: 'POST', key, body: {} });

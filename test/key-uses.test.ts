@@ -1,4 +1,5 @@
 // Uses of keys of machines at the same moment, from several addresses, by several processes: what is counted, shown, and shared.
+import { makeNamedKey, type MadeKey } from './helpers/named-keys';
 import { type Account, type Answer, eventually, request, startSystem, type System } from './helpers/system';
 
 let system: System;
@@ -9,17 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => system.stop());
 
-interface Made extends Record<string, unknown> {
-  id: number;
-  api_key: string;
-}
-let serial = 0;
-async function make(values: object = {}): Promise<Made> {
-  const body = { name: `machine ${(serial += 1)}`, scopes: ['accounts:read'], ...values };
-  const answer = await system.api('/api_keys', { method: 'POST', key: superAdmin.key, body });
-  if (answer.status !== 201) throw new Error(answer.text);
-  return answer.json as Made;
-}
+const make = (values: object = {}): Promise<MadeKey> => makeNamedKey(system, superAdmin, values);
 const me = (key: string, headers: Record<string, string> = {}): Promise<Answer> => system.api('/accounts/me', { key, headers });
 const keyCall = (route: string, method = 'GET', body?: object): Promise<Answer> =>
   system.api(`/api_keys${route}`, { method, key: superAdmin.key, ...(body && { body }) });
@@ -86,7 +77,7 @@ test('a time unused takes the place of a moment, and a moment that of a time', a
 
 test('no secret that was replaced is good for longer than was said when it was', async () => {
   const made = await make();
-  const second = (await keyCall(`/${made.id}/rotate`, 'POST', { grace_minutes: 5 })).json as Made;
+  const second = (await keyCall(`/${made.id}/rotate`, 'POST', { grace_minutes: 5 })).json as MadeKey;
   await keyCall(`/${made.id}/rotate`, 'POST', { grace_minutes: 500 });
   const left = await system.rows<{ minutes: number }>(
     'SELECT round(extract(epoch FROM expires_at - now()) / 60)::int AS minutes FROM named_api_key_secrets WHERE key_id = $1 AND expires_at IS NOT NULL ORDER BY 1',

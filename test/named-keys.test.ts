@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { SCOPES } from '../src/models/credentials/scopes';
 import { hashApiKey } from '../src/services/credentials/secrets';
 import { runTask } from './helpers/jobs';
+import { makeNamedKey, type MadeKey } from './helpers/named-keys';
 import { type Account, type Answer, eventually, startSystem, type System } from './helpers/system';
 
 let system: System;
@@ -19,19 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => system.stop());
 
-interface Made extends Record<string, unknown> {
-  id: number;
-  api_key: string;
-  name: string;
-}
-
 let serial = 0;
-async function make(values: object = {}, by = superAdmin): Promise<Made> {
-  const body = { name: `machine ${(serial += 1)}`, scopes: ['accounts:read'], ...values };
-  const answer = await system.api('/api_keys', { method: 'POST', key: by.key, body });
-  if (answer.status !== 201) throw new Error(answer.text);
-  return answer.json as Made;
-}
+const make = (values: object = {}, by = superAdmin): Promise<MadeKey> => makeNamedKey(system, by, values);
 const me = (key: string, headers: Record<string, string> = {}): Promise<Answer> => system.api('/accounts/me', { key, headers });
 const keyCall = (route: string, options: { method?: string; body?: object; by?: Account } = {}): Promise<Answer> =>
   system.api(`/api_keys${route}`, { method: options.method ?? 'GET', key: (options.by ?? superAdmin).key, body: options.body });

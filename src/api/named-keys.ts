@@ -9,12 +9,11 @@ import {
   changeNamedKey,
   createNamedKey,
   type KeyValues,
-  MAX_GRACE_MINUTES,
-  MAX_UNUSED_MINUTES,
   type NewKey,
   revokeNamedKey,
   rotateNamedKey,
 } from '../services/credentials/key-changes';
+import { MAX_GRACE_MINUTES, MAX_UNUSED_MINUTES } from '../services/credentials/key-limits';
 import { presentNamedKey } from './presenters';
 import { addressRanges, integer, isoDate, keyName, scopes } from './schemas';
 import { shapes } from './shapes';

@@ -10,6 +10,7 @@ import { parseEmail } from '../infra/email-address';
 import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
 import { inPlainCharacters, normalisePhone } from '../services/accounts/phone-numbers';
 import { type Scope, SCOPES } from '../services/credentials/identities';
+import { MAX_KEY_NAME_CHARACTERS, MAX_KEY_RANGES } from '../services/credentials/key-limits';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';
 import { canonicalTimeZone } from '../services/statistics/time-zones';
 import { parseVcard, type Vcard } from '../services/address-book/vcards';
@@ -26,8 +27,8 @@ const MAX_INTEGER_CHARACTERS = 32;
 const MAX_DATE_CHARACTERS = 64;
 /** Of each part of a SIP address. */
 const MAX_SIP_PART_CHARACTERS = 256;
-/** Entries of a list in a body. */
-const MAX_LIST_ENTRIES = 100;
+/** Scopes in a body, repetitions among them. */
+const MAX_SCOPE_ENTRIES = 100;
 /** Of an IP address with a prefix, in its longest spelling. */
 const MAX_ADDRESS_CHARACTERS = 64;
 /** Of a wrong value in a message. */
@@ -362,16 +363,16 @@ export const messageBody = (): Joi.StringSchema =>
 
 /** What a key may be called: one line that people can read. */
 export const keyName = (): Joi.StringSchema =>
-  text(64).custom((name: string, helpers) => (hasInvisible(name) ? helpers.error('message:field.invisible') : name));
+  text(MAX_KEY_NAME_CHARACTERS).custom((name: string, helpers) => (hasInvisible(name) ? helpers.error('message:field.invisible') : name));
 
 const isScope = (value: unknown): value is Scope => (SCOPES as readonly unknown[]).includes(value);
 
 /** What a key may do: a list without repetitions, in the order of SCOPES. */
 export const scopes = (): Joi.ArraySchema<Scope[]> =>
   custom(
-    { type: 'array', items: { type: 'string', enum: SCOPES }, minItems: 1, maxItems: MAX_LIST_ENTRIES, examples: [['statistics:write']] },
+    { type: 'array', items: { type: 'string', enum: SCOPES }, minItems: 1, maxItems: MAX_SCOPE_ENTRIES, examples: [['statistics:write']] },
     (value: unknown, helpers) => {
-      if (!Array.isArray(value) || value.length === 0 || value.length > MAX_LIST_ENTRIES) return helpers.error('message:field.scopes');
+      if (!Array.isArray(value) || value.length === 0 || value.length > MAX_SCOPE_ENTRIES) return helpers.error('message:field.scopes');
       const unknown: unknown = value.find((each) => !isScope(each));
       if (value.some((each) => !isScope(each)))
         return helpers.error('message:field.scope', { text: shown(unknown), allowed: SCOPES.join(', ') });
@@ -389,12 +390,12 @@ export const addressRanges = (): Joi.ArraySchema<string[]> =>
     {
       type: 'array',
       items: { type: 'string', maxLength: MAX_ADDRESS_CHARACTERS },
-      maxItems: MAX_LIST_ENTRIES,
+      maxItems: MAX_KEY_RANGES,
       description: 'IPv4 and IPv6 addresses, and ranges with their prefix; none: from anywhere',
       examples: [['203.0.113.7', '2001:db8::/32']],
     },
     (value: unknown, helpers) => {
-      if (!Array.isArray(value) || value.length > MAX_LIST_ENTRIES) return helpers.error('message:field.addresses');
+      if (!Array.isArray(value) || value.length > MAX_KEY_RANGES) return helpers.error('message:field.addresses');
       const ranges: string[] = [];
       for (const each of value as unknown[]) {
         const parsed: IpRange =

@@ -8,15 +8,9 @@ import { render } from '../i18n';
 import type { NamedApiKey } from '../models';
 import { SCOPES, type Scope } from '../models/credentials/scopes';
 import type { KeyValues } from '../services/credentials/key-changes';
+import { MAX_GRACE_MINUTES, MAX_KEY_NAME_CHARACTERS, MAX_KEY_RANGES, MAX_UNUSED_MINUTES } from '../services/credentials/key-limits';
 import { accountOf, firstSuperAdmin } from './account-option';
 import { action, MAX_ID, Refusal, requireDatabase, wholeNumber } from './command';
-
-const MAX_NAME_CHARACTERS = 64;
-/** As the API has it. */
-const MAX_RANGES = 100;
-/** As MAX_UNUSED_MINUTES and MAX_GRACE_MINUTES of services/credentials/key-changes.ts have them, which are not loaded for the help. */
-const MAX_UNUSED_MINUTES = 10 * 365 * 24 * 60;
-const MAX_GRACE_MINUTES = 365 * 24 * 60;
 
 /** For options that may be given several times, or once with commas. */
 const gathered =
@@ -181,10 +175,11 @@ export function addApiKeyCommands(program: Command): void {
       action(async (given: string, options: CreateOptions) => {
         requireDatabase();
         const name = given.trim();
-        if (name === '' || Array.from(name).length > MAX_NAME_CHARACTERS || hasInvisible(name))
-          throw new Refusal(`name: 1 to ${MAX_NAME_CHARACTERS} characters that can be seen are expected`);
+        if (name === '' || Array.from(name).length > MAX_KEY_NAME_CHARACTERS || hasInvisible(name))
+          throw new Refusal(`name: 1 to ${MAX_KEY_NAME_CHARACTERS} characters that can be seen are expected`);
         if (options.unusedMinutes === 0) throw new Refusal('--unused-minutes: at least 1 is expected');
-        if ((options.from?.length ?? 0) > MAX_RANGES) throw new Refusal(`--from: at most ${MAX_RANGES} addresses and ranges are expected`);
+        if ((options.from?.length ?? 0) > MAX_KEY_RANGES)
+          throw new Refusal(`--from: at most ${MAX_KEY_RANGES} addresses and ranges are expected`);
         const end = endOf(options);
         const accountId = options.account === undefined ? await firstSuperAdmin() : await accountOf(options.account);
         const { createNamedKey } = await import('../services/credentials/key-changes.js');

@@ -2,13 +2,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ConfigureOptions } from '../services/flexisip/configure';
 import type { Step } from '../services/flexisip/step';
+import { MAX_GRACE_MINUTES } from '../services/credentials/key-limits';
 import { action, Refusal, requireDatabase, wholeNumber } from './command';
 
 /** As FLEXISIP_VERSIONS has them, which is not loaded for the help. */
 const VERSIONS = ['2.3', '2.4', '2.5', '2.6', '2.7'];
 /** A day: whoever restarts Flexisip once a night has the new key by then. */
 const DEFAULT_GRACE_MINUTES = 1440;
-const MAX_GRACE_MINUTES = 365 * 24 * 60;
 const MAX_PORT = 65_535;
 
 const several = (one: string, before: string[] | undefined): string[] => [...(before ?? []), one];

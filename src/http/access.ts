@@ -5,17 +5,6 @@ import { countKeyRefusal, type KeyRefusal } from '../services/credentials/named-
 import { requireActive } from '../services/credentials/standing';
 import type { Access, Caller, Scope } from './route';
 
-/** Runs a check; a named key that it refuses is one that its operator hears of. @throws what the check throws */
-function checked({ key_id, key_name }: Identity, reason: KeyRefusal, check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    // A person's key has a number, too, and no name.
-    if (key_id !== undefined && key_name !== undefined) countKeyRefusal({ key_id, key_name }, reason);
-    throw error;
-  }
-}
-
 /** @throws {ApiError} 403 */
 function requireRole(access: Access, admin: boolean, super_admin: boolean): void {
   if (access === 'super_admin' && !super_admin) throw forbidden(admin ? 'auth.super_admin' : 'auth.admin');
@@ -27,16 +16,27 @@ function requireScope({ scopes = null }: Identity, scope: Scope | null): void {
   if (scope !== null && !mayUse(scopes, scope)) throw forbidden('auth.scope', { scope });
 }
 
-/** Admits an authenticated caller. @param scope null: none is needed @throws {ApiError} 403 with the first reason that holds */
+/**
+ * Admits an authenticated caller. A named key that is refused is one that its operator hears of.
+ *
+ * @param scope null: none is needed
+ * @throws {ApiError} 403 with the first reason that holds
+ */
 export function authorize(identity: Identity & Viewed, access: Access, scope: Scope | null): Caller {
   const { account_id, username, domain, admin, view, scopes = null, key_id, key_name } = identity;
-  const named_key_id = key_name === undefined ? undefined : key_id;
   const super_admin = admin && identity.space_super;
-  checked(identity, 'account', () => {
+  // A person's key has a number, too, and no name.
+  const named = key_id === undefined || key_name === undefined ? undefined : { key_id, key_name };
+  let reason: KeyRefusal = 'account';
+  try {
     requireActive(identity);
     requireRole(access, admin, super_admin);
-  });
-  checked(identity, 'scope', () => requireScope(identity, scope));
+    reason = 'scope';
+    requireScope(identity, scope);
+  } catch (error) {
+    if (named) countKeyRefusal(named, reason);
+    throw error;
+  }
   return {
     account_id,
     username,
@@ -44,7 +44,7 @@ export function authorize(identity: Identity & Viewed, access: Access, scope: Sc
     admin,
     super_admin,
     scopes,
-    ...(named_key_id !== undefined && { named_key_id }),
+    ...(named && { named_key_id: named.key_id }),
     ...(view && { view }),
   };
 }

@@ -48,3 +48,6 @@ export const plainLog = pino(common, output);
 
 /** What an error says, for a line of the log that needs no stack; of what is no Error, what Node would print. */
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : inspect(error));
+
+/** The code of an error of the system, of OpenSSL or of a server (`ENOENT`); empty where there is none. */
+export const codeOf = (error: unknown): string => (error as { code?: string } | undefined)?.code ?? '';

@@ -87,8 +87,10 @@ export class NamedApiKey extends Model<InferAttributes<NamedApiKey>, InferCreati
     return this.scope(visibleTo(viewer)).findAll({ where: { id: keyIds }, order: [['id', 'ASC']], lock: NO_KEY_UPDATE });
   }
 
-  /** Adds uses and refusals to many keys at once. One statement, as of `ApiKey.addUses()`; of two processes the later use counts as the last, and
-   * none is later than now, whatever the clock of a process says. */
+  /**
+   * Adds uses and refusals to many keys at once. One statement, as of `ApiKey.addUses()`; of two processes the later use counts as the last, and
+   * none is later than now, whatever the clock of a process says.
+   */
   static async addUses(batch: readonly NamedKeyUses[]): Promise<void> {
     await execute(
       `UPDATE named_api_keys k

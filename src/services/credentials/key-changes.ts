@@ -32,11 +32,6 @@ export interface KeyValues {
   allowed_addresses?: string[] | null | undefined;
 }
 
-/** A key unused for longer ends earlier, or never. */
-export const MAX_UNUSED_MINUTES = 10 * 365 * 24 * 60;
-/** Longer, and there are two keys. */
-export const MAX_GRACE_MINUTES = 365 * 24 * 60;
-
 /** A key that is to be made. */
 export interface NewKey extends KeyValues {
   account_id: number;

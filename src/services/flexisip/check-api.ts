@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { reasonOf } from '../../infra/log';
+import { codeOf, reasonOf } from '../../infra/log';
 import { isNamedKey, isWholeNamedKey } from '../credentials/secrets';
 import { type ApiAddress, STATISTICS_PREFIX } from './address';
 import { type ApiAnswer, ApiSession, openTcp, openTls } from './http2-client';
@@ -28,8 +28,6 @@ export interface ApiOutcome {
   /** The server's clock less ours, in milliseconds; undefined where it was not seen. */
   clockMs?: number;
 }
-
-const codeOf = (error: unknown): string => (error as { code?: string } | undefined)?.code ?? '';
 
 function tcpStep(error: unknown, { host, port }: ApiAddress): Step {
   const todo = /^E(AI_AGAIN|NOTFOUND)$/.test(codeOf(error))

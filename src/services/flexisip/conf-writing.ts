@@ -3,12 +3,11 @@ import { constants } from 'node:fs';
 import { chmod, chown, copyFile, type FileHandle, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { codeOf } from '../../infra/log';
 
 const MAX_BYTES = 16 * 1024 * 1024;
 /** It has passwords in it. */
 const NEW_FILE_MODE = 0o600;
-
-const codeOf = (error: unknown): string => (error as { code?: string } | undefined)?.code ?? '';
 
 /** A file that is about to be written. */
 export interface Draft {

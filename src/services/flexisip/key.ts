@@ -1,5 +1,6 @@
 // Flexisip's key: named, for what Flexisip asks alone, and without an end, since Flexisip says nothing of a key that has ended.
 import { NamedApiKey, NamedApiKeySecret } from '../../models';
+import { findIdentityById } from '../../models/credentials/identity';
 import { type Scope, scopesLacking } from '../../models/credentials/scopes';
 import { findSuperAdmins } from '../../models/spaces/super-admins';
 import { SYSTEM, visibleTo } from '../../models/visibility';
@@ -30,13 +31,6 @@ export interface FlexisipKey {
 }
 
 type Admin = Awaited<ReturnType<typeof findSuperAdmins>>[number];
-/** The first of `name`, `name-2`, `name-3`, … that is not taken. */
-export function firstFree(name: string, separator: string, taken: ReadonlySet<string>): string {
-  let free = name;
-  for (let number = 2; taken.has(free); number += 1) free = `${name}${separator}${number}`;
-  return free;
-}
-
 const addressOf = ({ username, domain }: Pick<Admin, 'username' | 'domain'>): string => `${username}@${domain}`;
 
 /** Who the key is for, and the key of that name, where there is one. */
@@ -56,6 +50,13 @@ async function findCandidates(account: AccountText | undefined): Promise<Admin[]
   throw new Error(
     `--account: ${account} is no super admin, and only such may ask for the domains: ${admins.slice(0, 5).map(addressOf).join(', ')}`,
   );
+}
+
+/** The first of `name`, `name-2`, `name-3`, … that is not taken. */
+export function firstFree(name: string, separator: string, taken: ReadonlySet<string>): string {
+  let free = name;
+  for (let number = 2; taken.has(free); number += 1) free = `${name}${separator}${number}`;
+  return free;
 }
 
 /**
@@ -120,16 +121,10 @@ export interface KeyLook {
 
 const moment = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
-/** When a key ends, in words. */
-function endOf({
-  expires_at: at,
-  expires_after_last_used_minutes: minutes,
-  last_used_at: used,
-  secret_made_at: made,
-}: NamedApiKey): string {
-  if (at !== null) return moment(at);
-  const since = Math.max(used?.getTime() ?? 0, made.getTime());
-  return `when it is unused for ${minutes ?? 0} min (now: ${moment(new Date(since + (minutes ?? 0) * 60_000))})`;
+/** When a key ends, in words. @param key with the scope `shown` */
+function endOf(key: NamedApiKey): string {
+  const end = moment(key.get('ends_at') as Date);
+  return key.expires_at === null ? `when it is unused for ${key.expires_after_last_used_minutes} min (now: ${end})` : end;
 }
 
 /** Looks at a key in the database, without using it. */
@@ -138,7 +133,7 @@ export async function lookAtKey(text: string): Promise<KeyLook> {
   if (!isNamedKey(text)) return only('person', PERSONS_KEY);
   if (!isWholeNamedKey(text)) return only('broken', 'is not whole: its last characters are a checksum of the others');
   const secret = await NamedApiKeySecret.findByPk(hashApiKey(text));
-  const key = secret && (await NamedApiKey.scope(visibleTo(SYSTEM)).findByPk(secret.key_id));
+  const key = secret && (await NamedApiKey.scope([visibleTo(SYSTEM), 'shown']).findByPk(secret.key_id));
   if (!key) return only('unknown', 'is not known');
   const faults: KeyFault[] = [];
   if (secret.expires_at !== null)
@@ -148,15 +143,15 @@ export async function lookAtKey(text: string): Promise<KeyLook> {
     });
   const lacking = scopesLacking(key.scopes, FLEXISIP_SCOPES);
   if (lacking.length > 0) faults.push({ kind: 'lacking', why: `has not the scope ${lacking.join(' and ')}` });
-  if (key.expires_at !== null || key.expires_after_last_used_minutes !== null)
-    faults.push({ kind: 'end', why: `has an end, and Flexisip says nothing when it comes: ${endOf(key)}` });
+  if (key.get('ends_at') !== null) faults.push({ kind: 'end', why: `has an end, and Flexisip says nothing when it comes: ${endOf(key)}` });
   const excess = scopesLacking(FLEXISIP_SCOPES, key.scopes);
   if (excess.length > 0) faults.push({ kind: 'excess', why: `may do more than Flexisip needs: ${excess.join(', ')}` });
-  const holder = (await findSuperAdmins()).find(({ id }) => id === key.account_id);
-  if (!holder) return { faults: [...faults, { kind: 'holder', why: 'is of an account that is no super admin, or is blocked' }] };
+  const holder = await findIdentityById(key.account_id, null);
+  if (!holder?.admin || !holder.space_super || holder.blocked)
+    return { faults: [...faults, { kind: 'holder', why: 'is of an account that is no super admin, or is blocked' }] };
   return {
     faults,
-    key: { id: key.id, api_key: text, name: key.name, account: { id: holder.id, address: addressOf(holder) }, what: 'given' },
+    key: { id: key.id, api_key: text, name: key.name, account: { id: holder.account_id, address: addressOf(holder) }, what: 'given' },
   };
 }
 
