@@ -9,10 +9,12 @@ import { withHttp2Support } from '../src/http/http2';
 import { writeBytes, writeError, writeParts } from '../src/http/reply';
 import type { Parts } from '../src/http/route';
 import { createListener, type Listener, type Tls } from '../src/http/server';
+import { PATIENCE, type Patience } from '../src/http/unread';
 import { makeCertificate } from './helpers/pki';
 import { testServers } from './setup/servers';
 
-const PATIENCE = { unreadAnswerMs: 300, bodyMs: 600 };
+/** Of clients that do not read or send: as short as a test may wait. */
+const SHORT: Patience = { unreadAnswerMs: 300, bodyMs: 600 };
 /** More than a system takes for a client that does not read. */
 const WHOLE_BYTES = 128 * 1024 * 1024;
 const MEGABYTE = 'x'.repeat(1024 * 1024);
@@ -73,8 +75,9 @@ afterEach(async () => {
   listeners = [];
 });
 
-async function listen(withTls: boolean): Promise<number> {
-  const listener = createListener(withHttp2Support(app()), withTls ? tls : undefined, 1, PATIENCE);
+/** @param patience its own where all is read: a machine that stands still for a moment is no client that does not read */
+async function listen(withTls: boolean, patience = PATIENCE): Promise<number> {
+  const listener = createListener(withHttp2Support(app()), withTls ? tls : undefined, 1, patience);
   listeners.push(listener);
   await new Promise<void>((resolve) => listener.server.listen(0, '127.0.0.1', resolve));
   return (listener.server.address() as AddressInfo).port;
@@ -108,7 +111,7 @@ describe('over HTTP/1.1', () => {
   });
 
   test('parts are made as they are read, and an answer that nobody reads ends', async () => {
-    const port = await listen(false);
+    const port = await listen(false, SHORT);
     const { read } = dial(port, get('/parts/500'));
     await ended;
     // What the system itself takes for a client that does not read: some megabytes.
@@ -117,7 +120,7 @@ describe('over HTTP/1.1', () => {
   });
 
   test('so does one that was written whole', async () => {
-    const port = await listen(false);
+    const port = await listen(false, SHORT);
     const ends = new Promise((resolve) => listeners[0]?.server.once('connection', (socket: Socket) => socket.once('close', resolve)));
     const { read } = dial(port, get('/whole'));
     await ends;
@@ -140,7 +143,7 @@ describe('over HTTP/1.1', () => {
   });
 
   test('hundreds of long answers asked for at once, none read: one is begun', async () => {
-    const port = await listen(false);
+    const port = await listen(false, SHORT);
     const { read } = dial(port, get('/parts/500', '').repeat(300));
     await ended;
     expect(made).toBeLessThan(100);
@@ -149,8 +152,8 @@ describe('over HTTP/1.1', () => {
 });
 
 describe('over HTTP/2', () => {
-  const open = async (): Promise<ReturnType<typeof connectHttp2>> => {
-    const session = connectHttp2(`https://localhost:${await listen(true)}`, {
+  const open = async (patience?: Patience): Promise<ReturnType<typeof connectHttp2>> => {
+    const session = connectHttp2(`https://localhost:${await listen(true, patience)}`, {
       ca,
       servername: 'localhost',
       lookup: (_host, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }] as never),
@@ -160,7 +163,7 @@ describe('over HTTP/2', () => {
   };
 
   test('an answer that nobody reads ends, another one of the connection does not', async () => {
-    const session = await open();
+    const session = await open({ ...SHORT, unreadAnswerMs: 1000 });
     const stream = session.request({ ':path': '/parts/500' });
     stream.on('error', () => undefined);
     const closed = new Promise((resolve) => stream.once('close', resolve));
@@ -188,7 +191,7 @@ describe('over HTTP/2', () => {
   });
 
   test('a body that does not come ends the stream', async () => {
-    const session = await open();
+    const session = await open(SHORT);
     const stream = session.request({ ':path': '/body', ':method': 'POST' }, { endStream: false });
     stream.on('error', () => undefined);
     stream.write('one octet');
