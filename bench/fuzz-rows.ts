@@ -56,6 +56,8 @@ const AGREED = `WHERE domain = '${DOMAIN}'`;
  */
 const LISTS: Record<string, string> = {
   account: `(SELECT id FROM accounts ${AGREED} ORDER BY id DESC LIMIT 40) UNION ALL (SELECT id FROM accounts ORDER BY id LIMIT 8)`,
+  // Those that no request of the run needs: it pauses them.
+  queue: `SELECT unnest(ARRAY['api-keys', 'chores']) AS queue`,
   sip: `SELECT username || '@' || domain AS sip FROM accounts ${AGREED} ORDER BY id DESC LIMIT 40`,
   email: `SELECT email FROM accounts ${AGREED} AND email IS NOT NULL ORDER BY id DESC LIMIT 20`,
   phone: `SELECT phone FROM accounts ${AGREED} AND phone IS NOT NULL ORDER BY id DESC LIMIT 20`,

@@ -163,6 +163,18 @@ export const proxyUrl = (meaning: string): Setting<string | undefined> =>
     { secret: true },
   );
 
+/** An address that is asked by POST. Its path and query may be what authorises whoever asks. */
+export const webhookUrl = (meaning: string): Setting<string | undefined> =>
+  optional(
+    (text) => {
+      const allowed = 'must be http://host or https://host, with a port, a path and a query if need be, without a user and a fragment';
+      const url = webUrl(text, ['http', 'https'], allowed);
+      return url.username === '' && url.password === '' && !text.includes('#') ? text : refuse(allowed);
+    },
+    meaning,
+    { secret: true },
+  );
+
 export const postgres = (meaning: string): Setting<string | undefined> =>
   optional(
     (text) => {

@@ -30,6 +30,7 @@ import {
   trustProxy,
   unixSocket,
   usernames,
+  webhookUrl,
   type Setting,
 } from './kinds';
 import { Refused } from './refused';
@@ -186,9 +187,25 @@ export const table = {
     // A century: a month so many before now must be one that exists.
     { min: 1, max: 1200 },
   ),
+  SENDS_RETENTION_DAYS: integer(90, 'days for which the ledger of sends keeps a push, SMS, mail or message', { min: 1, max: 36_500 }),
   WORKER_QUEUES: namesOf(QUEUE_NAMES, 'queues that a worker serves'),
+  WORKER_PORT: optionalInteger(
+    'port on which a worker answers /metrics and /health/ without authentication, on HOST; unset, on none; npm start takes a free one',
+    { min: 1, max: MAX_PORT },
+  ),
   WORKER_CONCURRENCY: integer(50, 'sends of one kind that a worker has under way at once', { min: 1, max: 1000 }),
+  SHUTDOWN_DELAY_SECONDS: integer(
+    0,
+    'how long web goes on after SIGTERM before it ends, with /health/ready at 503, so that balancers take it out first; 0 where none is before it',
+    { max: 600 },
+  ),
   SHUTDOWN_GRACE_SECONDS: integer(25, 'how long SIGTERM waits for what is under way', { max: 3600 }),
+  ALERT_WEBHOOK_URL: webhookUrl(
+    'address that is told by POST when something begins that operators should know of, and when it is over; unset, nobody is',
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl(
+    'OpenTelemetry collector to which traces of requests, jobs and sends go, by OTLP over HTTP (/v1/traces is added); unset, nothing is traced',
+  ),
   LOG_REQUESTS: choice(
     ['off', 'errors', 'all'],
     'all',

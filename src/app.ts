@@ -6,7 +6,9 @@ import { api } from './api';
 import { context } from './infra/context';
 import { dashboard } from './pages/queues';
 import { notFound } from './infra/errors';
-import { checkReadiness } from './services/operations/readiness';
+import { isStopping } from './infra/shutdown';
+import { METRICS_TYPE, metricsNow } from './services/operations/metrics';
+import { readinessNow } from './services/operations/readiness';
 import { languageOf } from './http/client';
 import { beginExchange, Exchange, type Headers } from './http/exchange';
 import { faultOf, METHODS } from './http/head';
@@ -17,16 +19,14 @@ import { apiRouter } from './http/router';
 import { countStranger, refuseStranger } from './http/stranger';
 import { plainLog } from './infra/log';
 import { VERSION } from './infra/version';
-import { keyExpires, queueJobs, queueOldest, queueWorkers, registry, serverUp, taskAge, workerCountKnown } from './infra/metrics';
-import { measureKeys } from './services/operations/keys';
-import { taskAges } from './services/operations/recurring';
+import { countResponse, methodLabel } from './infra/metrics';
+import { tracing } from './infra/tracing';
 import { isOverloaded, overloaded } from './infra/overload';
-import { withTimeout } from './infra/timeout';
-import { sharedFor } from './infra/shared';
 import { assets } from './pages/assets';
 import { documentationPage } from './pages/documentation';
+import { hooks } from './pages/hooks';
 import { provisioning } from './pages/provisioning';
-import { reportQueues } from './queues/report';
+import { sendsPage } from './pages/sends';
 import { statisticsPage } from './pages/statistics';
 import { validationPage } from './pages/validation';
 import { vcardTexts } from './pages/vcard-texts';
@@ -110,41 +110,19 @@ function beginRequest(request: Request, response: Response, next: NextFunction):
   // Now: a stream of HTTP/2 may outlive its connection, which has no address then.
   const { ip } = originOf(request);
   const { method } = request;
-  const isLogged = logged !== 'off' && !isUnlogged(request);
+  const isWatch = isUnlogged(request);
+  const isLogged = logged !== 'off' && !isWatch;
+  const span = isWatch ? undefined : tracing()?.request(methodLabel(method), request.headers['traceparent'], exchange.request_id);
   response.once('close', () => {
     exchange.end();
+    const status = response.headersSent ? response.statusCode : undefined;
+    countResponse(method, request.originalUrl, status);
+    span?.end(response.locals['route'] as string | undefined, status);
     if (isLogged) logAnswer(response, exchange, method, ip);
   });
-  context.run(exchange, admitRequest, request, response, next);
+  if (span) span.run(() => context.run(exchange, admitRequest, request, response, next));
+  else context.run(exchange, admitRequest, request, response, next);
 }
-
-/** Nobody is ever refused these, so that a balancer never takes a busy server for a dead one: however many ask, the servers behind are asked once. */
-const HEALTH_SHARED_MS = 1000;
-
-const readinessNow = sharedFor(HEALTH_SHARED_MS, checkReadiness);
-
-const TASK_AGES_TIMEOUT_MS = 2000;
-
-const metricsNow = sharedFor(HEALTH_SHARED_MS, async (): Promise<string> => {
-  const [readiness, reports, ages] = await Promise.all([
-    readinessNow(),
-    reportQueues().catch(() => []),
-    withTimeout(taskAges(), TASK_AGES_TIMEOUT_MS, 'PostgreSQL').catch(() => []),
-    withTimeout(measureKeys(), TASK_AGES_TIMEOUT_MS, 'PostgreSQL').catch(() => keyExpires.reset()),
-  ]);
-  serverUp.set({ server: 'postgresql' }, readiness.postgresql.status === 'ok' ? 1 : 0);
-  serverUp.set({ server: 'redis' }, readiness.redis.status === 'ok' ? 1 : 0);
-  // Without an answer from Redis there are no figures, and those of the last answer would be wrong by now.
-  for (const gauge of [queueJobs, queueOldest, queueWorkers, taskAge, workerCountKnown]) gauge.reset();
-  for (const { task, seconds } of ages) taskAge.set({ task }, seconds);
-  if (reports.length > 0) workerCountKnown.set(reports.every(({ workers }) => workers !== null) ? 1 : 0);
-  for (const { queue, workers, oldest_waiting_seconds: oldest, ...states } of reports) {
-    for (const [state, count] of Object.entries(states)) queueJobs.set({ queue, state }, count);
-    queueOldest.set({ queue }, oldest ?? 0);
-    if (workers !== null) queueWorkers.set({ queue }, workers);
-  }
-  return registry.metrics();
-});
 
 /**
  * The whole API and its pages as an Express app, which does not listen yet, and connects to no server before a request
@@ -163,10 +141,15 @@ export function createApp(): Express {
 
   app.get('/health/live', (_request, response) => writeReply(response, { status: 200, body: { status: 'ok' } }));
   app.get('/health/ready', async (_request, response) => {
+    // At once, whatever the servers behind do: a balancer is to take this process out before it accepts nothing more.
+    if (isStopping()) {
+      await writeReply(response, { status: 503, body: { status: 'stopping', version: VERSION } });
+      return;
+    }
     const readiness = await readinessNow();
     await writeReply(response, { status: readiness.status === 'ok' ? 200 : 503, body: readiness });
   });
-  app.get('/metrics', async (_request, response) => writeBytes(response, 200, registry.contentType, await metricsNow()));
+  app.get('/metrics', async (_request, response) => writeBytes(response, 200, METRICS_TYPE, await metricsNow()));
 
   // Made of every endpoint's schemas, which would cost each start a tenth of its time: so for the first who reads it.
   let document: Buffer | undefined;
@@ -183,6 +166,7 @@ export function createApp(): Express {
     response.status(204).end();
   });
   app.use(assets());
+  app.use(hooks());
   app.use('/api', refuse);
 
   app.use('/creation_token', validationPage());
@@ -190,6 +174,7 @@ export function createApp(): Express {
   app.use(vcardTexts());
   app.use('/queues', pagesPolicy, dashboard());
   app.use('/statistics', pagesPolicy, statisticsPage());
+  app.use('/sends', pagesPolicy, sendsPage());
   app.use((request, response) => refuseStranger(request, response, notFound('route.not_found')));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => refuseStranger(request, response, error));
   return app;

@@ -4,7 +4,9 @@ import { settings, settingsWarnings } from '../config';
 import { createApp } from './app';
 import { withHttp2Support } from './http/http2';
 import { closeDatabase, isDatabaseUnavailable } from './infra/database';
+import { askLive } from './infra/liveness';
 import { log, reasonOf } from './infra/log';
+import { notifyReady } from './infra/service-manager';
 import { isMigrated } from './migrations/state';
 import { addPhoneCountries } from './models/accounts/phone-country';
 import { closeQueues, openQueues } from './queues/producer';
@@ -12,8 +14,10 @@ import { createListener, type Listener } from './http/server';
 import { flushApiKeyUses } from './services/credentials/api-keys';
 import { flushNamedKeyUses } from './services/credentials/named-keys';
 import { closeRegistrar } from './services/devices/devices';
+import { watchAlerts } from './services/operations/alerts';
 import { statisticsIdle } from './services/statistics/reports';
 import { dieOnUncaught, onShutdown } from './infra/shutdown';
+import { startTracing, stopTracing } from './infra/tracing';
 
 dieOnUncaught();
 
@@ -46,20 +50,26 @@ async function addNewCountries(): Promise<void> {
 
 for (const warning of settingsWarnings) log.warn(warning);
 
+const traced = startTracing('flexiapi-web');
 openQueues();
-const { server, drain } = open();
+let stopAlerts = (): Promise<void> => Promise.resolve();
+const { server, retire, drain } = open();
 server.on('error', (error: NodeJS.ErrnoException) =>
   die(error.code === 'EADDRINUSE' ? `PORT ${settings.PORT} of ${settings.HOST} is in use: stop what uses it, or set PORT` : error.message),
 );
 // Before the first request, so that none waits for it; a PostgreSQL that does not answer holds nobody up.
-void Promise.race([addNewCountries(), sleep(COUNTRIES_PATIENCE_MS)]).then(() =>
+void Promise.all([traced, Promise.race([addNewCountries(), sleep(COUNTRIES_PATIENCE_MS)])]).then(() =>
   server.listen(settings.PORT, settings.HOST, () => {
+    stopAlerts = watchAlerts(true);
     log.info({ host: settings.HOST, port: settings.PORT, tls: settings.TLS_CERT_FILE !== undefined }, 'web listens');
     process.send?.('ready');
+    void notifyReady(askLive);
   }),
 );
 
-onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
+onShutdown(settings.SHUTDOWN_DELAY_SECONDS + settings.SHUTDOWN_GRACE_SECONDS, [
+  ['balancers', () => retire(settings.SHUTDOWN_DELAY_SECONDS)],
+  ['alerts', () => stopAlerts()],
   ['http', drain],
   ['statistics', statisticsIdle],
   ['api keys', flushApiKeyUses],
@@ -67,4 +77,5 @@ onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['registrar', closeRegistrar],
   ['queues', closeQueues],
   ['database', closeDatabase],
+  ['traces', stopTracing],
 ]);

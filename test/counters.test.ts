@@ -35,6 +35,10 @@ const JUDGED: Record<string, string> = {
     ].map((table) => [`${table}.account_id`, 'refers to accounts.id']),
   ),
   'named_api_key_secrets.key_id': 'refers to named_api_keys.id',
+  'queue_actions.account_id': 'is one of accounts.id, or was',
+  'queue_actions.key_id': 'is one of named_api_keys.id, or was',
+  'queue_actions.affected': 'at most the jobs that Redis holds of a queue',
+  'queue_actions.status': 'a status of HTTP',
   'contacts.contact_id': 'refers to accounts.id',
   'contacts_list_contact.contact_id': 'refers to accounts.id',
   'account_account_type.account_type_id': 'refers to account_types.id',
@@ -80,6 +84,8 @@ const JUDGED: Record<string, string> = {
     ].map((column) => [column, 'of one hour: 596,000 a second would have to come']),
   ),
   'sends.attempts': 'in a day, with pauses of a minute and more',
+  'sends.provider_ms': 'bounded by the time that a send has, a minute',
+  'sends.queued_ms': '24 days; what has waited longer is cut to that',
   'sends.guesses': 'five, and its code is void',
   'vcard_usages.cards': 'of one account, whose ids end with vcards_storage.id',
   'nonces.nc': 'tested below',
@@ -145,6 +151,7 @@ test('ids of rows that come and go, go on behind 32 bits', async () => {
     language: 'en',
     expires_at: inAnHour,
   });
+  await models.QueueAction.create({ source: 'cli', account: 'root', action: 'pause' });
   await models.TokenDelivery.begin(id, { kind: 'provisioning', token_hash: 'hash', network: '192.0.2.1' });
   for (const { table } of wide)
     expect([table, (await system.rows(`SELECT 1 FROM ${table} WHERE id > ${INT4}`)).length > 0]).toEqual([table, true]);

@@ -125,7 +125,13 @@ describe('every endpoint, by cookie', () => {
       '/accounts/me/api_key/:auth_token',
       '/accounts/me/provision',
     ]);
-    expect(endpoints.filter(({ page }) => page).map(({ path }) => path)).toEqual(['/statistics/messages', '/statistics/calls']);
+    expect(endpoints.filter(({ page }) => page).map(({ path }) => path)).toEqual([
+      '/sends',
+      '/sends/summary',
+      '/accounts/:id/sends',
+      '/statistics/messages',
+      '/statistics/calls',
+    ]);
   });
 
   test('a GET that does not say whether it changes anything does not compile', () => {

@@ -1,6 +1,6 @@
 // What PostgreSQL may take, whatever state it is in: limits in the server on every statement, behind a pooler as well, and an answer within 5 s.
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, mkdtempSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
@@ -12,6 +12,7 @@ import { migrate } from '../src/migrations';
 import { Batcher } from '../src/infra/batcher';
 import { startPostgres } from '../src/start/postgres';
 import { startPgBouncer, startRelay, type Pooler } from './helpers/pooler';
+import { treeOf } from './helpers/processes';
 import { StatementCounter } from './helpers/statements';
 import { eventually, request, SPACE, startSystem, System, type Account, type Answer } from './helpers/system';
 import { testServers } from './setup/servers';
@@ -341,20 +342,6 @@ describe('a request that waits for a job', () => {
 });
 
 describe('a PostgreSQL that is frozen', () => {
-  /** A process and all that it has begun. */
-  function treeOf(pid: number): number[] {
-    const children = readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .filter((name) => {
-        try {
-          return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1]) === pid;
-        } catch {
-          return false;
-        }
-      });
-    return [pid, ...children.map(Number)];
-  }
-
   test('is answered for within 5 s, memory and connections do not grow, and all is well once it goes on', async () => {
     const directory = mkdtempSync(path.join(testServers().directory, 'frozen-'));
     const postgres = await startPostgres(directory, ['fsync=off']);

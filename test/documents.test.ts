@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(__dirname, '..');
-const FOLDERS = ['.ci', 'bench', 'bin', 'config', 'docs', 'lint', 'src', 'test', 'workers'];
-const TEXT = /\.(ts|m?js|md|ya?ml|css)$|^(\.ci\/|bin\/)|^(Dockerfile|Procfile|\.env\.example)$/;
+const FOLDERS = ['.ci', 'bench', 'bin', 'config', 'deploy', 'docs', 'lint', 'src', 'test', 'workers'];
+const TEXT = /\.(ts|m?js|md|ya?ml|css|conf|cfg|service)$|^(\.ci\/|bin\/)|^(Dockerfile|Procfile|\.env\.example)$/;
 
 /** The repository's own texts by path. Without this file, which shows wrong citations as examples. */
 const texts = new Map<string, string>();

@@ -83,8 +83,8 @@ async function rowsFor(system: System, lives: 'for ever' | 'half an hour'): Prom
   return {
     sends: [
       ...['sent', 'failed', 'unknown'].flatMap((state) => [
-        { age: 6 * DAY, columns: send(state), stays: true },
-        { age: 7 * DAY + 1, columns: send(state), stays: false },
+        { age: 90 * DAY - 1, columns: send(state), stays: true },
+        { age: 90 * DAY + 1, columns: send(state), stays: false },
       ]),
       ...['due', 'sending'].map((state) => ({ age: 30 * DAY, columns: send(state), stays: true })),
     ],

@@ -18,6 +18,7 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { table } from '../config/settings';
 import { freePort } from '../src/start/ports';
+import { findProgram, runProgram } from './helpers/programs';
 import { startProcess } from './helpers/system';
 import { testServers } from './setup/servers';
 import { version } from '../package.json';
@@ -173,6 +174,7 @@ test('npm’s prepare without the dev dependencies says so in one line and chang
 });
 
 interface Service {
+  profiles?: string[];
   image?: string;
   user?: string;
   cap_drop?: string[];
@@ -200,8 +202,11 @@ describe('compose.yaml', () => {
   };
 
   test('every service says when it is started again and how long it may take to stop', () => {
-    expect(Object.keys(services)).toEqual(['postgresql', 'redis', 'release', 'web', 'worker']);
-    expect(Object.keys(volumes)).toEqual(['postgresql', 'redis']);
+    expect(Object.keys(services)).toEqual(['postgresql', 'redis', 'release', 'web', 'worker', 'prometheus', 'grafana']);
+    expect(Object.keys(volumes)).toEqual(['postgresql', 'redis', 'prometheus', 'grafana']);
+    // Those that nobody asked for are not started.
+    for (const [name, { profiles }] of Object.entries(services))
+      expect([name, profiles]).toEqual([name, ['prometheus', 'grafana'].includes(name) ? ['monitoring'] : undefined]);
     const grace = Number(table.SHUTDOWN_GRACE_SECONDS.example);
     for (const [name, { restart, stop_grace_period: period = '' }] of Object.entries(services)) {
       expect([name, restart]).toEqual([name, name === 'release' ? 'no' : 'unless-stopped']);
@@ -219,7 +224,8 @@ describe('compose.yaml', () => {
       ]);
     }
     // Ours run as the user of the image; the others would begin as root, which without capabilities cannot become anybody else.
-    expect([services['postgresql']?.user, services['redis']?.user]).toEqual(['postgres', 'redis']);
+    const users = ['postgresql', 'redis', 'prometheus', 'grafana'].map((name) => services[name]?.user);
+    expect(users).toEqual(['postgres', 'redis', 'nobody', 'grafana']);
     expect(services['postgresql']?.tmpfs).toContain('/var/run/postgresql');
     expect([services['postgresql']?.volumes, services['redis']?.volumes]).toEqual([['postgresql:/var/lib/postgresql'], ['redis:/data']]);
     const cache = /NODE_COMPILE_CACHE=(\S+)/.exec(image?.steps.find(({ instruction }) => instruction === 'ENV')?.text ?? '')?.[1] ?? '';
@@ -232,12 +238,19 @@ describe('compose.yaml', () => {
     const variables = [...text.matchAll(/\$\{(\w+)(:?[-?+]?)/g)].map(([, name = '', rule = '']) => [name, rule]);
     expect(new Set(variables.map(([name]) => name))).toEqual(new Set(['POSTGRES_PASSWORD', 'APP_KEY', 'PORT']));
     for (const [name, rule] of variables) expect([name, rule]).toEqual([name, name === 'PORT' ? ':-' : ':?']);
-    expect(Object.entries(services).flatMap(([name, { ports }]) => (ports ? [name] : []))).toEqual(['web']);
+    // What may be read without a password is this machine's alone.
+    const published = Object.entries(services).flatMap(([name, { ports = [] }]) => ports.map((port) => [name, port]));
+    expect(published).toEqual([
+      ['web', '${PORT:-8000}:8000'],
+      ['prometheus', '127.0.0.1:9090:9090'],
+      ['grafana', '127.0.0.1:3000:3000'],
+    ]);
   });
 
   test('images are pinned; web is asked as the image is, the worker cannot be', () => {
+    for (const name of ['postgresql', 'redis', 'prometheus', 'grafana'])
+      expect(services[name]?.image).toMatch(/^[a-z/]+:v?\d+\.\d+\.?\d*$/);
     for (const name of ['postgresql', 'redis']) {
-      expect(services[name]?.image).toMatch(/^[a-z]+:\d+\.\d+/);
       expect(services[name]?.healthcheck?.test?.length).toBeGreaterThan(1);
     }
     for (const name of ['release', 'web', 'worker']) expect(services[name]?.build).toBe('.');
@@ -261,5 +274,42 @@ describe('compose.yaml', () => {
         name === 'release' ? ['postgresql', 'redis'] : ['postgresql', 'redis', 'release'],
       );
     }
+  });
+
+  test('Prometheus asks web and worker where they listen, and reads files that are there; so does Grafana', async () => {
+    const mounted = ['prometheus', 'grafana'].flatMap((name) => services[name]?.volumes ?? []).filter((volume) => volume.startsWith('./'));
+    const places = new Map(
+      mounted.map((volume) => volume.split(':', 2) as [string, string]).map(([from, to]) => [to, path.join(root, from)]),
+    );
+    for (const [to, from] of places) expect([to, existsSync(from)]).toEqual([to, true]);
+    expect(mounted.every((volume) => volume.endsWith(':ro'))).toBe(true);
+
+    const file = places.get('/etc/prometheus/prometheus.yml') ?? '';
+    const config = parse(readFileSync(file, 'utf8')) as {
+      rule_files: string[];
+      scrape_configs: { job_name: string; dns_sd_configs: { names: string[]; port: number }[] }[];
+    };
+    for (const rules of config.rule_files) expect([...places.keys()]).toContain(rules);
+    const asked = config.scrape_configs.map(({ job_name: job, dns_sd_configs: [found] }) => [job, found?.names, found?.port]);
+    expect(asked).toEqual([
+      ['flexiapi-web', ['web'], services['web']?.environment?.['PORT']],
+      ['flexiapi-worker', ['worker'], services['worker']?.environment?.['WORKER_PORT']],
+    ]);
+
+    const provisioning = places.get('/etc/grafana/provisioning') ?? '';
+    const read = (name: string): Record<string, Record<string, unknown>[]> =>
+      parse(readFileSync(path.join(provisioning, name), 'utf8')) as Record<string, Record<string, unknown>[]>;
+    expect(read('datasources/prometheus.yml')['datasources']?.[0]?.['url']).toBe('http://prometheus:9090');
+    const options = read('dashboards/flexiapi.yml')['providers']?.[0]?.['options'] as { path: string };
+    const home = services['grafana']?.environment?.['GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH'] as string;
+    expect(path.dirname(home)).toBe(options.path);
+    expect(existsSync(path.join(places.get(options.path) ?? '', path.basename(home)))).toBe(true);
+
+    const promtool = findProgram('promtool');
+    if (promtool === undefined) return;
+    // With the rules where they are here.
+    const copy = path.join(mkdtempSync(path.join(tmpdir(), 'prometheus-')), 'prometheus.yml');
+    writeFileSync(copy, readFileSync(file, 'utf8').replace('/etc/prometheus/rules.yml', places.get('/etc/prometheus/rules.yml') ?? ''));
+    expect(await runProgram(promtool, ['check', 'config', copy])).toMatchObject({ code: 0 });
   });
 });

@@ -1,5 +1,5 @@
 // Phone numbers as people write and paste them.
-import { normalisePhone } from '../src/services/accounts/phone-numbers';
+import { normalisePhone } from '../src/infra/phone-number';
 import { startSystem, type Account, type Answer, type System } from './helpers/system';
 
 const FRENCH = '+33612345678';

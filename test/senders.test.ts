@@ -91,7 +91,7 @@ test('a number that Twilio refuses: the request is undone, the code before it st
   expect(await outcome('sms', { kind: 'phone_change', id: before })).toBe('sent');
   world.twilio.mode = 'gone';
   const id = await codeRow('phone', '+33612345670');
-  expect(await outcome('sms', { kind: 'phone_change', id })).toBe('unregistered: Twilio 400 21211');
+  expect(await outcome('sms', { kind: 'phone_change', id })).toBe('unregistered: recipient_refused: Twilio 400 21211');
   expect(await stateOf('phone_change_codes', id)).toBeUndefined();
   expect(await stateOf('phone_change_codes', before)).toEqual({ code: '0042', send_state: 'sent' });
 });
@@ -119,10 +119,10 @@ test('a mail, text and HTML, in French', async () => {
 test('a mail server that refuses the address, or is busy', async () => {
   world.smtp.mode = 'reject';
   const refused = await codeRow('email', 'nobody@example.org');
-  expect(await outcome('email', { kind: 'email_change', id: refused })).toBe('refused: SMTP 550');
+  expect(await outcome('email', { kind: 'email_change', id: refused })).toBe('refused: recipient_refused: SMTP 550');
   world.smtp.mode = 'busy';
   const busy = await codeRow('email', 'nobody@example.org');
-  expect(await outcome('email', { kind: 'email_change', id: busy }, 3)).toBe('failed: SMTP 451');
+  expect(await outcome('email', { kind: 'email_change', id: busy }, 3)).toBe('failed: recipient_refused: SMTP 451');
   expect([await stateOf('email_change_codes', refused), await stateOf('email_change_codes', busy)]).toEqual([undefined, undefined]);
 });
 

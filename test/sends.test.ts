@@ -151,9 +151,16 @@ describe('nothing is sent any more once', () => {
   });
 
   test('the account was deleted', async () => {
-    const { id } = await due();
+    const { id, email } = await due();
     await system.rows('DELETE FROM accounts WHERE id = $1', [id]);
-    expect(await rowOf(id)).toBeUndefined();
+    await hurry(id);
+    // Once what the account had is removed.
+    await eventually(
+      () => rowOf(id),
+      (row) => row === undefined,
+      30,
+    );
+    expect(mailsTo(email)).toBe(0);
   });
 
   test('a day has passed', async () => {

@@ -118,11 +118,11 @@ withBrowser('in a browser', () => {
       // Each control is reached with the keyboard, in the order in which it is read.
       await page.locator('h1').click();
       const reached: unknown[] = [];
-      for (let presses = 0; presses < 9; presses += 1) {
+      for (let presses = 0; presses < 10; presses += 1) {
         await page.keyboard.press('Tab');
         reached.push(await page.evaluate('document.activeElement.id || document.activeElement.textContent'));
       }
-      expect(reached.join(' ')).toMatch(/Documentation Queues Sign out range by domain .*CSV/);
+      expect(reached.join(' ')).toMatch(/Documentation Sends Queues Sign out range by domain .*CSV/);
 
       await page.getByLabel('Space').focus();
       await page.getByLabel('Space').selectOption(TENANT);

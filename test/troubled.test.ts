@@ -69,7 +69,7 @@ test.each(TEMPORARY)('%s: %s', async (provider, _what, mode, scope) => {
   const toAll = await Promise.all([1, 2, 3, 4, 5].map((n) => send(name(n))));
   expect(toAll.filter((text) => !text.startsWith('failed'))).toEqual([]);
   stage.world[provider].mode = 'accept';
-  expect(await send(name(6))).toBe(scope === 'one' ? 'sent' : 'failed: the provider keeps failing');
+  expect(await send(name(6))).toBe(scope === 'one' ? 'sent' : 'failed: provider_failing: the provider keeps failing');
 });
 
 describe.each(PROVIDER_NAMES)('Retry-After of %s', (provider) => {

@@ -4,9 +4,11 @@ import { log } from '../src/infra/log';
 import { AUTH_TOKEN_LIFETIME_MINUTES } from '../src/models/credentials/auth-token';
 import { deleteEnded } from '../src/models/ends-of-life';
 import { NamedApiKey } from '../src/models';
-import { ensurePartitions } from '../src/models/statistics/partitions';
+import { ensurePartitions, SENDS, STATISTICS } from '../src/models/partitions';
 import type { Kind, Payload } from '../src/queues/contracts';
 import { removeLeftovers } from '../src/services/accounts/leftovers';
+import { cleanSends } from '../src/services/accounts/sends';
+import { dropOldSends } from '../src/services/messaging/retention';
 import { logKeyWarnings } from '../src/services/operations/keys';
 import { NONCE_LIFETIME_MINUTES } from '../src/services/credentials/nonces';
 import { dropPartitions } from '../src/services/statistics/retention';
@@ -14,10 +16,12 @@ import type { Job } from './job';
 
 /** Whoever shows a key that ended is told so for that long. */
 const ENDED_KEYS_DAYS = 90;
+const DAY_MINUTES = 24 * 60;
 
 /** Used and expired rows that nothing asks for any more. Tombstones stay until an operator clears them. */
 async function clean(): Promise<Record<string, number>> {
   await logKeyWarnings();
+  const sends_cleaned = await cleanSends();
   const ended = await deleteEnded({
     creationToken: settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
     device: settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
@@ -27,15 +31,21 @@ async function clean(): Promise<Record<string, number>> {
     authToken: AUTH_TOKEN_LIFETIME_MINUTES,
     nonce: NONCE_LIFETIME_MINUTES,
     blocking: settings.BLOCKING_TIME_PERIOD_CHECK,
+    send: settings.SENDS_RETENTION_DAYS * DAY_MINUTES,
   });
-  const done = { ...ended, ...(await NamedApiKey.deleteEnded(ENDED_KEYS_DAYS)) };
+  const done = { ...ended, sends_cleaned, ...(await NamedApiKey.deleteEnded(ENDED_KEYS_DAYS)) };
   log.info(done, 'cleaned');
   return done;
 }
 
 /** Months ahead are made, and those over the retention are dropped. */
 async function partitions(): Promise<Record<string, number>> {
-  const { made, left } = await ensurePartitions();
+  const sends = await ensurePartitions(SENDS);
+  if (sends.left.length > 0)
+    log.warn({ left: sends.left }, 'months of the ledger of sends could not be made: somebody else holds the table');
+  const old = await dropOldSends(settings.SENDS_RETENTION_DAYS);
+  if (old.length > 0) log.info({ dropped: old }, 'old months of the ledger of sends were dropped');
+  const { made, left } = await ensurePartitions(STATISTICS);
   if (left.length > 0)
     log.warn(
       { left },
@@ -44,7 +54,7 @@ async function partitions(): Promise<Record<string, number>> {
   const months = settings.STATISTICS_RETENTION_MONTHS;
   const dropped = months === undefined ? [] : await dropPartitions(months);
   if (dropped.length > 0) log.info({ dropped }, 'old months of statistics were dropped; their figures stay');
-  return { made: made.length, dropped: dropped.length };
+  return { made: made.length + sends.made.length, dropped: dropped.length + old.length };
 }
 
 /** What accounts and Spaces that were deleted have left behind. */

@@ -3,15 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import { settings, settingsWarnings } from '../config';
 import { closeDatabase } from '../src/infra/database';
-import { log } from '../src/infra/log';
+import { log, reasonOf } from '../src/infra/log';
 import { queuePrefix, queues, type Envelope, type QueueName } from '../src/queues/contracts';
 import { closeQueues } from '../src/queues/producer';
 import { closeRedis, connectRedis } from '../src/infra/redis';
 import { dieOnUncaught, onShutdown } from '../src/infra/shutdown';
+import { notifyReady } from '../src/infra/service-manager';
 import { withTimeout } from '../src/infra/timeout';
+import { startTracing, stopTracing, tracing } from '../src/infra/tracing';
+import { flushLedger } from '../src/services/messaging/ledger';
+import { watchAlerts } from '../src/services/operations/alerts';
 import { closeProviders } from './providers';
+import { beginProviderMetrics } from './providers/observed';
 import { jobsUnderWay, run } from './run';
+import { tellTraces } from './providers/traceparent';
 import { keepSchedules } from './schedules';
+import { watchable } from './watch';
 
 dieOnUncaught();
 
@@ -30,10 +37,13 @@ const LAST_WORD_MS = 1000;
 
 const connection = connectRedis('worker');
 const served = settings.WORKER_QUEUES as QueueName[];
+const workers: Worker[] = [];
 
-const workers = served.map((name) => {
+function serve(name: QueueName): Worker {
   const { sends, concurrency = sends ? settings.WORKER_CONCURRENCY : 1 } = queues[name];
+  const telemetry = tracing()?.telemetry;
   const worker = new Worker<Envelope>(name, (job, token) => run(name, job, token), {
+    ...(telemetry ? { telemetry } : {}),
     connection,
     prefix: queuePrefix(name),
     concurrency,
@@ -48,9 +58,7 @@ const workers = served.map((name) => {
     if (!(error instanceof UnrecoverableError)) log.error({ err: error, queue: name, job: job?.id }, 'a job failed');
   });
   return worker;
-});
-
-const stopSchedules = keepSchedules();
+}
 
 /** Resolves once no handler runs and Redis takes no results either, so that there is nothing left to wait for. */
 async function nothingCanBeDone(): Promise<void> {
@@ -68,17 +76,41 @@ async function closeWorkers(): Promise<void> {
   await Promise.race([Promise.all(workers.map((worker) => worker.close())), nothingCanBeDone()]);
 }
 
+let stopSchedules = (): void => undefined;
+let stopAlerts = (): Promise<void> => Promise.resolve();
+let stopWatch = (): Promise<void> => Promise.resolve();
+
+async function start(): Promise<void> {
+  // Before any job is taken: a port that cannot be had ends the process.
+  stopWatch = (await watchable()) ?? stopWatch;
+  await startTracing('flexiapi-worker');
+  tellTraces();
+  beginProviderMetrics();
+  workers.push(...served.map(serve));
+  stopSchedules = keepSchedules();
+  stopAlerts = watchAlerts(!served.includes('maintenance'));
+  for (const warning of settingsWarnings) log.warn(warning);
+  // Said last: whoever reads it may send a signal at once.
+  log.info({ queues: served, ...(settings.WORKER_PORT === undefined ? {} : { port: settings.WORKER_PORT }) }, 'worker runs');
+  process.send?.('ready');
+  void notifyReady();
+}
+
 onShutdown(settings.SHUTDOWN_GRACE_SECONDS, [
   ['schedules', () => Promise.resolve(stopSchedules())],
+  ['alerts', () => stopAlerts()],
   ['workers', closeWorkers],
+  ['ledger', flushLedger],
   ['providers', closeProviders],
+  // What is left to do is seen until it is done.
+  ['metrics', () => stopWatch()],
   ['queues', closeQueues],
   ['redis', () => closeRedis(connection)],
   ['database', closeDatabase],
+  ['traces', stopTracing],
 ]);
 
-for (const warning of settingsWarnings) log.warn(warning);
-
-// Said last: whoever reads it may send a signal at once.
-log.info({ queues: served }, 'worker runs');
-process.send?.('ready');
+start().catch((error: unknown) => {
+  process.stderr.write(`${reasonOf(error)}\n`);
+  process.exit(1);
+});

@@ -1,13 +1,20 @@
 // The queue `push`: whether a device may be sent a token is decided here, and what is sent is sent from here.
 import { settings } from '../config';
 import type { PushDevice, PushResult } from '../src/queues/contracts';
+import { type BegunSend, endSend, ledgerEntry, recordUnsent } from '../src/services/messaging/ledger';
 import { decideOnDevice, deleteUnsent, markSent } from '../src/services/tokens/creation-tokens';
-import type { Job } from './job';
+import { type Job, resultOf } from './job';
 import { load } from './providers';
-import { deliver } from './providers/delivery';
+import { deliver, type Delivery } from './providers/delivery';
 import { apnsPush, apnsTopic, fcmPush, type PushContent } from './push-content';
+import { BROKEN, sendAtOnce } from './sends';
 
-type Send = (content: PushContent) => Promise<PushResult>;
+/** How a device is reached. */
+interface Way {
+  send: (content: PushContent) => Promise<Delivery>;
+  /** The topic or project. */
+  target: string;
+}
 
 /** For the whole of a push that no request waits for. */
 const SEND_TIMEOUT_MS = 30_000;
@@ -15,17 +22,18 @@ const SEND_TIMEOUT_MS = 30_000;
 const RECORD_MARGIN_MS = 250;
 
 /** How a device is reached, or why it cannot be: decided before anything is written. */
-function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => number): Send | PushResult {
+function wayTo(device: PushDevice, type: PushContent['type'], timeLeft: () => number): Way | PushResult {
   const left = (): number => timeLeft() - RECORD_MARGIN_MS;
-  if (device.prid === null || device.prid.split(':')[0] === '') return { outcome: 'no_device', reason: 'pn_prid is missing' };
+  if (device.prid === null || device.prid.split(':')[0] === '')
+    return { outcome: 'no_device', reason_word: 'device_missing', reason: 'pn_prid is missing' };
   const recipient = device.prid;
   if (device.provider === 'fcm') {
     // pn_param picks the project; a single one serves all.
     const accounts = settings.FIREBASE_SERVICE_ACCOUNTS;
     const only = accounts.length === 1 ? accounts[0] : undefined;
     const project = (accounts.find((entry) => entry.project === device.param) ?? only)?.project;
-    if (project === undefined) return { outcome: 'not_configured', reason: 'FIREBASE_SERVICE_ACCOUNTS has no account for this pn_param' };
-    return async (content) => {
+    if (project === undefined) return notConfigured('FIREBASE_SERVICE_ACCOUNTS has no account for this pn_param');
+    const send: Way['send'] = async (content) => {
       const fcm = await load(
         'fcm',
         () => import('./providers/fcm.js'),
@@ -35,13 +43,13 @@ function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => n
         fcm.sendFcm(project, fcmPush(device, content), signal),
       );
     };
+    return { send, target: project };
   }
   const environment = device.provider;
-  if (settings.APNS_KEY_FILE === undefined && settings.APNS_CERT_FILE === undefined)
-    return { outcome: 'not_configured', reason: 'APNS_KEY_FILE is not set' };
+  if (settings.APNS_KEY_FILE === undefined && settings.APNS_CERT_FILE === undefined) return notConfigured('APNS_KEY_FILE is not set');
   const topic = apnsTopic(device.param, settings.APNS_TOPIC, type);
-  if (topic === null) return { outcome: 'not_configured', reason: 'APNS_TOPIC is not set, and pn_param names no topic' };
-  return async (content) => {
+  if (topic === null) return notConfigured('APNS_TOPIC is not set, and pn_param names no topic');
+  const send: Way['send'] = async (content) => {
     const apns = await load(
       'apns',
       () => import('./providers/apns.js'),
@@ -51,25 +59,48 @@ function sendTo(device: PushDevice, type: PushContent['type'], timeLeft: () => n
       apns.sendApns(environment, apnsPush(device, topic, content), signal),
     );
   };
+  return { send, target: topic };
 }
 
-/** Does a job of the queue `push`: a notification, or a creation token where the device may have one. */
-export async function handlePush({ payload, timeLeft }: Job<'push'>): Promise<PushResult> {
-  if (timeLeft() <= RECORD_MARGIN_MS) return { outcome: 'expired', reason: 'nobody waits for it any more' };
-  const type = payload.kind === 'notification' ? payload.type : 'background';
-  const send = sendTo(payload, type, timeLeft);
-  if (typeof send !== 'function') return send;
-  if (payload.kind === 'notification') return send({ type, callId: payload.call_id, token: null });
+const notConfigured = (reason: string): PushResult => ({ outcome: 'not_configured', reason_word: 'not_configured', reason });
 
-  const decision = await decideOnDevice({ ...payload, prid: payload.prid ?? '' }, payload, () => Math.min(timeLeft(), SEND_TIMEOUT_MS));
-  if (decision.outcome !== 'send') return decision;
-  let result: PushResult;
+const TOO_LATE: PushResult = { outcome: 'expired', reason_word: 'timeout', reason: 'nobody waits for it any more' };
+
+/** Does a job of the queue `push`: a notification, or a creation token where the device may have one. */
+export async function handlePush({ payload, timeLeft, queuedMs, requestId }: Job<'push'>): Promise<PushResult> {
+  const begun: BegunSend = {
+    channel: 'push',
+    kind: payload.kind,
+    // Of APNs what the token is followed by (`:remote`) does not belong to it.
+    recipient: (payload.provider === 'fcm' ? payload.prid : payload.prid?.split(':')[0]) || null,
+    account_id: payload.kind === 'notification' ? payload.account_id : undefined,
+    domain: payload.domain,
+    provider: payload.provider,
+    queuedMs,
+    requestId,
+  };
+  const type = payload.kind === 'notification' ? payload.type : 'background';
+  const way = timeLeft() <= RECORD_MARGIN_MS ? TOO_LATE : wayTo(payload, type, timeLeft);
+  if ('outcome' in way) {
+    recordUnsent(begun, way);
+    return way;
+  }
+  const send: BegunSend = { ...begun, target: way.target };
+  if (payload.kind === 'notification') return sendAtOnce(send, null, () => way.send({ type, callId: payload.call_id, token: null }));
+
+  const timeToSend = (): number => Math.min(timeLeft(), SEND_TIMEOUT_MS);
+  const decision = await decideOnDevice({ ...payload, prid: payload.prid ?? '' }, payload, timeToSend, ledgerEntry(send));
+  if (decision.outcome !== 'send') return { ...decision, reason_word: decision.outcome };
+  let delivery: Delivery;
   try {
-    result = await send({ type, callId: null, token: decision.token });
+    delivery = await way.send({ type, callId: null, token: decision.token });
   } catch (error) {
+    endSend(decision.send, BROKEN);
     await deleteUnsent(decision.id);
     throw error;
   }
+  endSend(decision.send, delivery);
+  const result = resultOf(delivery);
   if (result.outcome !== 'sent') {
     // Also where nobody knows whether it was delivered: the request is answered 503, so its token must not work.
     await deleteUnsent(decision.id);
@@ -77,5 +108,5 @@ export async function handlePush({ payload, timeLeft }: Job<'push'>): Promise<Pu
   }
   // The asker's word makes the token usable: where the result does not reach it, it has said 503.
   if (payload.asker_confirms === true) return { ...result, unconfirmed_token: decision.id };
-  return (await markSent(decision.id)) ? result : { outcome: 'expired', reason: 'sent after its deadline' };
+  return (await markSent(decision.id)) ? result : { outcome: 'expired', reason_word: 'timeout', reason: 'sent after its deadline' };
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DelayedError, UnrecoverableError, type Job as BullJob } from 'bullmq';
 import { context } from '../src/infra/context';
 import { log, reasonOf } from '../src/infra/log';
+import { jobOutcomes, jobRun, jobWait } from '../src/infra/metrics';
 import { failureText, unknownKind, type Envelope, type QueueName, type SendResult } from '../src/queues/contracts';
 import { queueClock, queueOf } from '../src/queues/producer';
 import { withTimeout } from '../src/infra/timeout';
@@ -12,6 +13,8 @@ import type { Job } from './job';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
+/** What a column of 32 bits holds. */
+const MAX_MS = 2 ** 31 - 1;
 /** Outcomes of a completed job; with any other the job is a failed one. */
 const GOOD_OUTCOMES = new Set(['sent', 'already_sent', 'limit_reached']);
 /** How long a job that only a newer release can do waits for its worker, where no request does: a deploy is over by then. */
@@ -74,15 +77,23 @@ export async function run(name: QueueName, job: BullJob<Envelope>, token: string
   if (deadline !== Infinity && !queueClock().isKnown) await queueClock().measure();
   const timeLeft = (): number => deadline - queueClock().latest();
   const unknown = unknownKind(name, payload);
-  if (unknown !== undefined) return putBack(name, job, token, unknown, timeLeft());
+  if (unknown !== undefined) {
+    jobOutcomes.inc({ queue: name, kind: 'unknown', outcome: 'put_back' });
+    return putBack(name, job, token, unknown, timeLeft());
+  }
   const started = performance.now();
+  const queuedMs = Math.min(MAX_MS, Math.max(0, Date.now() - (job.timestamp + job.delay)));
   if (job.data.unconfirmed === true && !(await isConfirmed(name, job))) throw failed('expired: nobody waits for it any more');
   underWay += 1;
+  const labels = { queue: name, kind: 'kind' in payload ? payload.kind : payload.task };
+  jobWait.observe(labels, queuedMs / 1000);
+  let ended = 'error';
   const doing = context.run({ request_id: request_id ?? job.id ?? '' }, async () => {
     const handler = handlers[name] as (job: Job<QueueName>) => Promise<unknown>;
-    const result = await handler({ payload, timeLeft });
+    const result = await handler({ payload, timeLeft, queuedMs, requestId: request_id ?? null });
     const seconds = Math.round(performance.now() - started) / 1000;
-    const { outcome, reason } = result as Partial<SendResult<string>>;
+    const { outcome, reason, reason_word } = result as Partial<SendResult<string>>;
+    ended = outcome ?? 'done';
     if (outcome === undefined) {
       // The work is done, whether or not it can be told.
       await recordTask(payload).catch((error: unknown) =>
@@ -91,9 +102,15 @@ export async function run(name: QueueName, job: BullJob<Envelope>, token: string
       log.debug({ queue: name, job: job.id, result, seconds }, 'job');
       return result;
     }
-    log.info({ queue: name, job: job.id, outcome, reason, seconds }, 'job');
+    log.info({ queue: name, job: job.id, outcome, reason_word, reason, seconds }, 'job');
     if (GOOD_OUTCOMES.has(outcome)) return result;
-    throw failed(failureText({ outcome, ...(reason === undefined ? {} : { reason }) }));
+    throw failed(
+      failureText({ outcome, ...(reason_word === undefined ? {} : { reason_word }), ...(reason === undefined ? {} : { reason }) }),
+    );
   });
-  return doing.finally(() => (underWay -= 1));
+  return doing.finally(() => {
+    underWay -= 1;
+    jobRun.observe(labels, (performance.now() - started) / 1000);
+    jobOutcomes.inc({ ...labels, outcome: ended });
+  });
 }

@@ -11,15 +11,20 @@ import { presentCreationToken, presentRequestToken } from './presenters';
 import { deviceOf, pushTarget, text, type PushTarget } from './schemas';
 import { shapes } from './shapes';
 
-/** A token for an account that could not be made is of no use, and a push costs somebody's battery. @throws {ApiError} 403 */
-const requireOpen = async (host: string): Promise<void> => requireOpenSpace(await findRequestSpace(host));
+/** A token for an account that could not be made is of no use, and a push costs somebody's battery. @returns the Space's domain @throws {ApiError} 403 */
+async function requireOpen(host: string): Promise<string | undefined> {
+  const space = await findRequestSpace(host);
+  requireOpenSpace(space);
+  return space?.domain;
+}
 const EXPIRED = 'The space of the request has expired';
 
 async function sendByPush({ body, client, host }: Call<string, PushTarget, 'public'>): Promise<Reply> {
-  await requireOpen(host);
+  const domain = await requireOpen(host);
   await sendPush(
     {
       kind: 'creation_token',
+      ...(domain === undefined ? {} : { domain }),
       ...deviceOf(body),
       ip: client.ip,
       user_agent: client.user_agent?.slice(0, 255) ?? null,
@@ -42,8 +47,12 @@ export const accountCreationTokens = [
     body: Joi.object<PushTarget, true>(pushTarget).meta({ name: 'PushTarget' }),
     answers: {
       200: { description: 'The push service took the notification', schema: shapes.empty },
-      403: 'The device has an unused token that was sent to it lately, or was sent too many, or the space of the request has expired',
-      503: 'Not sent: not configured, refused, device unknown, or no answer in time. No token is left that could be used',
+      403: {
+        description:
+          'The device has an unused token that was sent to it lately, or was sent too many (`reason`), or the space of the request has expired',
+        headers: { 'retry-after': 'Of a device that was sent tokens: seconds until it may be sent another one' },
+      },
+      503: 'Not sent: not configured, refused, device unknown, or no answer in time (`reason`). No token is left that could be used',
     },
     handler: sendByPush,
   }),

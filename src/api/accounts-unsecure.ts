@@ -9,7 +9,8 @@ import { redeemConfirmationKey } from '../services/accounts/activation';
 import { requireFields } from '../services/accounts/fields';
 import { recoverByPhone } from '../services/accounts/phone-recovery';
 import { createPublicAccount } from '../services/accounts/public-creation';
-import { isCountryActivated, normalisePhone } from '../services/accounts/phone-numbers';
+import { normalisePhone } from '../infra/phone-number';
+import { isCountryActivated } from '../services/accounts/phone-numbers';
 import { ha1sOf, type PasswordAlgorithm } from '../services/credentials/secrets';
 import { requireOpenSpace } from '../services/credentials/standing';
 import { findRequestDomain, requireRequestSpace, findSpace } from '../services/spaces/spaces';
@@ -119,7 +120,7 @@ export const accountsUnsecure = [
       403: 'The account is blocked, or its space has expired; the token stays good',
       404: 'Nobody has this phone, or turned off',
       429: TOO_MANY_SENT,
-      503: 'Not sent: the token is unused again',
+      503: 'Not sent (`reason`): the token is unused again',
     },
     handler: async ({ body, host, client, language }) => {
       if (!(await isCountryActivated(body.phone))) throw unprocessable(fieldError('phone', 'phone.country'));

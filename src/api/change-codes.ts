@@ -26,7 +26,7 @@ const endpointsOf = (channel: Channel): AnyEndpoint[] => {
         200: { description: 'Sent', schema: shapes.empty },
         403: 'Asked too often, or without a creation token',
         429: TOO_MANY_SENT,
-        503: 'Not sent',
+        503: 'Not sent (`reason`)',
       },
       handler: async ({ body, caller, client, language }) => {
         await requestChangeCode(channel, {

@@ -23,6 +23,8 @@ export const groups: Record<string, string> = {
   'Account types': 'Types of accounts, shared by all spaces.',
   Messages: 'SIP messages sent by the server.',
   'Push notifications': 'Waking devices up.',
+  Sends: 'The ledger of pushes, SMS, mails and SIP messages: what came of each, and why.',
+  Queues: 'Jobs that wait, run and have failed, and what operators do about them.',
   'Phone countries': 'Countries whose phone numbers are taken.',
   Statistics: 'What the SIP proxy reports of messages and calls, and figures made of it.',
 };

@@ -19,6 +19,8 @@ import { namedKeys } from './named-keys';
 import { phoneCountries } from './phone-countries';
 import { ping } from './ping';
 import { pushNotifications } from './push-notifications';
+import { sends } from './sends';
+import { queues } from './queues';
 import { shapes } from './shapes';
 import { spaces } from './spaces';
 import { statisticsReporting } from './statistics-reporting';
@@ -45,6 +47,8 @@ export const endpoints: readonly AnyEndpoint[] = [
   accountTypes,
   messages,
   pushNotifications,
+  sends,
+  queues,
   phoneCountries,
   statisticsReporting,
   statisticsReading,

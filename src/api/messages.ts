@@ -21,8 +21,9 @@ export const messages = [
     answers: {
       200: { description: 'Sent', schema: shapes.message },
       404: 'Messages are not configured',
-      503: 'Not sent: the daemon is not there, or did not answer in time',
+      503: 'Not sent: the daemon is not there, or did not answer in time (`reason`)',
     },
-    handler: async ({ body: { to: recipient, body } }) => ok({ id: await sendMessage({ recipient, body }) }),
+    handler: async ({ body: { to: recipient, body }, caller: { account_id, domain } }) =>
+      ok({ id: await sendMessage({ recipient, body }, { account_id, domain }) }),
   }),
 ];

@@ -22,6 +22,7 @@ export const parameters: Record<string, Joi.Schema> = {
   email: text('Email address; letter case is ignored', 'alice@example.org'),
   phone: text('International phone number', '+33612345678'),
   uuid: text('As lists show it', 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6'),
+  queue: text('The name of the queue', 'chores'),
   key: text('The key in the dictionary', 'ring'),
   auth_token: text('The auth token', 'abcdefghijklmnopqrstuvwxyz012345'),
   recover_key: text('The code that came by SMS', '1234'),

@@ -9,12 +9,14 @@ import type {
   AccountType,
   AuthToken,
   NamedApiKey,
+  QueueAction,
   Space,
   VcardStorage,
 } from '../models';
 import type { ContactView } from '../models/address-book/contact-view';
 import type { ContactsListView } from '../models/address-book/contacts-list';
 import type { Device } from '../services/devices/registrar-contacts';
+import type { JobView } from '../services/operations/queue-steering';
 import { SPACE_FLAGS } from '../services/spaces/spaces';
 import type { StoredCall, StoredCallDevice } from '../models/statistics/call';
 import type { StoredMessageDevice } from '../models/statistics/message';
@@ -234,4 +236,34 @@ export const presentNamedKey = (key: NamedApiKey): Record<string, unknown> => ({
   previous_good_until: orNull(key.get('previous_good_until') as Date | null),
   created_at: presentDate(key.created_at),
   updated_at: orNull(key.updated_at),
+});
+
+/** A job of a queue. */
+export const presentJob = ({ deadline, created_at, finished_at, ...job }: JobView): Record<string, unknown> => ({
+  ...job,
+  deadline: orNull(deadline),
+  created_at: presentDate(created_at),
+  finished_at: orNull(finished_at),
+});
+
+/** What somebody did to a queue. */
+export const presentQueueAction = (action: QueueAction): Record<string, unknown> => ({
+  id: action.id,
+  source: action.source,
+  account_id: action.account_id,
+  account: action.account,
+  key_id: action.key_id,
+  key_name: action.key_name,
+  ip: action.ip,
+  action: action.action,
+  queue: action.queue,
+  job: action.job,
+  filter: action.filter,
+  outcome: action.outcome,
+  affected: action.affected,
+  status: action.status,
+  reason: action.reason,
+  request_id: action.request_id,
+  created_at: presentDate(action.created_at),
+  ended_at: orNull(action.ended_at),
 });

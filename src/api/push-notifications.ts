@@ -26,10 +26,11 @@ export const pushNotifications = [
     }).meta({ name: 'PushNotification' }),
     answers: {
       200: { description: 'The push service took it', schema: shapes.empty },
-      503: 'Not sent: not configured, refused, device unknown, or no answer in time',
+      503: 'Not sent: not configured, refused, device unknown, or no answer in time (`reason`)',
     },
-    handler: async ({ body }) => {
-      await sendPush({ kind: 'notification', ...deviceOf(body), type: body.type, call_id: body.call_id ?? null });
+    handler: async ({ body, caller: { account_id, domain } }) => {
+      const job = { kind: 'notification', ...deviceOf(body), type: body.type, call_id: body.call_id ?? null, account_id, domain } as const;
+      await sendPush(job);
       return ok();
     },
   }),

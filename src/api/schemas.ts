@@ -8,7 +8,7 @@ import { hasInvisible, isShowable } from '../infra/characters';
 import { type IpRange, parseIpRange } from '../infra/ip-address';
 import { parseEmail } from '../infra/email-address';
 import { type SipAddress, withoutSipScheme } from '../infra/sip-uri';
-import { inPlainCharacters, normalisePhone } from '../services/accounts/phone-numbers';
+import { inPlainCharacters, normalisePhone } from '../infra/phone-number';
 import { type Scope, SCOPES } from '../services/credentials/identities';
 import { MAX_KEY_NAME_CHARACTERS, MAX_KEY_RANGES } from '../services/credentials/key-limits';
 import type { PasswordAlgorithm } from '../services/credentials/secrets';

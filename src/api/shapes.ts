@@ -1,30 +1,11 @@
 // Shapes of answers: what the documentation shows and the tests hold every answer against.
 import Joi from 'joi';
+import { SEND_REASONS } from '../queues/contracts';
 import { SPACE_FLAGS } from '../services/spaces/spaces';
 import { GROUPINGS } from '../services/statistics/reading';
+import { count, date, extended, id, listOf, longId, maybe, named, plainDate } from './shape-parts';
+import { operationShapes } from './shapes-operations';
 
-const date = Joi.string()
-  .pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
-  .meta({ json: { format: 'date-time', examples: ['2026-01-31T09:08:07.000000Z'] } });
-const plainDate = Joi.string()
-  .pattern(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)
-  .meta({ json: { description: 'UTC', examples: ['2026-01-31 09:08:07'] } });
-const id = Joi.number()
-  .integer()
-  .meta({ json: { format: 'int32' } });
-/** Of tables whose rows come and go. */
-const longId = Joi.number()
-  .integer()
-  .meta({ json: { format: 'int64' } });
-const count = Joi.number()
-  .integer()
-  .meta({ json: { format: 'int64', minimum: 0 } });
-const maybe = (schema: Joi.Schema): Joi.Schema => schema.allow(null).required();
-/** A shape under its own name in the document. */
-const named = (name: string, members: Joi.SchemaMap): Joi.ObjectSchema => Joi.object(members).meta({ name });
-/** A named shape with more members, or others, than another one. */
-const extended = (name: string, base: Joi.ObjectSchema, members: Joi.SchemaMap): Joi.ObjectSchema =>
-  base.keys(members).meta({ name, base: { schema: () => base, own: Object.keys(members) } });
 /** Rows of older releases, and imported ones, may have an empty one. */
 const userAgent = Joi.string().allow('');
 const accountType = named('AccountType', { id: id.required(), key: Joi.string().required() });
@@ -106,7 +87,6 @@ const contactsList = named('ContactsList', {
 });
 const storedVcard = named('Vcard', { vcard: Joi.string().required(), created_at: date.required(), updated_at: date.required() });
 const accountInfo = named('AccountInfo', { activated: Joi.boolean().required(), realm: maybe(Joi.string()) });
-const listOf = (schema: Joi.Schema): Joi.Schema => Joi.array().items(schema);
 const namedKey = named('NamedApiKey', {
   id: id.required(),
   account_id: id.required(),
@@ -281,8 +261,12 @@ export const shapes = {
       periods: listOf(named(`${kind}Period`, period)).required(),
     });
   },
+  ...operationShapes,
   error: named('Error', {
     message: Joi.string().required(),
+    reason: Joi.string()
+      .valid(...SEND_REASONS)
+      .description('Of 403 and 503 of what was to be sent: why it was not. Later releases may have more words'),
     errors: Joi.object().pattern(Joi.string(), Joi.array().items(Joi.string())),
   }),
 };

@@ -19,13 +19,15 @@ async function close(): Promise<void> {
   await closeDatabase();
 }
 
-/** Makes an action of commander out of a command's work: prints what it gives, and closes everything whatever happens. */
+/** Makes an action of commander out of a command's work: prints what it gives, where it has not printed by itself, and closes everything whatever happens. */
 export function action<Arguments extends unknown[]>(
-  work: (...given: Arguments) => Promise<Output>,
+  work: (...given: Arguments) => Promise<Output | undefined>,
 ): (this: Command, ...given: Arguments) => Promise<void> {
   return async function act(...given) {
     try {
-      const { json, text } = await work(...given);
+      const output = await work(...given);
+      if (output === undefined) return;
+      const { json, text } = output;
       process.stdout.write(`${this.optsWithGlobals<{ json?: boolean }>().json ? JSON.stringify(json) : text}\n`);
     } finally {
       await close();

@@ -24,8 +24,8 @@ export function addDatabaseCommands(program: Command): void {
       action(async (first: string) => {
         const since = new Date(`${first}-01T00:00:00Z`);
         if (!/^20\d\d-\d\d$/.test(first) || Number.isNaN(since.getTime())) throw new Refusal(`${first} is no month such as 2019-01`);
-        const { ensurePartitions } = await import('../models/statistics/partitions.js');
-        const { made, left } = await ensurePartitions(new Date(), undefined, since);
+        const { ensurePartitions, STATISTICS } = await import('../models/partitions.js');
+        const { made, left } = await ensurePartitions(STATISTICS, new Date(), undefined, since);
         const text =
           left.length === 0
             ? `Made: ${made.length}.`

@@ -11,6 +11,7 @@ import { addDatabaseCommands } from './database';
 import { addFlexisipCommands } from './flexisip';
 import { addPhoneCountryCommands } from './phone-countries';
 import { addQueueCommands } from './queues';
+import { addSendCommands } from './sends';
 import { addSpaceCommands } from './spaces';
 
 // stdout is for the command's own output, stderr for its one line: what is wrong is said there.
@@ -32,6 +33,7 @@ addPhoneCountryCommands(program);
 addApiKeyCommands(program);
 addCredentialCommands(program);
 addQueueCommands(program);
+addSendCommands(program);
 addFlexisipCommands(program);
 
 function explain(error: unknown): string {

@@ -16,6 +16,12 @@ function requireScope({ scopes = null }: Identity, scope: Scope | null): void {
   if (scope !== null && !mayUse(scopes, scope)) throw forbidden('auth.scope', { scope });
 }
 
+const lacking = new WeakMap<object, Caller>();
+
+/** Whose key lacks a scope, of an error of authorize(); undefined where it is another one. */
+export const callerLackingScope = (error: unknown): Caller | undefined =>
+  typeof error === 'object' && error !== null ? lacking.get(error) : undefined;
+
 /**
  * Admits an authenticated caller. A named key that is refused is one that its operator hears of.
  *
@@ -27,17 +33,7 @@ export function authorize(identity: Identity & Viewed, access: Access, scope: Sc
   const super_admin = admin && identity.space_super;
   // A person's key has a number, too, and no name.
   const named = key_id === undefined || key_name === undefined ? undefined : { key_id, key_name };
-  let reason: KeyRefusal = 'account';
-  try {
-    requireActive(identity);
-    requireRole(access, admin, super_admin);
-    reason = 'scope';
-    requireScope(identity, scope);
-  } catch (error) {
-    if (named) countKeyRefusal(named, reason);
-    throw error;
-  }
-  return {
+  const caller: Caller = {
     account_id,
     username,
     domain,
@@ -47,4 +43,16 @@ export function authorize(identity: Identity & Viewed, access: Access, scope: Sc
     ...(named && { named_key_id: named.key_id }),
     ...(view && { view }),
   };
+  let reason: KeyRefusal = 'account';
+  try {
+    requireActive(identity);
+    requireRole(access, admin, super_admin);
+    reason = 'scope';
+    requireScope(identity, scope);
+  } catch (error) {
+    if (named) countKeyRefusal(named, reason);
+    if (reason === 'scope' && error instanceof Error) lacking.set(error, caller);
+    throw error;
+  }
+  return caller;
 }

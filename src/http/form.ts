@@ -41,6 +41,17 @@ function parse(bytes: Buffer): [name: string, value: string][] {
 }
 
 /**
+ * Reads all fields of a form, as they came; of one that is there twice the last.
+ *
+ * @throws {ApiError} 413, 415, 400
+ */
+export async function readWholeForm(request: Request, response: Response): Promise<Record<string, string>> {
+  if (!hasBody(request)) return {};
+  checkHeaders(request);
+  return Object.fromEntries(parse(await readBytes(request, response)));
+}
+
+/**
  * Reads a form.
  *
  * @param names of the fields that the page knows; others are dropped

@@ -86,7 +86,7 @@ function headersOf(status: number, isLimited: boolean, own: Record<string, strin
     'x-request-id',
     ...(status >= 400 ? ['content-language'] : []),
     ...(status === 401 ? ['www-authenticate'] : []),
-    ...(status === 429 || status === 503 ? ['retry-after'] : []),
+    ...([403, 429, 503].includes(status) ? ['retry-after'] : []),
     ...(status === 429 ? ['x-ratelimit-reset'] : []),
     ...(isLimited ? Object.keys(RATE_LIMIT_HEADERS) : []),
   ];

@@ -171,11 +171,12 @@ export function reportError(error: unknown): ApiError {
   return known;
 }
 
-/** Writes an error as JSON, `message` and where fields are at fault `errors` by field, and logs what only operators should know. */
+/** Writes an error as JSON, `message`, where something was not sent `reason`, and where fields are at fault `errors` by field; and logs what only operators should know. */
 export function writeError(response: Response, error: unknown, language: Language): void {
   const { status, text, details } = reportError(error);
   const say = (message: Message): string => render(message, language);
-  const body: { message: string; errors?: Record<string, string[]> } = { message: say(text) };
+  const body: { message: string; reason?: string; errors?: Record<string, string[]> } = { message: say(text) };
+  if (details.reason !== undefined) body.reason = details.reason;
   if (details.errors) {
     body.errors = Object.fromEntries(Object.entries(details.errors).map(([field, messages]) => [field, messages.map(say)]));
   }

@@ -127,6 +127,8 @@ interface Declaration<Path extends string, Body, A extends Access, Query> {
   unlimited?: true;
   /** What is refused before the body is validated; for the few endpoints of docs/api-rules.md whose clients rely on that order. */
   before?: (caller: Caller, params: Record<string, string>) => Promise<void>;
+  /** Told of a caller whose role is enough and whose named key lacks the scope, before the 403: where each try is written down. Never throws. */
+  refused?: (caller: Caller, params: Record<string, string>, client: Client) => Promise<void>;
   /** The handler shows the caller's own account: `caller.view`, where the credentials are looked up by one statement with it. */
   callerView?: true;
   /** The field at fault where the body is larger than the limit: 422 in validation's place, not 413. */

@@ -4,13 +4,14 @@ import { settings } from '../../config';
 import { ApiError, badRequest, notFound, unprocessable } from '../infra/errors';
 import { durationsOf } from '../infra/metrics';
 import { isOverloaded, overloaded } from '../infra/overload';
+import { callerLackingScope } from './access';
 import { formatOf, readBody } from './body';
 import { clientOf, hostOf, languageOf } from './client';
 import { apiKeyCookie } from './cookies';
 import { decodeParameters, EndpointMap } from './endpoint-map';
 import { type Demand, identify } from './identification';
 import { writeError, writeReply } from './reply';
-import { type AnyEndpoint, changesAnything, type Reply } from './route';
+import { type AnyEndpoint, type Caller, changesAnything, type Reply } from './route';
 import { maySetCookie } from './same-origin';
 import { refuseStranger } from './stranger';
 import { validate } from './validation';
@@ -43,9 +44,26 @@ async function readBodyOf(endpoint: AnyEndpoint, request: Request, response: Res
 const queryOf = (request: Request): Record<string, unknown> =>
   Object.fromEntries(Object.entries(request.query).filter(([, value]) => value !== ''));
 
+/** identify(), after which an endpoint that writes each try down has heard of a key that lacks its scope. */
+async function identifyFor(
+  endpoint: AnyEndpoint,
+  demand: Demand,
+  given: Record<string, string>,
+  request: Request,
+  response: Response,
+): Promise<Caller | undefined> {
+  try {
+    return await identify(demand, request, response);
+  } catch (error) {
+    const caller = endpoint.refused && callerLackingScope(error);
+    if (caller) await endpoint.refused?.(caller, given, clientOf(request));
+    throw error;
+  }
+}
+
 async function answer({ endpoint, demand }: Row, given: Record<string, string>, request: Request, response: Response): Promise<Reply> {
   const body = await readBodyOf(endpoint, request, response);
-  const caller = await identify(demand, request, response);
+  const caller = await identifyFor(endpoint, demand, given, request, response);
   if (endpoint.when && !endpoint.when(settings)) throw notFound('route.not_found');
   if (endpoint.before && caller) await endpoint.before(caller, given);
   if (!body) throw unprocessable({ [endpoint.oversized ?? '']: [{ key: 'request.too_large', values: {} }] });

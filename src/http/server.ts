@@ -3,6 +3,7 @@
 // again (`src/utils/transport/http/http2client.*` in its sources).
 import { readFileSync, statSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { log, reasonOf } from '../infra/log';
 import { inLine } from '../infra/overload';
@@ -23,6 +24,12 @@ export interface Tls {
 /** A server that is not listening yet, and how it stops. */
 export interface Listener {
   server: Server | Http2SecureServer;
+  /**
+   * For so many seconds all is accepted and answered as before, but every answer over HTTP/1.1 is the last one of its connection; 0: nothing happens.
+   * A front's connections that are in use end so by themselves, and those that are not are for the front to close, not for us: what it sends at the
+   * moment in which we close one is lost, and it may not send a POST twice.
+   */
+  retire: (seconds: number) => Promise<void>;
   /** Accepts no more connections; resolves once every request under way has been answered and every connection closed. */
   drain: () => Promise<void>;
 }
@@ -151,6 +158,11 @@ export function createListener(handler: AppListener, tls: Tls | undefined, grace
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = tls ? countStreams(server as unknown as Http2SecureServer) : new Set<Connection>();
 
+  const retire = async (seconds: number): Promise<void> => {
+    if (seconds === 0) return;
+    stopping = true;
+    await sleep(seconds * 1000);
+  };
   const drain = (): Promise<void> =>
     new Promise((resolve) => {
       stopping = true;
@@ -165,5 +177,5 @@ export function createListener(handler: AppListener, tls: Tls | undefined, grace
         resolve();
       });
     });
-  return { server, drain };
+  return { server, retire, drain };
 }

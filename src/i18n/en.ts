@@ -1,6 +1,9 @@
 // English texts. `{name}` is replaced by the value of that name.
+import { enSends } from './en-sends';
+
 export const en = {
   // Requests
+  'hook.signature': "The signature is not Twilio's.",
   'route.not_found': 'There is nothing at this address.',
   'route.method_not_allowed': 'This address does not know the method {method}, only {allow}.',
   'request.too_large': 'The body is larger than 1 MiB.',
@@ -51,6 +54,8 @@ export const en = {
   'queue.sends':
     'This queue sends to people: its jobs can be retried where they failed, promoted and removed, and nobody adds, edits or duplicates one.',
   'queue.sent': 'This queue sends to people, and what is done would be sent a second time.',
+  'queue.not_found': 'There is no queue {queue}.',
+  'queue.may_have_arrived': 'Nobody knows how far this send came: the person could get it twice.',
   'server.queue': 'The queues do not answer. Try again in a moment.',
   'server.overloaded': 'The server is overloaded. Try again in a moment.',
 
@@ -87,6 +92,7 @@ export const en = {
   'field.boolean': 'The {attribute} field must be true or false.',
   'field.integer': 'The {attribute} field must be an integer.',
   'field.integer_range': 'The {attribute} field must be from {min} to {max}.',
+  'field.cursor': 'The {attribute} field must be the next_cursor of a page.',
   'field.date': 'The {attribute} field must be an ISO 8601 date.',
   'field.date_range': 'The {attribute} field must be between {min} and {max}.',
   'field.one_of': 'The {attribute} field must be one of: {allowed}.',
@@ -101,6 +107,7 @@ export const en = {
   'field.dictionary_entries': 'The {attribute} field must not have more than {limit} entries.',
   'field.date_time': 'The {attribute} field must be a date like 2030-12-31 23:59:59.',
   'field.domain': 'There is no space with this {attribute}.',
+  'field.range_days': 'The {attribute} field must not be more than {limit} days ago.',
   'field.after': 'The {attribute} field must be after {other}.',
   'field.time_zone': 'The {attribute} field must be a time zone such as Europe/Paris.',
   'field.code': 'The {attribute} field must be exactly 4 digits.',
@@ -224,12 +231,14 @@ export const en = {
   'page.sign_in.key': 'API key',
   'page.sign_in.submit': 'Sign in',
   'page.sign_in.help': 'A new key comes from the command line: bin/flexiapi api-keys:create my-key --scope "*" --expires 7d',
+  ...enSends,
   'page.statistics.title': 'Statistics of {app}',
   'page.statistics.lead': 'This page is for admins. Sign in with your API key.',
   'page.statistics.wrong': 'This is not the API key of an admin, it has expired, or it is bound to another address.',
   'page.statistics.heading': 'Statistics',
   'page.statistics.documentation': 'Documentation',
   'page.statistics.queues': 'Queues',
+  'page.statistics.sends': 'Sends',
   'page.statistics.sign_out': 'Sign out',
   'page.statistics.no_script':
     'The charts need JavaScript. The figures are at /api/statistics/messages and /api/statistics/calls, with accept: text/csv as CSV.',

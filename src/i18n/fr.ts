@@ -1,7 +1,9 @@
 // French texts.
 import type { en } from './en';
+import { frSends } from './fr-sends';
 
 export const fr: Record<keyof typeof en, string> = {
+  'hook.signature': "La signature n'est pas celle de Twilio.",
   'route.not_found': 'Il n’y a rien à cette adresse.',
   'route.method_not_allowed': 'Cette adresse ne connaît pas la méthode {method}, seulement {allow}.',
   'request.too_large': 'Le corps dépasse 1 Mio.',
@@ -52,6 +54,8 @@ export const fr: Record<keyof typeof en, string> = {
   'queue.sends':
     'Cette file d’attente envoie à des personnes : ses tâches peuvent être relancées si elles ont échoué, avancées et supprimées, mais personne n’en ajoute, n’en modifie ni n’en duplique.',
   'queue.sent': 'Cette file d’attente envoie à des personnes, et ce qui est fait serait envoyé une seconde fois.',
+  'queue.not_found': 'Il n’y a pas de file d’attente {queue}.',
+  'queue.may_have_arrived': 'Personne ne sait jusqu’où cet envoi est allé : la personne pourrait le recevoir deux fois.',
   'server.queue': 'Les files d’attente ne répondent pas. Réessayez dans un instant.',
   'server.overloaded': 'Le serveur est surchargé. Réessayez dans un instant.',
 
@@ -86,6 +90,7 @@ export const fr: Record<keyof typeof en, string> = {
   'field.boolean': 'Le champ {attribute} doit être vrai ou faux.',
   'field.integer': 'Le champ {attribute} doit être un entier.',
   'field.integer_range': 'Le champ {attribute} doit être compris entre {min} et {max}.',
+  'field.cursor': 'Le champ {attribute} doit être le next_cursor d’une page.',
   'field.date': 'Le champ {attribute} doit être une date ISO 8601.',
   'field.date_range': 'Le champ {attribute} doit être entre {min} et {max}.',
   'field.one_of': 'Le champ {attribute} doit être l’une des valeurs : {allowed}.',
@@ -100,6 +105,7 @@ export const fr: Record<keyof typeof en, string> = {
   'field.dictionary_entries': 'Le champ {attribute} ne doit pas avoir plus de {limit} entrées.',
   'field.date_time': 'Le champ {attribute} doit être une date comme 2030-12-31 23:59:59.',
   'field.domain': 'Il n’y a pas d’espace avec ce {attribute}.',
+  'field.range_days': 'Le champ {attribute} ne doit pas remonter à plus de {limit} jours.',
   'field.after': 'Le champ {attribute} doit être après {other}.',
   'field.time_zone': 'Le champ {attribute} doit être un fuseau horaire comme Europe/Paris.',
   'field.code': 'Le champ {attribute} doit avoir exactement 4 chiffres.',
@@ -217,11 +223,13 @@ export const fr: Record<keyof typeof en, string> = {
   'page.sign_in.key': 'Clé d’API',
   'page.sign_in.submit': 'Se connecter',
   'page.sign_in.help': 'Une nouvelle clé s’obtient en ligne de commande : bin/flexiapi api-keys:create my-key --scope "*" --expires 7d',
+  ...frSends,
   'page.statistics.title': 'Statistiques de {app}',
   'page.statistics.lead': 'Cette page est réservée aux administrateurs. Connectez-vous avec votre clé d’API.',
   'page.statistics.wrong': 'Ce n’est pas la clé d’API d’un administrateur, elle a expiré, ou elle est liée à une autre adresse.',
   'page.statistics.heading': 'Statistiques',
   'page.statistics.documentation': 'Documentation',
+  'page.statistics.sends': 'Envois',
   'page.statistics.queues': 'Files d’attente',
   'page.statistics.sign_out': 'Se déconnecter',
   'page.statistics.no_script':

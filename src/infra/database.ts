@@ -1,8 +1,8 @@
 // PostgreSQL as every part of the program may use it: transactions that every query inside joins by itself, and what its errors mean.
 import { ConnectionError, TimeoutError } from 'sequelize';
-import { closeDatabase, database, isInTransaction, longDatabase, onceMore } from './sequelize';
+import { closeDatabase, database, isInTransaction, longDatabase, onceMore, poolUse, type PoolUse } from './sequelize';
 
-export { closeDatabase, isInTransaction };
+export { closeDatabase, isInTransaction, poolUse, type PoolUse };
 
 /**
  * Runs `work` in one transaction (READ COMMITTED): committed when it returns, rolled back when it throws.

@@ -14,7 +14,13 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly text: Message,
-    readonly details: { errors?: FieldErrors; headers?: Record<string, string | string[]>; cause?: unknown } = {},
+    readonly details: {
+      errors?: FieldErrors;
+      /** Why something was not sent: a word that programs read. */
+      reason?: string;
+      headers?: Record<string, string | string[]>;
+      cause?: unknown;
+    } = {},
   ) {
     super(`${status} ${text.key}`, { cause: details.cause });
     this.name = 'ApiError';
@@ -26,7 +32,7 @@ const maker =
   (key: MessageKey, values: Record<string, string | number> = {}, details: ConstructorParameters<typeof ApiError>[2] = {}): ApiError =>
     new ApiError(status, { key, values }, details);
 
-/** Makers of ApiErrors: a message's key, its values, and what else belongs to the answer (`headers`, `cause`). */
+/** Makers of ApiErrors: a message's key, its values, and what else belongs to the answer (`reason`, `headers`, `cause`). */
 export const badRequest = maker(400);
 export const unauthorized = maker(401);
 export const forbidden = maker(403);

@@ -46,6 +46,9 @@ export const log = pino(
 /** The same for lines that have nothing but what their one caller puts into them, of which there are thousands a second: nothing is added, nothing looked for. */
 export const plainLog = pino(common, output);
 
+/** The same on stderr, for the command line, whose stdout is for what it was asked for. */
+export const openErrorLog = (): pino.Logger => pino({ ...common, level: 'info' }, pino.destination({ dest: 2, sync: true }));
+
 /** What an error says, for a line of the log that needs no stack; of what is no Error, what Node would print. */
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : inspect(error));
 

@@ -97,6 +97,7 @@ interface ConnectionManager {
   connect: (config: unknown) => Promise<unknown>;
   getConnection: (options: unknown) => Promise<unknown>;
   releaseConnection: (connection: unknown) => void;
+  pool: { using: number; available: number; waiting: number; maxSize: number };
 }
 
 const managerOf = (opened: Sequelize): ConnectionManager =>
@@ -267,6 +268,30 @@ export async function selectShared<Row extends object>(lane: Lane, sql: string, 
 /** Runs a statement whose rows are of no interest. @returns how many rows it changed */
 export async function execute(sql: string, bind: Bind = []): Promise<number> {
   return (await run(sql, bind)).rowCount;
+}
+
+/** Of a pool, in connections; `waiting`: how many ask for one. */
+export interface PoolUse {
+  pool: string;
+  used: number;
+  idle: number;
+  waiting: number;
+  limit: number;
+}
+
+/** How the pools are used that this process has opened. */
+export function poolUse(): PoolUse[] {
+  const opened: [string, Sequelize | undefined][] = [
+    ['main', database],
+    ['replica', replica === database ? undefined : replica],
+    ['long', long],
+    ...lanes,
+  ];
+  return opened.flatMap(([pool, of]) => {
+    if (!of) return [];
+    const { using, available, waiting, maxSize } = managerOf(of).pool;
+    return [{ pool, used: using, idle: available, waiting, limit: maxSize }];
+  });
 }
 
 /** Closes the pools; queries under way end first. */

@@ -1,7 +1,13 @@
 // The end of a process: steps in order, under a timer.
 import { log } from './log';
+import { notifyStopping } from './service-manager';
 
 type Step = readonly [name: string, run: () => Promise<unknown>];
+
+let begun = false;
+
+/** Whether this process has been told to end: it answers and finishes what it has, and should be given nothing new. */
+export const isStopping = (): boolean => begun;
 
 /** How long the log may take to write its last lines. */
 const FLUSH_TIMEOUT_MS = 100;
@@ -11,11 +17,11 @@ const FLUSH_TIMEOUT_MS = 100;
  * A step that throws does not keep the others from running. After `graceSeconds` the process exits whatever is left.
  */
 export function onShutdown(graceSeconds: number, steps: readonly Step[]): void {
-  let begun = false;
   const stop = async (why: string): Promise<void> => {
     if (begun) return;
     begun = true;
     log.info({ why }, 'stopping');
+    void notifyStopping();
     const timer = setTimeout(() => {
       log.warn({ seconds: graceSeconds }, 'stopped with work unfinished');
       setTimeout(() => process.exit(1), FLUSH_TIMEOUT_MS);

@@ -5,7 +5,7 @@ import type { Sequelize } from 'sequelize';
 import { Umzug, type UmzugStorage } from 'umzug';
 import { openDatabase } from '../infra/sequelize';
 import { addPhoneCountries } from '../models/accounts/phone-country';
-import { ensurePartitions } from '../models/statistics/partitions';
+import { ensurePartitions, SENDS, STATISTICS } from '../models/partitions';
 import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
@@ -25,6 +25,10 @@ import * as creationTokensAtOnce from './0016-creation-tokens-at-once';
 import * as accountCountGroups from './0017-account-count-groups';
 import * as namedApiKeys from './0018-named-api-keys';
 import * as sipCredentialsView from './0019-sip-credentials-view';
+import * as ledgerOfSends from './0020-ledger-of-sends';
+import * as decideCreationTokens from './0021-decide-creation-tokens';
+import * as queueActions from './0022-queue-actions';
+import * as alerts from './0023-alerts';
 import { apply, type Migration } from './apply';
 import { MIGRATION_NAMES, type MigrationName } from './state';
 
@@ -48,6 +52,10 @@ const MIGRATIONS: Record<MigrationName, Migration> = {
   '0017-account-count-groups': { up: accountCountGroups.up },
   '0018-named-api-keys': { up: namedApiKeys.up },
   '0019-sip-credentials-view': { up: sipCredentialsView.up },
+  '0020-ledger-of-sends': { up: ledgerOfSends.up },
+  '0021-decide-creation-tokens': { up: decideCreationTokens.up },
+  '0022-queue-actions': { up: queueActions.up },
+  '0023-alerts': { up: alerts.up },
 };
 
 /** Id of the transaction-level advisory lock under which migrations run. */
@@ -91,7 +99,7 @@ export async function migrate(url: string, names: readonly MigrationName[] = MIG
         logger: undefined,
       });
       const applied = await umzug.up();
-      await ensurePartitions(new Date(), database);
+      for (const family of [STATISTICS, SENDS]) await ensurePartitions(family, new Date(), database);
       await addPhoneCountries(database);
       return applied.map(({ name }) => name);
     } finally {

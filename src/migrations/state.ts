@@ -22,6 +22,10 @@ export const MIGRATION_NAMES = [
   '0017-account-count-groups',
   '0018-named-api-keys',
   '0019-sip-credentials-view',
+  '0020-ledger-of-sends',
+  '0021-decide-creation-tokens',
+  '0022-queue-actions',
+  '0023-alerts',
 ] as const;
 export type MigrationName = (typeof MIGRATION_NAMES)[number];
 

@@ -4,8 +4,8 @@ import { eachPart } from '../infra/parts';
 import { execute, select } from '../infra/sequelize';
 
 const DAY_MINUTES = 24 * 60;
-/** As long as a failed job. */
-const SENDS_DAYS = 7;
+/** What operators did to queues. */
+const QUEUE_ACTIONS_DAYS = 365;
 const BATCH_ROWS = 1000;
 /** A run ends after so many statements for a table; the next one goes on. */
 const MAX_BATCHES = 500;
@@ -21,6 +21,8 @@ export interface Lifetimes {
   phoneCode: number;
   authToken: number;
   nonce: number;
+  /** Of rows of the ledger of sends, after their making. */
+  send: number;
   /** How far back requests for codes count towards blocking. */
   blocking: number;
 }
@@ -52,7 +54,7 @@ function byAge(lives: Lifetimes): Record<string, Ended[]> {
     nonces: [{ table: 'nonces', where: olderThan(lives.nonce), order }],
     email_change_codes: codes('email_change_codes', lives.emailCode),
     phone_change_codes: codes('phone_change_codes', lives.phoneCode),
-    sends: [{ table: 'sends', of: "t.state NOT IN ('due', 'sending')", where: olderThan(SENDS_DAYS * DAY_MINUTES), order }],
+    sends: [{ table: 'sends', of: "t.state NOT IN ('due', 'sending')", where: olderThan(lives.send), order }],
     // Imported ones; none can be redeemed here.
     recovery_codes: [{ table: 'recovery_codes', where: olderThan(counted), order }],
     auth_tokens: [{ table: 'auth_tokens', where: olderThan(lives.authToken), order }],
@@ -74,6 +76,7 @@ function byAge(lives: Lifetimes): Record<string, Ended[]> {
       { table: 'provisioning_tokens', of: 't.used', where: olderThan(DAY_MINUTES), order },
       { table: 'provisioning_tokens', where: expired(lives.provisioningToken, lives.provisioningToken + DAY_MINUTES), order },
     ],
+    queue_actions: [{ table: 'queue_actions', where: olderThan(QUEUE_ACTIONS_DAYS * DAY_MINUTES), order }],
     token_deliveries: [{ table: 'token_deliveries', where: 't.retry_until < now()', order: 'retry_until' }],
   };
 }

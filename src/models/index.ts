@@ -32,6 +32,8 @@ export { AuthToken } from './credentials/auth-token';
 export { NamedApiKey, NamedApiKeySecret } from './credentials/named-api-key';
 export { Nonce, NonceClearing } from './credentials/nonce';
 export { TokenDelivery } from './credentials/token-delivery';
+export { Alert } from './operations/alert';
+export { QueueAction } from './operations/queue-action';
 export { TaskRun } from './operations/task-run';
 export { Send } from './messaging/send';
 export { SipMessage } from './messaging/sip-message';

@@ -8,6 +8,7 @@ import { documentationScript } from './documentation-script';
 import { stylesheet } from './page-style';
 import { queuesBaseScript } from './queues-script';
 import { queuesStyle } from './queues-style';
+import { sendsStyle } from './sends-style';
 import { statisticsStyle } from './statistics-style';
 
 const BASE = '/assets';
@@ -21,6 +22,8 @@ const SOURCES = {
   'statistics.css': () => statisticsStyle,
   // Compiled beside this file's own folder.
   'statistics.js': () => readFileSync(path.join(__dirname, '..', '..', 'browser', 'statistics.js')),
+  'sends.css': () => sendsStyle,
+  'sends.js': () => readFileSync(path.join(__dirname, '..', '..', 'browser', 'sends.js')),
   'chart.js': () => readFileSync(path.join(path.dirname(require.resolve('chart.js')), 'chart.umd.min.js')),
   'documentation.js': () => documentationScript,
   'queues-base.js': () => queuesBaseScript,

@@ -21,6 +21,7 @@ button { cursor: pointer; }
 .field { display: grid; grid-template-columns: minmax(0, 1fr); gap: .2rem; flex: 0 1 auto; min-width: 0; }
 .field[hidden] { display: none; }
 .field > * { max-width: 100%; }
+output { overflow-wrap: anywhere; }
 label, dt { font-size: .85rem; color: var(--muted); }
 output { display: block; }
 #status { color: var(--muted); min-height: 1.45em; margin: .5rem 0; }

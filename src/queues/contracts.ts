@@ -22,8 +22,11 @@ export interface PushDevice {
 export type PushJob = PushDevice &
   (
     | { kind: 'creation_token'; ip: string | null; user_agent: string | null; asker_confirms?: true }
-    | { kind: 'notification'; type: PushType; call_id: string | null }
-  );
+    | { kind: 'notification'; type: PushType; call_id: string | null; account_id?: number }
+  ) & {
+    /** Domain of the Space that it is sent for; absent of the release before. */
+    domain?: string;
+  };
 
 /** The outcome of a send. `unknown`: it was under way when time ran out, so it is not sent again. */
 export type SendOutcome = 'sent' | 'not_configured' | 'unregistered' | 'refused' | 'failed' | 'unknown' | 'expired';
@@ -39,19 +42,52 @@ const NOT_SENT: ReadonlySet<string> = new Set<SendOutcome | NoAnswer['outcome']>
 /** Whether a request knows that its message was not sent. */
 export const isCertainlyNotSent = (outcome: SendOutcome | NoAnswer['outcome']): boolean => NOT_SENT.has(outcome);
 
+/**
+ * Why something was not sent, in words that stay: apps, alerts and the ledger of sends read them.
+ */
+export const SEND_REASONS = [
+  'already_sent',
+  'limit_reached',
+  'not_configured',
+  'device_missing',
+  'device_unknown',
+  'sender_mismatch',
+  'topic_disallowed',
+  'recipient_refused',
+  'provider_unreachable',
+  'provider_throttled',
+  'provider_refused',
+  'provider_failing',
+  'no_worker',
+  'queues_away',
+  'timeout',
+  'nothing_to_send',
+  'error',
+] as const;
+export type SendReason = (typeof SEND_REASONS)[number];
+
 /** What the handler of a send gives. */
 export interface SendResult<Outcome extends string = SendOutcome> {
   outcome: Outcome;
+  /** Why not, as a word; absent where it was sent, and of workers of the release before. */
+  reason_word?: SendReason;
   /** Why not, for operators: a provider's code, never its answer, which may name a person and would stand in Redis in clear text. */
   reason?: string;
 }
 /** A push can also be refused for its device. `unconfirmed_token`: the row of a token that was sent and waits for its asker's word. */
-export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'> & { unconfirmed_token?: number };
+export type PushResult = SendResult<SendOutcome | 'already_sent' | 'limit_reached' | 'no_device'> & {
+  unconfirmed_token?: number;
+  /** Of a device that may have no token now: seconds until it may; absent of the release before. */
+  retry_after?: number;
+};
 
 /** A message's recipient and text are in its row, not in Redis. */
 export interface MessageJob {
   kind: 'message';
   id: number;
+  /** Who sends it, for the ledger; absent of the release before. */
+  account_id?: number;
+  domain?: string;
 }
 /** `id`: what the daemon calls a message that it took. */
 export type MessageResult = SendResult & { id?: string };
@@ -211,21 +247,59 @@ export function jobOptions(name: QueueName): JobsOptions {
 /** Key prefix of a queue. The braces are a hash tag: a Redis Cluster keeps all keys of a queue on one node, as BullMQ's scripts need it. */
 export const queuePrefix = (name: QueueName): string => `{${settings.QUEUE_PREFIX}:${name}}`;
 
-/** The text of a failed job: «outcome» or «outcome: reason». */
+/** The word of an outcome that says no other: all that is known of a worker of the release before. */
+const WORDS: { readonly [O in Exclude<PushResult['outcome'] | NoAnswer['outcome'], 'sent'>]: SendReason } = {
+  already_sent: 'already_sent',
+  limit_reached: 'limit_reached',
+  not_configured: 'not_configured',
+  no_device: 'device_missing',
+  unregistered: 'device_unknown',
+  refused: 'provider_refused',
+  failed: 'error',
+  unknown: 'timeout',
+  expired: 'timeout',
+  no_answer: 'timeout',
+  queue_away: 'queues_away',
+};
+
+/** Why something was not sent, as a word; of what was sent there is none. */
+export const reasonWordOf = ({ outcome, reason_word }: Pick<SendResult<string>, 'outcome' | 'reason_word'>): SendReason | null =>
+  outcome === 'sent' ? null : (reason_word ?? (WORDS as Partial<Record<string, SendReason>>)[outcome] ?? 'error');
+
+/** The text of a failed job: «outcome», «outcome: reason», «outcome: word» or «outcome: word: reason». */
 const FAILURE = /^(not_configured|unregistered|refused|failed|unknown|expired|no_device)(?:: (.*))?$/s;
+/** What follows the outcome, where it begins with a word. */
+const WORDED = /^([a-z_]+)(?:: (.*))?$/s;
 
-/** The text with which a job fails whose send had this outcome; BullMQ carries errors as text alone. */
-export const failureText = ({ outcome, reason }: SendResult<string>): string => (reason === undefined ? outcome : `${outcome}: ${reason}`);
+/** The word that a text begins with, and what follows it; null where it begins with none. */
+function wordedOf(text: string): { word: SendReason; rest: string | undefined } | null {
+  const [, first, rest] = WORDED.exec(text) ?? [];
+  const word = SEND_REASONS.find((each) => each === first);
+  return word === undefined ? null : { word, rest };
+}
 
-/** Reads `failureText()` back; any other text is an unexpected error: `failed`. */
-export function parseFailure(text: string): PushResult {
+/**
+ * The text with which a job fails whose send had this outcome; BullMQ carries errors as text alone. It has the word only where the outcome does not say
+ * it already: the release before takes it for the beginning of the reason, which people read of a message that was refused.
+ */
+export function failureText({ outcome, reason, reason_word }: SendResult<string>): string {
+  const word = reasonWordOf({ outcome, ...(reason_word === undefined ? {} : { reason_word }) });
+  const isNeeded = word !== reasonWordOf({ outcome }) || (reason !== undefined && wordedOf(reason) !== null);
+  return [outcome, ...(word !== null && isNeeded ? [word] : []), ...(reason === undefined ? [] : [reason])].join(': ');
+}
+
+/** Reads `failureText()` back, and that of the release before; any other text is an unexpected error: `failed`. */
+export function parseFailure(text: string): PushResult & { reason_word: SendReason } {
   const match = FAILURE.exec(text);
-  if (!match) return { outcome: 'failed', reason: 'the job failed' };
-  return { outcome: match[1] as PushResult['outcome'], ...(match[2] === undefined ? {} : { reason: match[2] }) };
+  if (!match) return { outcome: 'failed', reason_word: 'error', reason: 'the job failed' };
+  const outcome = match[1] as Exclude<PushResult['outcome'], 'sent'>;
+  const worded = wordedOf(match[2] ?? '');
+  const reason = worded ? worded.rest : match[2];
+  return { outcome, reason_word: worded?.word ?? WORDS[outcome], ...(reason === undefined ? {} : { reason }) };
 }
 
 /**
  * What `enqueueAndWait()` gives where no result came: Redis did not take the job (`queue_away`), or no worker answered in time. Both are
  * values of the label `outcome` of a metric, so the words stay.
  */
-export type NoAnswer = { outcome: 'queue_away' | 'no_answer'; reason?: string };
+export type NoAnswer = { outcome: 'queue_away' | 'no_answer'; reason?: string; reason_word?: SendReason };

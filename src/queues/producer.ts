@@ -8,6 +8,7 @@ import { log, reasonOf } from '../infra/log';
 import { closeRedis, connectRedis, requireWritable, whenReady, type RedisConnection } from '../infra/redis';
 import { gateOf, RedisSilent } from '../infra/redis-gate';
 import { withTimeout } from '../infra/timeout';
+import { tracing } from '../infra/tracing';
 import { RedisClock } from './clock';
 import {
   jobOptions,
@@ -23,6 +24,7 @@ import {
   type Result,
 } from './contracts';
 import { Pulse } from './pulse';
+import { countWorkersLately } from './workers';
 
 const SECOND_MS = 1000;
 /** Part of the two seconds within which a request that needs a job answers 503 where Redis does not answer. */
@@ -64,7 +66,9 @@ class Producers {
   queue(name: QueueName): Queue<Envelope> {
     let queue = this.#queues.get(name);
     if (!queue) {
+      const telemetry = tracing()?.telemetry;
       const options: QueueOptions = {
+        ...(telemetry ? { telemetry } : {}),
         connection: this.#producer,
         prefix: queuePrefix(name),
         defaultJobOptions: jobOptions(name),
@@ -234,16 +238,23 @@ class Producers {
     }
   }
 
-  /** Looks at the job's state, since its event may have been lost. A job that no worker has taken is removed. */
+  /**
+   * Looks at the job's state, since its event may have been lost. A job that no worker has taken is removed; why none has is asked for in the same time,
+   * and what is not known by then is that time was over.
+   */
   async #checkOnce(name: RequestReplyQueue, jobId: string): Promise<PushResult | NoAnswer> {
+    const end = performance.now() + FINAL_CHECK_TIMEOUT_MS;
     try {
       const job = await withTimeout(this.queue(name).getJob(jobId), FINAL_CHECK_TIMEOUT_MS, 'looking for the job');
       if (job?.finishedOn !== undefined) return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
       job?.remove().catch(() => undefined); // Refused where a worker has it; the deadline in the job holds there.
-      log.warn({ queue: name, job: jobId }, 'no worker answered in time');
-      return { outcome: 'no_answer' };
+      const isTaken = job?.processedOn !== undefined;
+      const workers = isTaken ? null : await withTimeout(countWorkersLately(this.queue(name)), end - performance.now(), 'Redis');
+      const reason_word = workers === 0 ? 'no_worker' : 'timeout';
+      log.warn({ queue: name, job: jobId, reason_word }, 'no worker answered in time');
+      return { outcome: 'no_answer', reason_word };
     } catch {
-      return { outcome: 'no_answer' };
+      return { outcome: 'no_answer', reason_word: 'timeout' };
     }
   }
 

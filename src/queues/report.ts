@@ -1,9 +1,8 @@
 // The state of the queues, for operators: /metrics and the command line.
-import type { Queue } from 'bullmq';
-import { ReplyError } from 'ioredis';
 import { withTimeout } from '../infra/timeout';
 import { QUEUE_NAMES, type QueueName } from './contracts';
 import { queueOf } from './producer';
+import { countWorkers } from './workers';
 
 const REPORT_TIMEOUT_MS = 2000;
 
@@ -19,16 +18,6 @@ export interface QueueReport {
   oldest_waiting_seconds: number | null;
   /** null where the user of Redis may not list clients. */
   workers: number | null;
-}
-
-/** @returns null where the user of Redis may not run `CLIENT LIST`, as with managed servers, or its server does not know it */
-async function countWorkers(queue: Queue): Promise<number | null> {
-  try {
-    return await queue.getWorkersCount();
-  } catch (error) {
-    if (error instanceof ReplyError) return null;
-    throw error;
-  }
 }
 
 /** The state of every queue, in the order of `QUEUE_NAMES`. @throws {Error} where Redis does not answer within 2 s */

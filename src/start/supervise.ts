@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { settings } from '../../config';
 import { closeDatabase, inTransaction } from '../infra/database';
+import { freePort } from './ports';
 import { StartError } from './postgres';
 import { migrate } from '../migrations';
 import { Space } from '../models';
@@ -43,13 +44,15 @@ function curlLine(key: string): string {
   return `curl -s ${api}/accounts/with-account-creation-token -H "content-type: application/json" -d "{\\"username\\":\\"first-user\\",\\"password\\":\\"change-me-soon\\",\\"algorithm\\":\\"SHA-256\\",\\"account_creation_token\\":\\"${token}\\"}"`;
 }
 
-async function introduce(seeded: Seed | null, say: (line: string) => void): Promise<void> {
+async function introduce(seeded: Seed | null, workerPort: number, say: (line: string) => void): Promise<void> {
   const { default: boxen } = await import('boxen');
   const url = settings.APP_URL;
   const lines = [
     `API and documentation  ${url}/api`,
     `Statistics             ${url}/statistics`,
     `Queues                 ${url}/queues`,
+    `Metrics of web         ${url}/metrics`,
+    `Metrics of the worker  http://localhost:${workerPort}/metrics`,
     '',
     ...(seeded
       ? [
@@ -90,12 +93,16 @@ class Child {
   #process: ChildProcess | undefined;
   #stopping = false;
 
-  constructor(readonly name: Name) {}
+  /** @param environment beside this process's own */
+  constructor(
+    readonly name: Name,
+    readonly environment: Record<string, string> = {},
+  ) {}
 
   /** Starts it; once it was ready it is started again whenever it ends. @throws where it ends before it is ready */
   async start(): Promise<void> {
     // Detached: Ctrl-C reaches this process alone, which stops the others in order.
-    const child = fork(PROCESSES[this.name], { detached: true });
+    const child = fork(PROCESSES[this.name], { detached: true, env: { ...process.env, ...this.environment } });
     this.#process = child;
     await new Promise<void>((resolve, reject) => {
       child.once('message', () => resolve());
@@ -132,13 +139,14 @@ export async function supervise(say: (line: string) => void): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
-  const children = [new Child('web'), new Child('worker')];
+  const workerPort = settings.WORKER_PORT ?? (await freePort(settings.PORT + 1));
+  const children = [new Child('web'), new Child('worker', { WORKER_PORT: String(workerPort) })];
   try {
     await migrate(settings.DATABASE_URL ?? '');
     const seeded = await seed();
     await closeDatabase();
     await Promise.all(children.map((child) => child.start()));
-    await introduce(seeded, say);
+    await introduce(seeded, workerPort, say);
     await stopped;
     say('Stopping …');
   } finally {

@@ -53,6 +53,7 @@ const VALUES: unknown[] = [
   'day',
   'sent',
   'accepted',
+  'completed',
   ['accounts:read', 'accounts:read', '*'],
   ['10.0.0.0/8', '2001:db8::1'],
   0,

@@ -50,6 +50,7 @@ describe('data model', () => {
       [DataTypes.BOOLEAN, 'bool'],
       [DataTypes.DATE, 'timestamptz'],
       [DataTypes.CIDR, 'cidr'],
+      [DataTypes.JSONB, 'jsonb'],
     ];
     const typeOf = (type: unknown): string | undefined => {
       if (type instanceof DataTypes.ARRAY) return `_${typeOf((type as unknown as { type: unknown }).type)}`;

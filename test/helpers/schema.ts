@@ -34,11 +34,16 @@ export async function readSchema(client: pg.Client | pg.Pool): Promise<Schema> {
 }
 
 const WHOLE_NUMBERS = ['smallint', 'integer', 'bigint', 'numeric'];
+/** Digits of a second. */
+const precisionOf = (type: string): number => {
+  const [, digits = '6'] = /^timestamp(?:\((\d)\))? with time zone$/.exec(type) ?? [];
+  return type.startsWith('timestamp') ? Number(digits) : NaN;
+};
 const lengthOf = (type: string): number => (type === 'text' ? Infinity : Number(/^character varying\((\d+)\)$/.exec(type)?.[1] ?? NaN));
 
 /** Whether every value of the one type is one of the other. */
 function holds(wider: string, type: string): boolean {
-  if (wider === type || lengthOf(wider) >= lengthOf(type)) return true;
+  if (wider === type || lengthOf(wider) >= lengthOf(type) || precisionOf(wider) >= precisionOf(type)) return true;
   const [from, to] = [WHOLE_NUMBERS.indexOf(type), WHOLE_NUMBERS.indexOf(wider)];
   return from >= 0 && to >= from;
 }

@@ -89,7 +89,7 @@ export const host: Case = {
   ],
   right: [...HOSTS, ['[::1]', '::1']],
 };
-export const NO_URL = [
+const NO_URL = [
   'example.org',
   '//example.org',
   'ftp://example.org',
@@ -99,6 +99,8 @@ export const NO_URL = [
   'https://',
   'https:///x',
 ];
+/** Of addresses that may have a path: the last of those is one. */
+export const NO_WEBHOOK = NO_URL.slice(0, -1);
 const DATABASE_FORM = 'has a host that is none';
 export const postgres: Case = {
   wrong: [

@@ -3,7 +3,7 @@ import type { table } from '../../config/settings';
 import {
   CONTROL,
   NO_HOSTS,
-  NO_URL,
+  NO_WEBHOOK,
   all,
   appleId,
   choice,
@@ -39,10 +39,7 @@ export const CASES: Record<keyof typeof table, Case> = {
   APP_NAME: display(),
   APP_URL: {
     wrong: [
-      ...all(
-        NO_URL.filter((url) => url !== 'https:///x'),
-        'must be http://host or https://host',
-      ),
+      ...all(NO_WEBHOOK, 'must be http://host or https://host'),
       ...all(
         [
           'https://h?',
@@ -364,6 +361,7 @@ export const CASES: Record<keyof typeof table, Case> = {
   TLS_CERT_FILE: text('/etc/ssl/chain.pem'),
   TLS_KEY_FILE: text('/etc/ssl/key.pem'),
   STATISTICS_RETENTION_MONTHS: integer(1, 1200),
+  SENDS_RETENTION_DAYS: integer(1, 36_500),
   WORKER_QUEUES: {
     wrong: [
       ...all(
@@ -377,8 +375,21 @@ export const CASES: Record<keyof typeof table, Case> = {
       ['push , api-keys', ['push', 'api-keys']],
     ],
   },
+  WORKER_PORT: integer(1, 65535),
   WORKER_CONCURRENCY: integer(1, 1000),
+  SHUTDOWN_DELAY_SECONDS: integer(0, 600),
   SHUTDOWN_GRACE_SECONDS: integer(0, 3600),
+  ALERT_WEBHOOK_URL: {
+    wrong: all(
+      [...NO_WEBHOOK, 'https://u:p@h', 'https://u@h', 'https://h/#x', 'https://h:0', 'https://h:x', 'https://h x', 'https://[::1'],
+      'must be http://host or https://host',
+    ),
+    right: ['http://127.0.0.1:9000/alerts', 'https://hooks.example.org/T0/B0?token=secret', 'https://example.org'],
+  },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    wrong: all([...NO_WEBHOOK, 'https://u:p@h', 'https://h?a=1', 'https://h/#x', 'https://h:0'], 'must be http://host or https://host'),
+    right: ['http://localhost:4318', 'https://collector.example.org/otlp'],
+  },
   LOG_REQUESTS: choice('off', 'errors', 'all'),
   LOG_LEVEL: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
 };

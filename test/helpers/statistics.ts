@@ -13,7 +13,8 @@ export async function noMarks(system: System, seconds?: number): Promise<void> {
 export interface StatisticsJobs {
   aggregate: typeof import('../../src/services/statistics/rollups').aggregate;
   dropPartitions: typeof import('../../src/services/statistics/retention').dropPartitions;
-  ensurePartitions: typeof import('../../src/models/statistics/partitions').ensurePartitions;
+  /** Of raw statistics. */
+  ensurePartitions: (now?: Date, connection?: undefined, since?: Date) => Promise<import('../../src/models/partitions').MadePartitions>;
   /** Closes their connections. */
   close: () => Promise<void>;
 }
@@ -24,9 +25,9 @@ export async function loadStatisticsJobs(system: System): Promise<StatisticsJobs
   jest.resetModules();
   const { aggregate } = await import('../../src/services/statistics/rollups.js');
   const { dropPartitions } = await import('../../src/services/statistics/retention.js');
-  const { ensurePartitions } = await import('../../src/models/statistics/partitions.js');
+  const { ensurePartitions, STATISTICS } = await import('../../src/models/partitions.js');
   const { closeDatabase, inLongTransaction } = await import('../../src/infra/database.js');
   // Sequelize loads its dialect with the first pool that is made: it has to come from this set of modules, before the next is loaded.
   await inLongTransaction(() => Promise.resolve());
-  return { aggregate, dropPartitions, ensurePartitions, close: closeDatabase };
+  return { aggregate, dropPartitions, ensurePartitions: (...given) => ensurePartitions(STATISTICS, ...given), close: closeDatabase };
 }

@@ -73,8 +73,8 @@ describe.each(['email', 'phone'] as const)('codes by %s', (channel) => {
     for (let round = 0; round < 10; round += 1) {
       const rows: number[] = [];
       while (rows.length < 6) rows.push(await insertCode(channel, 'sending', 60));
-      const code = { account_id: id, code: '1234', recipient: 'recipient', language: 'en' };
-      await Promise.all(rows.map((row) => recordDeliveryOutcome(channel, { ...code, id: row }, 'sent')));
+      const code = { account_id: id, code: '1234', recipient: 'recipient', language: 'en', send: 0 };
+      await Promise.all(rows.map((row) => recordDeliveryOutcome(channel, { ...code, id: row }, { outcome: 'sent' })));
       const newest = await system.rows<{ id: number }>(`SELECT id FROM ${table} WHERE account_id = $1 AND code IS NOT NULL`, [id]);
       expect(newest).toEqual([{ id: rows.at(-1) }]);
     }
@@ -120,6 +120,9 @@ test('a message is taken once, and not after its deadline', async () => {
   expect(await deleteUnsent('messages')).toBe(1);
 });
 
+/** What the ledger is told. */
+const entry = { domain: null, recipient_mask: 'mask', recipient_hash: 'hash', target: 'app', queued_ms: 1, request_id: null };
+
 test('a device’s tokens count where they were sent, or are being sent in time', async () => {
   const { AccountCreationToken } = models;
   const device = { pn_provider: 'fcm', pn_param: null, pn_prid: `device-${id}` };
@@ -131,7 +134,7 @@ test('a device’s tokens count where they were sent, or are being sent in time'
     );
   /** As though it were asked for: what is made is taken away again. */
   const decide = async (perDay: number, given: { pn_param: string | null } = device): Promise<string | undefined> => {
-    const send = { ...device, ...given, ip: null, user_agent: null, token: `asked-${id}`, milliseconds: 60_000 };
+    const send = { ...device, ...given, ip: null, user_agent: null, token: `asked-${id}`, milliseconds: 60_000, entry };
     const [decided] = await AccountCreationToken.beginSends([send], 60, 0, perDay);
     await system.rows('DELETE FROM account_creation_tokens WHERE id = $1', [decided?.made]);
     return decided?.outcome;
@@ -165,6 +168,7 @@ test('devices that are asked for at once are decided on one after another, each 
     user_agent: '🙂'.repeat(300),
     token: `at-once-${id}-${n}`,
     milliseconds: 5000,
+    entry,
   });
   const [one, other] = [`one-${id}`, `other-${id}`];
   const asked = [ask(0, one), ask(1, other), ask(2, one), ask(3, one, null), ask(4, one, null)];

@@ -3,6 +3,7 @@ import { type ClientHttp2Session, constants } from 'node:http2';
 import { Notification, Provider, type ProviderOptions } from '@parse/node-apn';
 import { settings } from '../../config';
 import { log } from '../../src/infra/log';
+import { providerCode } from '../../src/services/messaging/provider-code';
 import type { Attempt } from './delivery';
 import { attemptExchange, currentExchange, type Exchange } from './exchange';
 
@@ -119,21 +120,39 @@ interface Failure {
 
 /** The app was removed from the device, or the token is not one of this app. */
 const UNREGISTERED_REASONS = new Set(['Unregistered', 'BadDeviceToken', 'DeviceTokenNotForTopic', 'ExpiredToken']);
+/** Which app it is for does not fit the device, or us. */
+const TOPIC_REASONS = new Set(['DeviceTokenNotForTopic', 'TopicDisallowed', 'BadTopic', 'MissingTopic']);
 /** The one 429 that is about us; the other, TooManyRequests, is about the device's token alone. */
 const TOO_MANY_FROM_US = 'TooManyProviderTokenUpdates';
 
 /** What Apple's answer means; without one the request never left. */
 function explain(failure: Failure, { status }: Exchange): Attempt {
-  const reason = failure.response?.reason ?? '';
+  const { code: reason = '' } = providerCode(failure.response?.reason);
   if (status !== undefined) {
-    const named = `APNs ${status} ${reason}`.trim();
-    if (status === 410 || UNREGISTERED_REASONS.has(reason)) return { outcome: 'unregistered', reason: reason || 'Unregistered' };
-    if (status === 429 && reason !== TOO_MANY_FROM_US) return { outcome: 'failed', reason: named, again: {} };
-    if (status === 429 || status >= 500) return { outcome: 'failed', reason: named, trouble: true, again: {} };
-    if (failure.error?.message === 'ExpiredProviderToken') return { outcome: 'failed', reason: failure.error.message, again: {} };
-    return { outcome: 'refused', reason: named };
+    const known = { reason: `APNs ${status} ${reason}`.trim(), ...providerCode(reason === '' ? status : reason) };
+    const isTopic = TOPIC_REASONS.has(reason);
+    if (status === 410 || UNREGISTERED_REASONS.has(reason))
+      return {
+        ...known,
+        outcome: 'unregistered',
+        reason_word: isTopic ? 'topic_disallowed' : 'device_unknown',
+        reason: reason || 'Unregistered',
+      };
+    if (status === 429)
+      return {
+        ...known,
+        outcome: 'failed',
+        reason_word: 'provider_throttled',
+        ...(reason === TOO_MANY_FROM_US ? { trouble: true } : {}),
+        again: {},
+      };
+    if (status >= 500) return { ...known, outcome: 'failed', reason_word: 'provider_failing', trouble: true, again: {} };
+    const expired = failure.error?.message;
+    if (expired === 'ExpiredProviderToken')
+      return { outcome: 'failed', reason_word: 'provider_refused', reason: expired, code: expired, again: {} };
+    return { ...known, outcome: 'refused', reason_word: isTopic ? 'topic_disallowed' : 'provider_refused' };
   }
-  return { outcome: 'failed', reason: 'APNs was not reached', trouble: true, again: {} };
+  return { outcome: 'failed', reason_word: 'provider_unreachable', reason: 'APNs was not reached', trouble: true, again: {} };
 }
 
 /** Without an answer its session, or the promise of one, is of no use any more; other requests on it may still end well. */

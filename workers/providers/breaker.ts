@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHmac, randomBytes } from 'node:crypto';
 import { circuitBreaker, type CircuitBreakerPolicy, CircuitState, handleWhenResult, type IBreaker } from 'cockatiel';
 import { log } from '../../src/infra/log';
+import { providerBreaker } from '../../src/infra/metrics';
 
 /** Different recipients whose messages failed, with none in between that did not. */
 const RECIPIENTS_TO_OPEN = 5;
@@ -47,6 +48,15 @@ class DistinctRecipients implements IBreaker {
 
 const breakers = new Map<string, CircuitBreakerPolicy>();
 
+const STATES = [
+  ['closed', CircuitState.Closed],
+  ['open', CircuitState.Open],
+  ['half_open', CircuitState.HalfOpen],
+] as const;
+const show = (breaker: string, now: CircuitState): void => {
+  for (const [state, value] of STATES) providerBreaker.set({ breaker, state }, now === value ? 1 : 0);
+};
+
 function breakerOf(provider: string): CircuitBreakerPolicy {
   let breaker = breakers.get(provider);
   if (!breaker) {
@@ -55,6 +65,8 @@ function breakerOf(provider: string): CircuitBreakerPolicy {
       { halfOpenAfter: PROBE_AFTER_MS, breaker: new DistinctRecipients() },
     );
     breaker.onBreak(() => log.warn({ provider }, 'a provider keeps failing: its jobs fail at once until a probe succeeds'));
+    breaker.onStateChange((state) => show(provider, state));
+    show(provider, CircuitState.Closed);
     breaker.onReset(() => log.info({ provider }, 'a provider is back'));
     breakers.set(provider, breaker);
   }

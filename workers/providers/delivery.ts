@@ -1,13 +1,22 @@
 // How any provider is asked: within a deadline, again only where nothing was delivered, not at all while it keeps failing.
 import { isBrokenCircuitError } from 'cockatiel';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SendOutcome } from '../../src/queues/contracts';
+import type { SendOutcome, SendReason } from '../../src/queues/contracts';
+import { tracing } from '../../src/infra/tracing';
 import { PROBE_AFTER_MS, throughBreaker } from './breaker';
+import { observeDelivery } from './observed';
 
 /** What a provider's client found out about one attempt. */
 export interface Attempt {
   outcome: SendOutcome;
+  /** Why not, for operators: never what the provider wrote in full, which may name a person. */
   reason?: string;
+  /** The same as a word. */
+  reason_word?: SendReason;
+  /** The provider's own code, as providerCode() lets it through. */
+  code?: string;
+  /** What the provider calls the message that it took. */
+  provider_id?: string;
   /** The provider itself is in trouble, or may be: counts towards the breaker. What it says of one recipient does not, however temporary. */
   trouble?: boolean;
   /** Nothing was delivered, and another attempt may succeed; milliseconds to wait first where the provider named them. */
@@ -18,6 +27,10 @@ export interface Attempt {
 export interface Delivery extends Attempt {
   /** It was not tried at all: the provider keeps failing. */
   held?: true;
+  /** How often the provider was asked. */
+  attempts: number;
+  /** For how long, in milliseconds, pauses between attempts among them. */
+  provider_ms: number;
 }
 
 /** Before the second attempt; doubled before each further one. */
@@ -37,7 +50,7 @@ async function attemptWithin(milliseconds: number, attempt: (signal: AbortSignal
     timer = setTimeout(() => {
       controller.abort();
       timer = setTimeout(
-        () => resolve({ outcome: 'unknown', reason: 'the provider did not answer in time', trouble: true }),
+        () => resolve({ outcome: 'unknown', reason: 'the provider did not answer in time', reason_word: 'timeout', trouble: true }),
         VERDICT_TIMEOUT_MS,
       );
     }, milliseconds);
@@ -49,7 +62,23 @@ async function attemptWithin(milliseconds: number, attempt: (signal: AbortSignal
   }
 }
 
-const TOO_LATE: Attempt = { outcome: 'expired', reason: 'nobody waits for it any more' };
+/** One attempt, as a span of the trace that the job is part of. */
+const traced = (name: string, attempts: number, work: () => Promise<Attempt>): Promise<Attempt> => {
+  const [provider = ''] = name.split(' ');
+  const made = tracing()?.client(
+    `send by ${provider}`,
+    { 'flexiapi.provider': provider, 'flexiapi.attempts': attempts },
+    work,
+    ({ outcome, reason_word }) => ({
+      attributes: { 'flexiapi.outcome': outcome, ...(reason_word === undefined ? {} : { 'flexiapi.reason': reason_word }) },
+      isError: outcome !== 'sent',
+    }),
+  );
+  return made ?? work();
+};
+
+const UNTRIED = { attempts: 0, provider_ms: 0 };
+const TOO_LATE: Delivery = { outcome: 'expired', reason: 'nobody waits for it any more', reason_word: 'timeout', ...UNTRIED };
 
 /**
  * Sends one message.
@@ -60,7 +89,13 @@ const TOO_LATE: Attempt = { outcome: 'expired', reason: 'nobody waits for it any
  * @param timeoutMs for the whole where no request waits
  * @param attempt makes one attempt; must not throw for what the provider does
  */
-export async function deliver(
+export async function deliver(...given: Parameters<typeof deliverOnce>): Promise<Delivery> {
+  const delivery = await deliverOnce(...given);
+  observeDelivery(given[0].provider, delivery);
+  return delivery;
+}
+
+async function deliverOnce(
   { provider, recipient }: { provider: string; recipient: string },
   timeLeft: () => number,
   timeoutMs: number,
@@ -69,17 +104,26 @@ export async function deliver(
   const end = Date.now() + Math.min(timeLeft(), timeoutMs);
   const left = (): number => end - Date.now();
   if (left() < MIN_ATTEMPT_MS) return TOO_LATE;
-  const held: Delivery = { outcome: 'failed', reason: 'the provider keeps failing', held: true, again: { after: PROBE_AFTER_MS } };
+  const held: Delivery = {
+    outcome: 'failed',
+    reason: 'the provider keeps failing',
+    reason_word: 'provider_failing',
+    held: true,
+    again: { after: PROBE_AFTER_MS },
+    ...UNTRIED,
+  };
   let begun = false;
   const send = async (): Promise<Delivery> => {
     // It may have waited for another one's probe.
     if (left() < MIN_ATTEMPT_MS) return TOO_LATE;
     begun = true;
+    const began = performance.now();
     for (let attempts = 1; ; attempts += 1) {
-      const result = await attemptWithin(left(), (signal) => attempt(signal, left()));
+      const result = await traced(provider, attempts, () => attemptWithin(left(), (signal) => attempt(signal, left())));
       // A pause that the provider names is obeyed, or nothing is sent again.
       const pause = Math.max(result.again?.after ?? 0, FIRST_PAUSE_MS * 2 ** (attempts - 1));
-      if (!result.again || attempts === MAX_ATTEMPTS || left() < pause + MIN_ATTEMPT_MS) return result;
+      if (!result.again || attempts === MAX_ATTEMPTS || left() < pause + MIN_ATTEMPT_MS)
+        return { ...result, attempts, provider_ms: Math.round(performance.now() - began) };
       await sleep(pause);
     }
   };

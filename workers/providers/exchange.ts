@@ -6,6 +6,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { providerCode } from '../../src/services/messaging/provider-code';
 import { retryAfter, type Attempt } from './delivery';
 
 /** What is known of a request. */
@@ -94,15 +95,27 @@ export async function attemptExchange(
   if (exchange.isTaken) return { outcome: 'sent' };
   if (late) {
     return exchange.begun
-      ? { outcome: 'unknown', reason: `${provider} did not answer in time`, trouble: true }
-      : { outcome: 'failed', reason: `${provider} was not reached in time`, trouble: true };
+      ? { outcome: 'unknown', reason_word: 'timeout', reason: `${provider} did not answer in time`, trouble: true }
+      : { outcome: 'failed', reason_word: 'provider_unreachable', reason: `${provider} was not reached in time`, trouble: true };
   }
   const { begun, status } = exchange;
   // A gateway that had no answer, or none that it could read: what stands behind it may have taken the request (RFC 9110, sections 15.6.3 and
   // 15.6.5).
-  if (status === 502 || status === 504) return { outcome: 'unknown', reason: `${provider} ${status}`, trouble: true };
+  if (status === 502 || status === 504)
+    return {
+      outcome: 'unknown',
+      reason_word: 'provider_unreachable',
+      reason: `${provider} ${status}`,
+      ...providerCode(status),
+      trouble: true,
+    };
   if (begun && status === undefined)
-    return { outcome: 'unknown', reason: `${provider} ended the connection without an answer`, trouble: true };
+    return {
+      outcome: 'unknown',
+      reason_word: 'provider_unreachable',
+      reason: `${provider} ended the connection without an answer`,
+      trouble: true,
+    };
   const attempt = explain(failure, exchange);
   return attempt.again ? { ...attempt, again: exchange.pause } : attempt;
 }

@@ -3,6 +3,7 @@ import { cert, deleteApp, initializeApp, type App } from 'firebase-admin/app';
 import { getMessaging, type Messaging } from 'firebase-admin/messaging';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { settings } from '../../config';
+import { providerCode } from '../../src/services/messaging/provider-code';
 import type { Attempt } from './delivery';
 import { attemptExchange, type Exchange } from './exchange';
 
@@ -46,18 +47,27 @@ interface FirebaseError {
 const UNREGISTERED_CODES = new Set(['messaging/registration-token-not-registered', 'messaging/invalid-registration-token']);
 /** This one device was sent too many; of other 429s firebase-admin does not tell whether they are about the device or the project. */
 const TOO_MANY_TO_THIS_DEVICE = 'messaging/device-message-rate-exceeded';
+/** Too many, of whomever. */
+const THROTTLED = /message-rate-exceeded|quota-exceeded/;
+/** The device is registered with another Firebase project. */
+const OF_ANOTHER_PROJECT = 'messaging/mismatched-credential';
 /** Another try may succeed. */
-const TEMPORARY = /server-unavailable|internal-error|message-rate-exceeded|quota-exceeded|unknown-error/;
+const TEMPORARY = /server-unavailable|internal-error|unknown-error/;
 
 function explain(error: FirebaseError, { begun, status }: Exchange): Attempt {
-  const code = error.code ?? 'unknown';
-  if (UNREGISTERED_CODES.has(code)) return { outcome: 'unregistered', reason: code };
-  if (code === TOO_MANY_TO_THIS_DEVICE) return { outcome: 'failed', reason: code, again: {} };
-  if (status === 429 || TEMPORARY.test(code)) return { outcome: 'failed', reason: code, trouble: true, again: {} };
+  const { code = 'unknown' } = providerCode(error.code);
+  const known = { reason: code, code };
+  if (UNREGISTERED_CODES.has(code)) return { ...known, outcome: 'unregistered', reason_word: 'device_unknown' };
+  const throttled = { ...known, outcome: 'failed', reason_word: 'provider_throttled', again: {} } as const;
+  if (code === TOO_MANY_TO_THIS_DEVICE) return throttled;
+  if (status === 429 || THROTTLED.test(code)) return { ...throttled, trouble: true };
+  if (TEMPORARY.test(code)) return { ...known, outcome: 'failed', reason_word: 'provider_failing', trouble: true, again: {} };
   // Neither the push nor, perhaps, the request for Google's token has reached anybody who could deliver it.
-  if (code.startsWith('app/network')) return { outcome: 'failed', reason: code, trouble: true, ...(begun ? {} : { again: {} }) };
+  if (code.startsWith('app/network'))
+    return { ...known, outcome: 'failed', reason_word: 'provider_unreachable', trouble: true, ...(begun ? {} : { again: {} }) };
   // A credential that Google refuses is our configuration's fault, but may be its token server's, too.
-  return { outcome: code.startsWith('app/') ? 'failed' : 'refused', reason: code, ...(code.startsWith('app/') ? { trouble: true } : {}) };
+  if (code.startsWith('app/')) return { ...known, outcome: 'failed', reason_word: 'provider_refused', trouble: true };
+  return { ...known, outcome: 'refused', reason_word: code === OF_ANOTHER_PROJECT ? 'sender_mismatch' : 'provider_refused' };
 }
 
 /** One attempt. Never throws for what Google does. */

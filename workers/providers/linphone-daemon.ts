@@ -12,6 +12,12 @@ const RESTART_TIMEOUT_MS = 1500;
 /** Far above any reply of the daemon. */
 const MAX_REPLY_CHARACTERS = 64 * 1024;
 
+const HUNG_UP: MessageResult = {
+  outcome: 'unknown',
+  reason_word: 'provider_unreachable',
+  reason: 'the daemon hung up without an answer',
+};
+
 /** `busy`: another client is served; `absent`: no daemon listens. In both cases it was not sent. */
 type Try = MessageResult | 'busy' | 'absent';
 
@@ -31,7 +37,7 @@ function readReply(text: string, ended: boolean): MessageResult | null {
   }
   if (status !== 'error') return null;
   const reason = valueOf('reason');
-  return reason === undefined ? null : { outcome: 'refused', reason };
+  return reason === undefined ? null : { outcome: 'refused', reason_word: 'provider_refused', reason };
 }
 
 const unread = (code: string | undefined): boolean => code === 'ECONNRESET' || code === 'EPIPE';
@@ -47,7 +53,10 @@ function tryOnce(path: string, command: string, milliseconds: number): Promise<T
       socket.destroy();
       resolve(result);
     };
-    const timer = setTimeout(() => finish({ outcome: 'unknown', reason: 'the daemon did not answer in time' }), milliseconds);
+    const timer = setTimeout(
+      () => finish({ outcome: 'unknown', reason_word: 'timeout', reason: 'the daemon did not answer in time' }),
+      milliseconds,
+    );
     socket.setEncoding('utf8');
     socket.once('connect', () => {
       connected = true;
@@ -57,14 +66,18 @@ function tryOnce(path: string, command: string, milliseconds: number): Promise<T
       text += chunk;
       const reply = readReply(text, false);
       if (reply) finish(reply);
-      else if (text.length > MAX_REPLY_CHARACTERS) finish({ outcome: 'unknown', reason: 'the daemon answers without end' });
+      else if (text.length > MAX_REPLY_CHARACTERS)
+        finish({ outcome: 'unknown', reason_word: 'provider_failing', reason: 'the daemon answers without end' });
     });
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
       if (unread(code) && text === '') finish('busy');
       else if (!connected && absent(code)) finish('absent');
-      else finish({ outcome: connected ? 'unknown' : 'failed', reason: `the daemon's socket: ${code ?? 'error'}` });
+      else {
+        const reason = `the daemon's socket: ${code ?? 'error'}`;
+        finish({ outcome: connected ? 'unknown' : 'failed', reason_word: 'provider_unreachable', reason });
+      }
     });
-    socket.on('end', () => finish(readReply(text, true) ?? { outcome: 'unknown', reason: 'the daemon hung up without an answer' }));
+    socket.on('end', () => finish(readReply(text, true) ?? HUNG_UP));
   });
 }
 
@@ -78,12 +91,13 @@ export async function sendToDaemon(path: string, command: string, milliseconds: 
   let absentSince = 0;
   for (;;) {
     const left = end - Date.now();
-    if (left < RETRY_DELAY_MS) return { outcome: 'expired', reason: 'the daemon was busy all the time' };
+    if (left < RETRY_DELAY_MS) return { outcome: 'expired', reason_word: 'timeout', reason: 'the daemon was busy all the time' };
     const result = await tryOnce(path, command, left);
     if (result !== 'busy' && result !== 'absent') return result;
     if (result === 'busy') absentSince = 0;
     else if (absentSince === 0) absentSince = Date.now();
-    else if (Date.now() - absentSince > RESTART_TIMEOUT_MS) return { outcome: 'failed', reason: 'the daemon is not there' };
+    else if (Date.now() - absentSince > RESTART_TIMEOUT_MS)
+      return { outcome: 'failed', reason_word: 'provider_unreachable', reason: 'the daemon is not there' };
     await sleep(RETRY_DELAY_MS);
   }
 }

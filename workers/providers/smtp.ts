@@ -2,6 +2,8 @@
 import type { Readable } from 'node:stream';
 import { createTransport, type Transporter } from 'nodemailer';
 import { settings } from '../../config';
+import type { SendReason } from '../../src/queues/contracts';
+import { providerCode } from '../../src/services/messaging/provider-code';
 import type { Attempt } from './delivery';
 
 export interface Mail {
@@ -17,6 +19,15 @@ let transport: Transporter | undefined;
 const texts = new WeakMap<AbortSignal, Readable[]>();
 /** Without an answer: a certificate that is not believed, a login that cannot be tried, an address that is none; another try ends the same. */
 const NOT_AGAIN = new Set(['ETLS', 'EAUTH', 'EENVELOPE', 'EMESSAGE', 'EABORT']);
+/** Of these the words; of all others the server was not reached, or hung up. */
+const WORDS: Partial<Record<string, SendReason>> = {
+  ETLS: 'provider_refused',
+  EAUTH: 'provider_refused',
+  EENVELOPE: 'recipient_refused',
+  EMESSAGE: 'error',
+  EABORT: 'timeout',
+  ETIMEDOUT: 'timeout',
+};
 
 function open(): Transporter {
   const timeoutMs = settings.EMAIL_TIMEOUT_SECONDS * 1000;
@@ -61,6 +72,15 @@ const CLOSING = 421;
 /** Enhanced codes about an address, a mailbox or a policy, greylisting among them (RFC 3463, section 3); others are about the server. */
 const OF_RECIPIENT = /^4\d\d[ -]4\.[127]\.\d/;
 const ENHANCED = /^4\d\d[ -]4\.\d+\.\d/;
+/** An answer's code, with an enhanced one where there is one. */
+const ANSWER = /^([45]\d\d)(?:[ -]([45]\.\d{1,3}\.\d{1,3}))?/;
+
+/** What an error is called: `550-5.1.1`, `ECONNREFUSED`. */
+function codeOf({ code, response = '', responseCode }: SmtpError): { code?: string } {
+  if (responseCode === undefined) return providerCode(code);
+  const [, answered, enhanced] = ANSWER.exec(response) ?? [];
+  return providerCode(answered !== undefined && enhanced !== undefined ? `${answered}-${enhanced}` : responseCode);
+}
 
 /**
  * Whether a temporary refusal is about whom the mail is for: so it is where a recipient is named, and where the text that follows is refused for
@@ -80,21 +100,26 @@ function isOfRecipient({ command, response = '', responseCode }: SmtpError): boo
  */
 function explain(error: SmtpError, begun: boolean): Attempt {
   const { code, command, responseCode } = error;
-  const reason = `SMTP ${responseCode ?? code ?? 'error'}`;
+  const known = { reason: `SMTP ${responseCode ?? code ?? 'error'}`, ...codeOf(error) };
+  const { reason } = known;
   // Neither the password nor an address has been sent. Asked for where it is not offered: whoever reads on the line may have struck it out.
   if (command === 'STARTTLS') {
     const wanted = responseCode === undefined ? reason : `${reason}: no STARTTLS, which MAIL_REQUIRE_TLS asks for`;
-    return { outcome: 'failed', reason: wanted, trouble: true, ...(responseCode !== undefined && responseCode < 500 ? { again: {} } : {}) };
+    const again = responseCode !== undefined && responseCode < 500 ? { again: {} } : {};
+    return { ...known, outcome: 'failed', reason_word: 'provider_refused', reason: wanted, trouble: true, ...again };
   }
   // The server's own word, at whatever command: what it refuses it has not taken, and will not deliver (RFC 5321, section 4.2.5).
   if (responseCode !== undefined && responseCode >= 400) {
-    if (responseCode >= 500) return { outcome: 'refused', reason };
-    return { outcome: 'failed', reason, ...(isOfRecipient(error) ? {} : { trouble: true }), again: {} };
+    if (responseCode >= 500)
+      return { ...known, outcome: 'refused', reason_word: command === 'RCPT TO' ? 'recipient_refused' : 'provider_refused' };
+    if (isOfRecipient(error)) return { ...known, outcome: 'failed', reason_word: 'recipient_refused', again: {} };
+    return { ...known, outcome: 'failed', reason_word: 'provider_failing', trouble: true, again: {} };
   }
   // An end without an answer. Before the final dot the server must forget the text, after it it may have taken it; which of the two it saw nobody
   // knows here.
-  if (begun) return { outcome: 'unknown', reason, trouble: true };
-  return { outcome: 'failed', reason, trouble: true, ...(code === undefined || NOT_AGAIN.has(code) ? {} : { again: {} }) };
+  const reason_word = WORDS[code ?? ''] ?? 'provider_unreachable';
+  if (begun) return { ...known, outcome: 'unknown', reason_word, trouble: true };
+  return { ...known, outcome: 'failed', reason_word, trouble: true, ...(code === undefined || NOT_AGAIN.has(code) ? {} : { again: {} }) };
 }
 
 /** One attempt. Never throws for what the server does. */

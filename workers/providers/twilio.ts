@@ -2,6 +2,8 @@
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import type { Twilio } from 'twilio';
 import { settings } from '../../config';
+import { withTimeout } from '../../src/infra/timeout';
+import { providerCode } from '../../src/services/messaging/provider-code';
 import type { Attempt } from './delivery';
 import { attemptExchange } from './exchange';
 
@@ -29,18 +31,30 @@ const UNREACHABLE = new Set([21211, 21214, 21610, 21614]);
 /** Too many messages from our number to this one. Other 429s are about the account (20429) or its sender (21611), whomever the message is for. */
 const TOO_MANY_TO_THIS_NUMBER = 14107;
 
-function explain({ status, code }: TwilioError): Attempt {
-  const reason = `Twilio ${status ?? ''} ${code ?? ''}`.trim();
+function explain({ status, code: given }: TwilioError): Attempt {
+  const { code = '' } = providerCode(given);
+  const known = { reason: `Twilio ${status ?? ''} ${code}`.trim(), ...providerCode(code === '' ? status : code) };
   // The request never left.
-  if (status === undefined) return { outcome: 'failed', reason, trouble: true, again: {} };
-  if (code === TOO_MANY_TO_THIS_NUMBER) return { outcome: 'failed', reason, again: {} };
-  if (status === 429 || status >= 500) return { outcome: 'failed', reason, trouble: true, again: {} };
-  return { outcome: typeof code === 'number' && UNREACHABLE.has(code) ? 'unregistered' : 'refused', reason };
+  if (status === undefined) return { ...known, outcome: 'failed', reason_word: 'provider_unreachable', trouble: true, again: {} };
+  const throttled = { ...known, outcome: 'failed', reason_word: 'provider_throttled', again: {} } as const;
+  if (given === TOO_MANY_TO_THIS_NUMBER) return throttled;
+  if (status === 429) return { ...throttled, trouble: true };
+  if (status >= 500) return { ...known, outcome: 'failed', reason_word: 'provider_failing', trouble: true, again: {} };
+  if (typeof given === 'number' && UNREACHABLE.has(given)) return { ...known, outcome: 'unregistered', reason_word: 'recipient_refused' };
+  return { ...known, outcome: 'refused', reason_word: 'provider_refused' };
 }
 
-/** One attempt; 201 means that Twilio has queued it. Never throws for what Twilio does. */
-export const sendTwilio = (to: string, body: string, signal: AbortSignal): Promise<Attempt> =>
-  attemptExchange(
+/** How long is waited for what Twilio calls an SMS, once it has taken it: its answer has come then, but for its end. */
+const SID_PATIENCE_MS = 300;
+
+/**
+ * One attempt; 201 means that Twilio has queued it. Never throws for what Twilio does.
+ *
+ * @param statusCallback address that Twilio is to tell what became of it; none where left out
+ */
+export async function sendTwilio(to: string, body: string, signal: AbortSignal, statusCallback?: string): Promise<Attempt> {
+  let made: Promise<{ sid: string }> | undefined;
+  const attempt = await attemptExchange(
     { provider: 'Twilio' },
     signal,
     async () => {
@@ -49,7 +63,15 @@ export const sendTwilio = (to: string, body: string, signal: AbortSignal): Promi
         settings.TWILIO_MESSAGING_SERVICE_SID === undefined
           ? { from: settings.TWILIO_FROM }
           : { messagingServiceSid: settings.TWILIO_MESSAGING_SERVICE_SID };
-      await (await client).messages.create({ to, body, ...from });
+      made = (await client).messages.create({ to, body, ...from, ...(statusCallback === undefined ? {} : { statusCallback }) });
+      await made;
     },
     (error) => explain(error as TwilioError),
   );
+  if (attempt.outcome !== 'sent' || !made) return attempt;
+  const sid = await withTimeout(made, SID_PATIENCE_MS, 'Twilio').then(
+    (message) => message.sid,
+    () => undefined,
+  );
+  return typeof sid === 'string' ? { ...attempt, provider_id: sid } : attempt;
+}

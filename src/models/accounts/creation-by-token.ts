@@ -43,7 +43,11 @@ export async function redeemForNew(
 ): Promise<{ isRedeemed: boolean; isBuried: boolean }> {
   type Row = { redeemed: boolean; buried: boolean };
   const [row] = await select<Row>(
-    `WITH redeemed AS (${redeemSql('$3', '$4')} RETURNING id)
+    // The row of the ledger that brought the token was made with it, in the second to which its own moment is rounded: it needs no index of its own.
+    `WITH redeemed AS (${redeemSql('$3', '$4')} RETURNING id, created_at),
+          converted AS (
+            UPDATE sends s SET converted_at = now() FROM redeemed r
+             WHERE s.created_at BETWEEN r.created_at - interval '500 milliseconds' AND r.created_at + interval '500 milliseconds' AND s.subject_id = r.id AND s.kind = 'creation_token')
      SELECT EXISTS (SELECT 1 FROM redeemed) AS redeemed, EXISTS (SELECT 1 FROM accounts_tombstones WHERE ${namedSql('$1', '$2')}) AS buried`,
     [caselessUsernames(username), domain, token, id],
   );

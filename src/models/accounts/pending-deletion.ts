@@ -26,6 +26,13 @@ const DELETE_OWN_ROWS = OWN_ROWS.map(
     `DELETE FROM ${tableName} WHERE ctid = ANY (ARRAY(SELECT ctid FROM ${tableName} WHERE ${column} = ANY ($1::integer[]) LIMIT $2))`,
 );
 
+/** By id: the table has partitions, of which each has a row of the same `ctid`. */
+const DELETE_SENDS = 'DELETE FROM sends WHERE id = ANY (ARRAY(SELECT id FROM sends WHERE account_id = ANY ($1::integer[]) LIMIT $2))';
+/** What was sent for Spaces and no account of theirs, before they were deleted. */
+const DELETE_SENDS_OF_SPACES = `DELETE FROM sends WHERE id = ANY (ARRAY(
+  SELECT s.id FROM pending_deletions p JOIN sends s ON s.domain = p.domain AND s.created_at <= p.deleted_at
+   WHERE p.id = ANY ($1::bigint[]) AND p.account_id IS NULL LIMIT $2))`;
+
 /** `account_id`: null for a Space. */
 export type TakenDeletion = Pick<Attributes<PendingDeletion>, 'id' | 'domain' | 'account_id'>;
 
@@ -56,11 +63,16 @@ export class PendingDeletion extends Model<InferAttributes<PendingDeletion>, Inf
    */
   static async deleteOwnRows(accountIds: readonly number[], limit: number): Promise<number> {
     let deleted = 0;
-    for (const statement of DELETE_OWN_ROWS) {
+    for (const statement of [...DELETE_OWN_ROWS, DELETE_SENDS]) {
       if (deleted === limit) break;
       deleted += await execute(statement, [accountIds, limit - deleted]);
     }
     return deleted;
+  }
+
+  /** Deletes rows of the ledger of sends that were for deleted Spaces, at most `limit`. @returns how many; fewer than `limit` where nothing is left */
+  static deleteSends(ids: readonly Attributes<PendingDeletion>['id'][], limit: number): Promise<number> {
+    return execute(DELETE_SENDS_OF_SPACES, [ids, limit]);
   }
 }
 PendingDeletion.init(

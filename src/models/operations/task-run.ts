@@ -23,6 +23,21 @@ export class TaskRun extends Model<InferAttributes<TaskRun>, InferCreationAttrib
     );
   }
 
+  /**
+   * Takes a task that one process at a time is to do, and records it as done; a statement of our own, as above.
+   *
+   * @param seconds that must have gone by since anybody took it
+   * @returns false where somebody did it within that time
+   */
+  static async claim(task: string, seconds: number): Promise<boolean> {
+    const taken = await execute(
+      `INSERT INTO task_runs (task, done_at) VALUES ($1, now())
+       ON CONFLICT (task) DO UPDATE SET done_at = now() WHERE task_runs.done_at <= now() - make_interval(secs => $2)`,
+      [task, seconds],
+    );
+    return taken > 0;
+  }
+
   /** How long ago every task was done, by the database's clock. For those who look whether all is well, on their own connections. */
   static ages(): Promise<TaskAge[]> {
     return selectShared<TaskAge>(

@@ -11,7 +11,6 @@ import { VcardUsage } from '../address-book/vcard-usage';
 import { ApiKey } from '../credentials/api-key';
 import { AuthToken } from '../credentials/auth-token';
 import { TokenDelivery } from '../credentials/token-delivery';
-import { Send } from '../messaging/send';
 import { ProvisioningToken } from '../provisioning/provisioning-token';
 import { endFigures } from '../statistics/deletion';
 import { AccountCreationToken } from '../tokens/account-creation-token';
@@ -32,7 +31,6 @@ const RELATED: [model: { tableName: string }, column: 'account_id' | 'contact_id
   [AccountAccountType, 'account_id'],
   [AccountContactsList, 'account_id'],
   [VcardUsage, 'account_id'],
-  [Send, 'account_id'],
   [ContactsListContact, 'contact_id'],
 ];
 

@@ -1,6 +1,6 @@
 // Hours of a domain whose rollup must be counted again; an append-only table, so writers never wait for one another.
 import { type Attributes, type CreationOptional, type InferAttributes, type InferCreationAttributes, Model, Op } from 'sequelize';
-import { database, select } from '../../infra/sequelize';
+import { database, select, selectShared } from '../../infra/sequelize';
 import { DATE, required, TEXT, varchar, bigId } from '../columns';
 import { ALL_DOMAINS } from './batch';
 
@@ -32,6 +32,20 @@ export class StatisticsDirtyBucket extends Model<InferAttributes<StatisticsDirty
          FROM taken t`,
       [max],
     );
+  }
+
+  /**
+   * How many marks wait. A statement of our own: for those who look whether all is well, on their own connections, and no more is counted than they need.
+   *
+   * @param max counted at most
+   */
+  static async waiting(max: number): Promise<number> {
+    const [found] = await selectShared<{ marks: number }>(
+      'health',
+      'SELECT count(*)::int AS marks FROM (SELECT FROM statistics_dirty_buckets ORDER BY id LIMIT $1) some',
+      [max],
+    );
+    return found?.marks ?? 0;
   }
 }
 StatisticsDirtyBucket.init(

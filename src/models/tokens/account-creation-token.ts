@@ -3,6 +3,7 @@ import { type Attributes, type CreationOptional, type InferAttributes, type Infe
 import { settings } from '../../../config';
 import { database, execute, select } from '../../infra/sequelize';
 import { BOOLEAN, client, dated, dates, bigId, INTEGER, optional, required, sending, type SendState, varchar } from '../columns';
+import type { LedgerEntry } from '../messaging/send';
 import { NOW } from '../moments';
 
 /** Condition: may be used for an account, since it was sent, or made without sending, and is not too old. */
@@ -27,6 +28,19 @@ export interface BegunSend {
   token: string;
   /** Until the send's deadline. */
   milliseconds: number;
+  /** What the ledger of sends says of it. */
+  entry: Pick<LedgerEntry, 'domain' | 'recipient_mask' | 'recipient_hash' | 'target' | 'queued_ms' | 'request_id'>;
+}
+
+/** What was decided about a device. */
+interface DecidedSend {
+  outcome: 'send' | 'already_sent' | 'limit_reached';
+  /** The token's row, where the device may have one. */
+  made: number | null;
+  /** The ledger's. */
+  send: number;
+  /** Seconds until the device may have one, where it may not now. */
+  retry_after: number | null;
 }
 
 export class AccountCreationToken extends Model<InferAttributes<AccountCreationToken>, InferCreationAttributes<AccountCreationToken>> {
@@ -63,7 +77,8 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
   }
 
   /**
-   * Decides for each of several devices whether it may be sent a token, and where it may, makes the row, marked `sending`. One call of a function of
+   * Decides for each of several devices whether it may be sent a token, and where it may, makes the row, marked `sending`; and the row of the ledger of
+   * sends in any case. One call of a function of
    * the database (its migration says more), under all devices' own locks: of any number of requests for one device, in whatever processes, one is decided at a
    * time, and the next sees its row.
    *
@@ -73,15 +88,11 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
    * @param perDay tokens that a device may be sent in 24 hours; 0 = any number
    * @returns of each in its place what was decided, and the row where it may
    */
-  static async beginSends(
-    sends: readonly BegunSend[],
-    retryMinutes: number,
-    lifeMinutes: number,
-    perDay: number,
-  ): Promise<{ outcome: 'send' | 'already_sent' | 'limit_reached'; made: number | null }[]> {
+  static async beginSends(sends: readonly BegunSend[], retryMinutes: number, lifeMinutes: number, perDay: number): Promise<DecidedSend[]> {
     return select(
-      `SELECT outcome, made FROM begin_creation_tokens($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
-                                                       $8::integer, $9::integer, $10::integer) ORDER BY place`,
+      `SELECT outcome, made, send, retry_after
+         FROM decide_creation_tokens($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[], $10::text[],
+                                     $11::text[], $12::integer[], $13::text[], $14::integer, $15::integer, $16::integer) ORDER BY place`,
       [
         sends.map(({ pn_provider }) => pn_provider),
         sends.map(({ pn_param }) => pn_param),
@@ -90,6 +101,12 @@ export class AccountCreationToken extends Model<InferAttributes<AccountCreationT
         sends.map(({ user_agent }) => user_agent ?? null),
         sends.map(({ token }) => token),
         sends.map(({ milliseconds }) => Math.trunc(milliseconds)),
+        sends.map(({ entry }) => entry.domain),
+        sends.map(({ entry }) => entry.recipient_mask),
+        sends.map(({ entry }) => entry.recipient_hash),
+        sends.map(({ entry }) => entry.target),
+        sends.map(({ entry }) => entry.queued_ms),
+        sends.map(({ entry }) => entry.request_id),
         Math.trunc(retryMinutes),
         Math.trunc(lifeMinutes),
         Math.trunc(perDay),

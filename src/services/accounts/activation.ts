@@ -111,6 +111,10 @@ async function compareConfirmationKey(
     // Only whoever has the key hears that the account is blocked.
     await requireActiveAccount(account.id, host);
     if (account.activation_expiration) return 'expired';
+    await Send.convertKey(
+      account.id,
+      codes.find(({ code }) => code !== null && isSameSecret(code, key)),
+    );
     await Send.voidCodes(account.id);
     const isMailed = account.key_mailed_to !== null && account.confirmation_key !== null && isSameSecret(account.confirmation_key, key);
     await Account.scope(visibleTo(SYSTEM)).update(

@@ -4,29 +4,43 @@ import { log, reasonOf } from '../../infra/log';
 import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type ChangeCode, type Channel } from '../../models/accounts/change-code';
 import { millisecondsUntil } from '../../models/moments';
-import type { SendOutcome } from '../../queues/contracts';
+import { Send } from '../../models';
+import { endSend, ledgerEntry, type SendReport } from '../messaging/ledger';
 
 /** What jobs call the code of a channel. */
 const JOB_KINDS = { email: 'email_change', phone: 'phone_change' } as const satisfies Record<Channel, string>;
 const CHANNELS = Object.keys(JOB_KINDS) as Channel[];
 
-/** A code that a worker may send, and no other process: by which address or number, in which language. */
-export type ClaimedCode = Pick<ChangeCode, 'id' | 'account_id' | 'recipient' | 'language'> & { code: string };
+/** A code that a worker may send, and no other process: by which address or number, in which language. `send`: its row in the ledger. */
+export type ClaimedCode = Pick<ChangeCode, 'id' | 'account_id' | 'recipient' | 'language'> & { code: string; send: number };
 
-/** Takes a due code for sending. @returns null where it is gone, redeemed, too late, or another worker's */
-export async function claimChangeCode(channel: Channel, rowId: number): Promise<ClaimedCode | null> {
-  const claimed = await CHANGE_CODES[channel].claim(rowId);
-  if (!claimed) return null;
-  const { id, account_id, recipient, language, code } = claimed;
-  return { id, account_id, recipient, language, code: code ?? '' };
+/** What a worker does it with: the provider, how long its job waited, and the request that caused it. */
+export interface ClaimedBy {
+  provider: string;
+  queuedMs: number;
+  requestId: string | null;
+}
+
+/** Takes a due code for sending, and begins its row in the ledger. @returns null where it is gone, redeemed, too late, or another worker's */
+export async function claimChangeCode(channel: Channel, rowId: number, by: ClaimedBy): Promise<ClaimedCode | null> {
+  return inTransaction(async () => {
+    const claimed = await CHANGE_CODES[channel].claim(rowId);
+    if (!claimed) return null;
+    const { id, account_id, recipient, language, code } = claimed;
+    const of = { channel: channel === 'email' ? 'email' : 'sms', kind: JOB_KINDS[channel], recipient, account_id, subject_id: id } as const;
+    const [send = 0] = await Send.record([{ ...ledgerEntry({ ...of, ...by }), state: 'sending' }]);
+    return { id, account_id, recipient, language, code: code ?? '', send };
+  });
 }
 
 /**
  * Records what came of a send. Sent, or unknown: the code counts, and older ones are void. Not sent: the row is deleted, as if it
  * had not been asked for. Where the database does not answer it is logged alone, since the send is over: a row under way can be redeemed, and
- * closeOverdueCodes() closes it.
+ * closeOverdueCodes() closes it. The ledger is told in any case.
  */
-export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode, outcome: SendOutcome): Promise<void> {
+export async function recordDeliveryOutcome(channel: Channel, code: ClaimedCode, report: SendReport): Promise<void> {
+  endSend(code.send, report);
+  const { outcome } = report;
   const codes = CHANGE_CODES[channel];
   try {
     if (outcome === 'sent' || outcome === 'unknown')

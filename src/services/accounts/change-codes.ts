@@ -1,8 +1,8 @@
 // Changing email and phone by a code that is sent to the new one: asking for a code, and redeeming it. How it is sent: change-code-delivery.ts.
 import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
-import { ApiError, fieldError, forbidden, notFound, unavailable, unprocessable } from '../../infra/errors';
-import { Account, AccountCreationToken } from '../../models';
+import { ApiError, fieldError, forbidden, notFound, unprocessable } from '../../infra/errors';
+import { Account, AccountCreationToken, Send } from '../../models';
 import { lockAccount } from '../../models/accounts/account';
 import { CHANGE_CODES, type Channel, countRecentRequests } from '../../models/accounts/change-code';
 import { millisecondsFromNow, NO_KEY_UPDATE } from '../../models/moments';
@@ -11,6 +11,7 @@ import { isCertainlyNotSent, type NoAnswer, type SendResult } from '../../queues
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
 import { isSameSecret, newShortCode } from '../credentials/secrets';
 import { countGuess, countSend } from '../limits/codes';
+import { notSent } from '../messaging/refusals';
 import { claimEmail, faultsOf, writeAccount } from './fields';
 
 const MAX_ATTEMPTS = 5;
@@ -112,7 +113,7 @@ export async function requestChangeCode(channel: Channel, request: ChangeCodeReq
   // What no worker has begun must not be begun later; a send under way keeps its row.
   const unbegun = await CHANGE_CODES[channel].destroy({ where: { id, send_state: 'due' } });
   if (unbegun === 1 || isCertainlyNotSent(result.outcome)) await takeBack();
-  throw unavailable(result.outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent');
+  throw notSent(result.outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent', result);
 }
 
 /**
@@ -168,6 +169,7 @@ async function compareChangeCode(channel: Channel, accountId: number, code: stri
     // A code that an admin of a Space has seen shows that the admin has it, and not who reads the mailbox.
     const confirmed = channel === 'email' && !matching.shown ? { confirmed_email: recipient } : {};
     await accounts.update({ [channel]: recipient, ...confirmed, activated: true }, { where: { id: accountId } });
+    await Send.convertCode(accountId, `${channel}_change`, matching.id);
     return null;
   });
 }

@@ -34,9 +34,10 @@ async function end(taken: readonly TakenDeletion[]): Promise<number> {
 async function removeSome(taken: readonly TakenDeletion[]): Promise<Pick<Leftovers, 'deletions' | 'rows'>> {
   await preferIndexes();
   const accounts = taken.flatMap(({ account_id: id }) => (id === null ? [] : [id]));
-  const own = await PendingDeletion.deleteOwnRows(accounts, ROWS_PER_PIECE);
-  if (own === ROWS_PER_PIECE) return { deletions: 0, rows: own };
   const ids = taken.map(({ id }) => id);
+  let own = await PendingDeletion.deleteOwnRows(accounts, ROWS_PER_PIECE);
+  if (own < ROWS_PER_PIECE) own += await PendingDeletion.deleteSends(ids, ROWS_PER_PIECE - own);
+  if (own === ROWS_PER_PIECE) return { deletions: 0, rows: own };
   const sent = await deleteSentStatistics(ids, ROWS_PER_PIECE - own);
   return { deletions: sent === 0 ? await end(taken) : 0, rows: own + sent };
 }

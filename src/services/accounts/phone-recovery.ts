@@ -1,15 +1,16 @@
 // Getting back into an account by its phone: a code goes there by SMS. Behind the unsecure endpoints alone.
 import { settings } from '../../../config';
 import { inTransaction } from '../../infra/database';
-import { notFound, unavailable, unprocessable } from '../../infra/errors';
+import { notFound, unprocessable } from '../../infra/errors';
 import { Account, AccountCreationToken } from '../../models';
 import { lockAccount } from '../../models/accounts/account';
 import { SYSTEM, visibleTo } from '../../models/visibility';
-import { isCertainlyNotSent } from '../../queues/contracts';
+import { isCertainlyNotSent, reasonWordOf } from '../../queues/contracts';
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
 import { newShortCode } from '../credentials/secrets';
 import { requireActiveAccount } from '../credentials/standing';
 import { countSend } from '../limits/codes';
+import { notSent } from '../messaging/refusals';
 import { CREATION_TOKEN_INVALID, releaseCreationToken } from '../tokens/creation-tokens';
 import { insertSend, type MadeSend, withdrawSend } from './sends';
 
@@ -58,14 +59,15 @@ export async function recoverByPhone(
     throw error;
   }
   const job = { kind: 'send', id: send.id } as const;
-  const { outcome } = await enqueueAndWait('sms', job, settings.SMS_TIMEOUT_SECONDS, rowJobId('sms', 'send', send.id));
+  const result = await enqueueAndWait('sms', job, settings.SMS_TIMEOUT_SECONDS, rowJobId('sms', 'send', send.id));
+  const { outcome } = result;
   if (outcome === 'sent') return;
   if (isCertainlyNotSent(outcome)) await takeBack();
   await inTransaction(async () => {
     await lockAccount(id);
     await releaseCreationToken(token, id);
     // One that a worker has may arrive: what came of it is the worker's to say.
-    await withdrawSend(send);
+    await withdrawSend(send, reasonWordOf(result) ?? 'timeout');
   });
-  throw unavailable(outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent');
+  throw notSent(outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent', result);
 }

@@ -1,22 +1,25 @@
 // Sending a push through the queue `push`, and what each of its outcomes is to the caller.
 import { settings } from '../../../config';
-import { type ApiError, forbidden, unavailable } from '../../infra/errors';
 import { pushAnswers } from '../../infra/metrics';
+import type { MessageKey } from '../../i18n';
 import { type NoAnswer, type PushJob, type PushResult } from '../../queues/contracts';
 import { enqueueAndWait } from '../../queues/producer';
+import { notAllowed, notSent } from './refusals';
 
-const REFUSALS: Record<Exclude<(PushResult | NoAnswer)['outcome'], 'sent'>, () => ApiError> = {
-  already_sent: () => forbidden('push.already_sent'),
-  limit_reached: () => forbidden('push.limit_reached'),
-  not_configured: () => unavailable('push.not_configured'),
-  no_device: () => unavailable('push.no_device'),
-  unregistered: () => unavailable('push.unregistered'),
-  refused: () => unavailable('push.failed'),
-  failed: () => unavailable('push.failed'),
-  unknown: () => unavailable('push.failed'),
-  expired: () => unavailable('push.failed'),
-  no_answer: () => unavailable('push.failed'),
-  queue_away: () => unavailable('server.queue', {}, { headers: { 'retry-after': '5' } }),
+type Unsent = Exclude<(PushResult | NoAnswer)['outcome'], 'sent'>;
+
+const TEXTS: Record<Unsent, MessageKey> = {
+  already_sent: 'push.already_sent',
+  limit_reached: 'push.limit_reached',
+  not_configured: 'push.not_configured',
+  no_device: 'push.no_device',
+  unregistered: 'push.unregistered',
+  refused: 'push.failed',
+  failed: 'push.failed',
+  unknown: 'push.failed',
+  expired: 'push.failed',
+  no_answer: 'push.failed',
+  queue_away: 'server.queue',
 };
 
 /**
@@ -33,5 +36,7 @@ export async function sendPush(job: PushJob, confirm?: (row: number, millisecond
   const confirmed = row === undefined || !confirm || (await confirm(row, Math.max(0, end - Date.now())));
   const outcome = result.outcome === 'sent' && !confirmed ? 'expired' : result.outcome;
   pushAnswers.inc({ outcome });
-  if (outcome !== 'sent') throw REFUSALS[outcome]();
+  if (outcome === 'sent') return;
+  const refuse = outcome === 'already_sent' || outcome === 'limit_reached' ? notAllowed : notSent;
+  throw refuse(TEXTS[outcome], { ...result, outcome });
 }

@@ -1,7 +1,8 @@
 // Named keys that are about to end, or are shown although they ended: operators hear of them before whoever depends on them does.
 import { log } from '../../infra/log';
-import { keyExpires } from '../../infra/metrics';
+import { keyExpires, keyRefusedAge } from '../../infra/metrics';
 import { sharedFor } from '../../infra/shared';
+import { withTimeout } from '../../infra/timeout';
 import { NamedApiKey } from '../../models';
 import type { KeyConcern, KeyRefusal } from '../../models/credentials/named-api-key';
 
@@ -46,14 +47,32 @@ export async function keyWarnings(): Promise<string[]> {
   return left > 0 ? [...warnings.slice(0, MAX_TOLD), `and ${left} more about API keys: bin/flexiapi api-keys`] : warnings;
 }
 
-/** Sets the gauge of ends; of several keys with a name it is the first end. @throws as keyWarnings() */
-export async function measureKeys(): Promise<void> {
+/** Of each name the lowest of some figure of its keys. */
+function lowest(concerns: readonly KeyConcern[], figure: (concern: KeyConcern) => number | null): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const concern of concerns) {
+    const value = figure(concern);
+    if (value !== null) found.set(concern.name, Math.min(value, found.get(concern.name) ?? Number.POSITIVE_INFINITY));
+  }
+  return found;
+}
+
+/** By name: seconds until the first key of that name ends, and since the last refusal of one within an hour. @throws as keyWarnings() */
+export async function keyAges(): Promise<{ expires: Map<string, number>; refused: Map<string, number> }> {
   const concerns = await concernsNow();
-  const first = new Map<string, number>();
-  for (const { name, expires_seconds: seconds } of concerns)
-    if (seconds !== null) first.set(name, Math.min(seconds, first.get(name) ?? Number.POSITIVE_INFINITY));
+  return {
+    expires: lowest(concerns, ({ expires_seconds }) => expires_seconds),
+    refused: lowest(concerns, ({ refused_seconds }) => refused_seconds),
+  };
+}
+
+/** Sets the gauges of ends and refusals. Never throws: without figures there are none. */
+export async function measureKeys(timeoutMs: number): Promise<void> {
+  const ages = await withTimeout(keyAges(), timeoutMs, 'PostgreSQL').catch(() => undefined);
   keyExpires.reset();
-  for (const [name, seconds] of first) keyExpires.set({ name }, seconds);
+  keyRefusedAge.reset();
+  for (const [name, seconds] of ages?.expires ?? []) keyExpires.set({ name }, seconds);
+  for (const [name, seconds] of ages?.refused ?? []) keyRefusedAge.set({ name }, seconds);
 }
 
 /** One line of the log about all of them; none where all is well. @throws as keyWarnings() */

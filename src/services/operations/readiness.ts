@@ -1,15 +1,18 @@
 // Whether the servers behind us answer: for /health/ready, /metrics, and nothing else.
-import type { Redis } from 'ioredis';
+import { settings } from '../../../config';
 import { requireWritable } from '../../infra/redis';
 import { gateOf } from '../../infra/redis-gate';
+import { sharedFor } from '../../infra/shared';
 import { withTimeout } from '../../infra/timeout';
 import { VERSION } from '../../infra/version';
 import { StatisticsFailedBucket } from '../../models';
 import { isMigrated } from '../../migrations/state';
-import { QUEUE_NAMES, queuePrefix } from '../../queues/contracts';
-import { producerConnection } from '../../queues/producer';
+import { QUEUE_NAMES, queuePrefix, REQUEST_REPLY_QUEUES } from '../../queues/contracts';
+import { producerConnection, queueOf } from '../../queues/producer';
+import { countWorkersLately } from '../../queues/workers';
 import { keyWarnings } from './keys';
 import { overdueTasks } from './recurring';
+import { redisMemory } from './redis-memory';
 
 /** Whether one server answers; `reason` where it does not. */
 export interface Check {
@@ -26,6 +29,8 @@ export interface Readiness {
 }
 
 const CHECK_TIMEOUT_MS = 2000;
+/** Nobody is ever refused this, so that a balancer never takes a busy server for a dead one: however many ask, the servers behind are asked once. */
+const SHARED_MS = 1000;
 
 async function check(server: string, ask: () => Promise<unknown>): Promise<Check> {
   try {
@@ -56,14 +61,24 @@ async function checkRedis(): Promise<void> {
 
 /** BullMQ needs a Redis that evicts nothing: evicted keys are lost jobs. */
 async function evictionWarning(): Promise<string[]> {
+  // That it stops answering just now is seen by the next check.
+  const { policy } = (await redisMemory().catch(() => null)) ?? {};
+  return policy === undefined || policy === 'noeviction'
+    ? []
+    : [`Redis evicts keys (maxmemory-policy ${policy}): jobs can be lost; set noeviction`];
+}
+
+/** Queues that requests wait for, and nobody serves; where the user of Redis may not count workers nobody knows. */
+async function unservedWarning(): Promise<string[]> {
   try {
-    const info = await withTimeout((producerConnection() as Redis).info('memory'), CHECK_TIMEOUT_MS, 'Redis');
-    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
-    return policy === undefined || policy === 'noeviction'
-      ? []
-      : [`Redis evicts keys (maxmemory-policy ${policy}): jobs can be lost; set noeviction`];
+    const asked = REQUEST_REPLY_QUEUES.filter((name) => name !== 'messages' || settings.APP_LINPHONE_DAEMON_UNIX_PATH !== undefined);
+    const counts = Promise.all(asked.map(async (name) => [name, await countWorkersLately(queueOf(name))] as const));
+    const unserved = (await withTimeout(counts, CHECK_TIMEOUT_MS, 'Redis')).filter(([, workers]) => workers === 0);
+    return unserved.map(
+      ([name]) => `no worker serves the queue ${name}, which requests wait for: is one running, with ${name} in its WORKER_QUEUES?`,
+    );
   } catch {
-    return []; // Its user may not run INFO, or it stops answering just now is seen by the next check.
+    return []; // As above.
   }
 }
 
@@ -80,17 +95,24 @@ const quietly = (warnings: Promise<string[]>): Promise<string[]> => withTimeout(
  * Asks PostgreSQL and Redis, all at once and for two seconds at most, on connections on which no request waits: a process that is busy is not one that is dead.
  * Never throws: a server that does not answer is a failed check with its reason, an error code where there is one.
  */
-export async function checkReadiness(): Promise<Readiness> {
-  const [postgresql, redis, evicting, overdue, uncounted, keys] = await Promise.all([
+async function checkReadiness(): Promise<Readiness> {
+  const [postgresql, redis, evicting, unserved, overdue, uncounted, keys] = await Promise.all([
     check('PostgreSQL', checkSchema),
     check('Redis', checkRedis),
     evictionWarning(),
+    unservedWarning(),
     quietly(overdueTasks()),
     quietly(uncountedWarning()),
     quietly(keyWarnings()),
   ]);
   const status = postgresql.status === 'ok' && redis.status === 'ok' ? 'ok' : 'failed';
   // Of a server that is not well this is not the trouble.
-  const warnings = [...(redis.status === 'ok' ? evicting : []), ...(postgresql.status === 'ok' ? [...overdue, ...uncounted, ...keys] : [])];
+  const warnings = [
+    ...(redis.status === 'ok' ? [...evicting, ...unserved] : []),
+    ...(postgresql.status === 'ok' ? [...overdue, ...uncounted, ...keys] : []),
+  ];
   return { status, version: VERSION, postgresql, redis, warnings };
 }
+
+/** checkReadiness(), shared by all who ask within a second. */
+export const readinessNow = sharedFor(SHARED_MS, checkReadiness);

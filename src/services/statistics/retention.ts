@@ -5,10 +5,11 @@ import { StatisticsCallKey, StatisticsDirtyBucket, StatisticsMessageKey, Statist
 import {
   deleteSomeOutsidePartitions,
   dropPartitionsBefore,
-  hasEventsOutsidePartitions,
+  hasRowsOutsidePartitions,
   partitionsBefore,
-  withRawTablesLocked,
-} from '../../models/statistics/partitions';
+  STATISTICS,
+  withTablesLocked,
+} from '../../models/partitions';
 import { tryLockRollups } from '../../models/statistics/rollup-statements';
 import { aggregate } from './rollups';
 
@@ -24,9 +25,9 @@ const MAX_KEYS_PER_STATEMENT = 10_000;
 export async function dropPartitions(months: number, now: Date = new Date()): Promise<string[]> {
   const floor = DateTime.fromJSDate(now, { zone: 'utc' }).startOf('month').minus({ months }).toJSDate();
   const isDue = await inLongTransaction(async () => {
-    if ((await partitionsBefore(floor)).length > 0) return true;
+    if ((await partitionsBefore(STATISTICS, floor)).length > 0) return true;
     const since = (await StatisticsRetention.findByPk(1))?.raw_since;
-    return (since === undefined || since < floor) && hasEventsOutsidePartitions(floor);
+    return (since === undefined || since < floor) && hasRowsOutsidePartitions(STATISTICS, floor);
   });
   const dropped = isDue ? await drop(floor) : [];
   await deleteOutdated(floor);
@@ -36,12 +37,12 @@ export async function dropPartitions(months: number, now: Date = new Date()): Pr
 /** Drops partitions; nothing where somebody else is at it, holds a table, or waits to be counted. */
 async function drop(floor: Date): Promise<string[]> {
   await aggregate();
-  const dropped = await withRawTablesLocked(async () => {
+  const dropped = await withTablesLocked(STATISTICS, async () => {
     if (!(await tryLockRollups())) return [];
     // Nobody writes now: what has come since the aggregation above would be lost uncounted.
     if ((await StatisticsDirtyBucket.scope({ method: ['before', floor] }).findOne()) !== null) return [];
     await StatisticsRetention.raise(floor);
-    return dropPartitionsBefore(floor);
+    return dropPartitionsBefore(STATISTICS, floor);
   });
   return dropped ?? [];
 }
@@ -54,7 +55,7 @@ async function deleteOutdated(floor: Date): Promise<void> {
   const retention = await inLongTransaction(() => StatisticsRetention.findByPk(1));
   if (retention === null) return;
   const moment = retention.raw_since < floor ? retention.raw_since : floor;
-  while ((await inLongTransaction(() => deleteSomeOutsidePartitions(moment))) > 0);
+  while ((await inLongTransaction(() => deleteSomeOutsidePartitions(STATISTICS, moment))) > 0);
   const before = { method: ['before', moment] } as const;
   const limit = MAX_KEYS_PER_STATEMENT;
   while ((await inLongTransaction(() => StatisticsMessageKey.scope(before).destroy({ limit }))) > 0);

@@ -6,6 +6,7 @@ import { type FieldErrors, fieldError } from '../../infra/errors';
 import { log, reasonOf } from '../../infra/log';
 import { withTimeout } from '../../infra/timeout';
 import { AccountCreationToken } from '../../models';
+import type { LedgerEntry } from '../../models/messaging/send';
 import type { PushDevice } from '../../queues/contracts';
 import { newToken } from '../credentials/secrets';
 
@@ -40,43 +41,54 @@ export async function consumeForAccount(
 export const createCreationToken = ({ ip, user_agent }: TokenClient): Promise<AccountCreationToken> =>
   AccountCreationToken.create({ token: newToken(), ip, user_agent });
 
-/** What decideOnDevice() decided; `send`: the row of the token. */
-export type Decision = { outcome: 'already_sent' | 'limit_reached' } | { outcome: 'send'; id: number; token: string };
+/** What decideOnDevice() decided. `retry_after`: seconds; `send`: `id` is the row of the token, `send` that of the ledger, which somebody must end. */
+export type Decision =
+  | { outcome: 'already_sent' | 'limit_reached'; retry_after: number }
+  | { outcome: 'send'; id: number; token: string; send: number };
 
 /** A device that is asked for, with its client; `timeLeft`: milliseconds until the send's deadline. */
 interface Asked {
   device: PushDevice & { prid: string };
   client: TokenClient;
   timeLeft: () => number;
+  entry: LedgerEntry;
 }
 
 /** What workers decide at once shares a statement. */
 const decisions = new Batcher<Asked, Decision>(async (asked) => {
   const tokens = asked.map(newToken);
   const decided = await AccountCreationToken.beginSends(
-    asked.map(({ device, client, timeLeft }, n) => ({
+    asked.map(({ device, client, timeLeft, entry }, n) => ({
       pn_provider: device.provider,
       pn_param: device.param,
       pn_prid: device.prid,
       ...client,
       token: tokens[n] ?? '',
       milliseconds: timeLeft(),
+      entry,
     })),
     settings.APP_API_ACCOUNT_CREATION_TOKEN_RETRY_MINUTES,
     settings.APP_ACCOUNT_CREATION_TOKEN_EXPIRATION_MINUTES,
     settings.APP_ACCOUNT_CREATION_TOKENS_PER_DEVICE,
   );
-  return decided.map(({ outcome, made }, n) => (outcome === 'send' ? { outcome, id: made ?? 0, token: tokens[n] ?? '' } : { outcome }));
+  return decided.map(({ outcome, made, send, retry_after }, n) =>
+    outcome === 'send' ? { outcome, id: made ?? 0, token: tokens[n] ?? '', send } : { outcome, retry_after: retry_after ?? 1 },
+  );
 });
 
 /**
  * Decides whether a device may be sent a token, and where it may, makes the row, marked `sending`, under the device's own lock: of any number of requests
- * at once one decides at a time, and the next sees its row.
+ * at once one decides at a time, and the next sees its row. The row of the ledger is made with it; of a device that may have none it has ended.
  *
  * @param timeLeft milliseconds until the send's deadline
+ * @param entry what the ledger is to say of it
  */
-export const decideOnDevice = (device: Asked['device'], client: TokenClient, timeLeft: () => number): Promise<Decision> =>
-  decisions.submit({ device, client: { ip: client.ip, user_agent: client.user_agent }, timeLeft });
+export const decideOnDevice = (
+  device: Asked['device'],
+  client: TokenClient,
+  timeLeft: () => number,
+  entry: LedgerEntry,
+): Promise<Decision> => decisions.submit({ device, client: { ip: client.ip, user_agent: client.user_agent }, timeLeft, entry });
 
 /** Tokens that are sent at once share a statement. */
 const marks = new Batcher<number, boolean>(async (ids) => {

@@ -1,20 +1,36 @@
-// The months of the raw statistics tables, as partitions. Sequelize knows nothing of partitions: all of this is SQL of our own.
+// Tables by month, as partitions. Sequelize knows nothing of partitions: all of this is SQL of our own.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DateTime } from 'luxon';
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { execute, longDatabase, select } from '../../infra/sequelize';
+import { execute, longDatabase, select } from '../infra/sequelize';
 
-/** Parents before their devices: the order in which every statement locks them. */
-const PARTITIONED = [
-  { table: 'statistics_messages', column: 'sent_at' },
-  { table: 'statistics_message_devices', column: 'sent_at' },
-  { table: 'statistics_calls', column: 'initiated_at' },
-  { table: 'statistics_call_devices', column: 'initiated_at' },
-] as const;
+/** Tables whose months are made and dropped together. */
+export interface Family {
+  /** In the order in which every statement locks them. `column`: by which a row belongs to a month. */
+  tables: readonly { table: string; column: string }[];
+  /** Months that are made before the current one, and after it. */
+  back: number;
+  ahead: number;
+  /** Of their pages; what is left serves updates, which then need no index. */
+  fillfactor: number;
+}
 
-/** Events come late, and no worker may run for a year: one month back, twelve ahead. */
-const MONTHS_BACK = 1;
-const MONTHS_AHEAD = 12;
+/** Raw statistics; parents before their devices. Events come late, and no worker may run for a year. */
+export const STATISTICS: Family = {
+  tables: [
+    { table: 'statistics_messages', column: 'sent_at' },
+    { table: 'statistics_message_devices', column: 'sent_at' },
+    { table: 'statistics_calls', column: 'initiated_at' },
+    { table: 'statistics_call_devices', column: 'initiated_at' },
+  ],
+  back: 1,
+  ahead: 12,
+  fillfactor: 100,
+};
+
+/** The ledger of sends: each row is updated once. */
+export const SENDS: Family = { tables: [{ table: 'sends', column: 'created_at' }], back: 1, ahead: 2, fillfactor: 80 };
+
 /** Rows of a month before those, such as an import brings, from which on it is made, too: fewer are no burden where they are. */
 const MIN_ROWS_OF_MONTH = 1000;
 /** Clocks that were never set send events from before: they make no months. */
@@ -37,23 +53,26 @@ interface Partition {
   /** ISO 8601: the first moment, and the first one after it. */
   from: string;
   until: string;
+  fillfactor: number;
 }
 
 const monthOf = (moment: Date): DateTime<true> => DateTime.fromJSDate(moment, { zone: 'utc' }).startOf('month') as DateTime<true>;
 
-function partitionsOf(month: DateTime<true>): Partition[] {
-  const bounds = { from: month.toISO(), until: month.plus({ months: 1 }).toISO() };
-  return PARTITIONED.map((parent) => ({ ...parent, ...bounds, name: `${parent.table}_${month.toFormat('yyyy_MM')}` }));
+function partitionsOf({ tables, fillfactor }: Family, month: DateTime<true>): Partition[] {
+  const bounds = { from: month.toISO(), until: month.plus({ months: 1 }).toISO(), fillfactor };
+  return tables.map((parent) => ({ ...parent, ...bounds, name: `${parent.table}_${month.toFormat('yyyy_MM')}` }));
 }
 
 /** Months before `until` of which a default partition has many rows. */
-async function crowdedMonths(until: DateTime<true>): Promise<DateTime<true>[]> {
+async function crowdedMonths({ tables }: Family, until: DateTime<true>): Promise<DateTime<true>[]> {
   const found = await select<{ month: Date }>(
-    PARTITIONED.map(
-      ({ table, column }) =>
-        `SELECT date_trunc('month', ${column}, 'UTC') AS month FROM ${table}_default WHERE ${column} >= $1 AND ${column} < $2
+    tables
+      .map(
+        ({ table, column }) =>
+          `SELECT date_trunc('month', ${column}, 'UTC') AS month FROM ${table}_default WHERE ${column} >= $1 AND ${column} < $2
           GROUP BY 1 HAVING count(*) >= $3`,
-    ).join(' UNION '),
+      )
+      .join(' UNION '),
     [FIRST_MONTH, until.toISO(), MIN_ROWS_OF_MONTH],
   );
   return found.map(({ month }) => monthOf(month));
@@ -81,7 +100,7 @@ async function whenFree<T>(connection: Sequelize, work: () => Promise<T>): Promi
 }
 
 /** Default partitions that are too large to be read through under a lock. What was deleted of them counts until it is vacuumed: so they are first. */
-async function largeDefaults(connection: Sequelize): Promise<Set<string>> {
+async function largeDefaults({ tables }: Family, connection: Sequelize): Promise<Set<string>> {
   const isLarge = async (table: string): Promise<boolean> =>
     (
       await connection.query('SELECT 1 WHERE pg_relation_size($1::regclass) > $2', {
@@ -90,7 +109,7 @@ async function largeDefaults(connection: Sequelize): Promise<Set<string>> {
       })
     ).length > 0;
   const large = new Set<string>();
-  for (const { table } of PARTITIONED) {
+  for (const { table } of tables) {
     if (!(await isLarge(table))) continue;
     await connection.query(`VACUUM ${table}_default`);
     if (await isLarge(table)) large.add(table);
@@ -111,22 +130,25 @@ export interface MadePartitions {
  * month was made lies there, and is moved. Nobody waits for it longer than a moment, whatever else goes on: it gives way, and the next run goes on.
  * Several processes at once do it once.
  *
+ * @param family whose months
  * @param connection where: migrations have one of their own
- * @param since make all months from this one on, however large the default partition is: nobody reads or writes raw events while it is read through
+ * @param since make all months from this one on, however large the default partition is: nobody reads or writes the tables while it is read through
  */
 export async function ensurePartitions(
+  family: Family,
   now: Date = new Date(),
   connection: Sequelize = longDatabase(),
   since?: Date,
 ): Promise<MadePartitions> {
-  const first = monthOf(now).minus({ months: MONTHS_BACK });
-  const large = since === undefined ? await largeDefaults(connection) : new Set<string>();
+  const first = monthOf(now).minus({ months: family.back });
+  const large = since === undefined ? await largeDefaults(family, connection) : new Set<string>();
   const months = new Map<string, DateTime<true>>();
-  if (large.size === 0) for (const month of await connection.transaction(() => crowdedMonths(first))) months.set(month.toISO(), month);
+  if (large.size === 0)
+    for (const month of await connection.transaction(() => crowdedMonths(family, first))) months.set(month.toISO(), month);
   const begin = since === undefined ? first : DateTime.min(first, monthOf(since));
-  for (let month = begin; month <= monthOf(now).plus({ months: MONTHS_AHEAD }); month = month.plus({ months: 1 }))
+  for (let month = begin; month <= monthOf(now).plus({ months: family.ahead }); month = month.plus({ months: 1 }))
     months.set(month.toISO(), month);
-  const wanted = [...months.values()].flatMap(partitionsOf);
+  const wanted = [...months.values()].flatMap((month) => partitionsOf(family, month));
   const missing = await connection.query<{ name: string }>('SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL', {
     bind: [wanted.map(({ name }) => name)],
     type: QueryTypes.SELECT,
@@ -147,7 +169,7 @@ export async function ensurePartitions(
  * Makes a partition with what the default partition has of it. Those who write to other months are never held up: ATTACH takes a lock on the parent
  * that suits theirs, and one on the default partition that suits nobody's, which is why it comes last, and is waited for so briefly.
  */
-async function create({ name, table, column, from, until }: Partition): Promise<boolean> {
+async function create({ name, table, column, from, until, fillfactor }: Partition): Promise<boolean> {
   await execute(`SELECT pg_advisory_xact_lock(${MONTHS_LOCK_ID})`);
   // Read from the table: to_regclass() may still know that there was none, from before the lock was there.
   const found = await select(
@@ -156,7 +178,9 @@ async function create({ name, table, column, from, until }: Partition): Promise<
   );
   if (found.length > 0) return false;
   // With its indexes: ATTACH would build them while it has the lock.
-  await execute(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)`);
+  await execute(
+    `CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES) WITH (fillfactor = ${fillfactor})`,
+  );
   const move = (): Promise<number> =>
     execute(
       `WITH moved AS (DELETE FROM ${table}_default WHERE ${column} >= '${from}' AND ${column} < '${until}' RETURNING *)
@@ -170,11 +194,11 @@ async function create({ name, table, column, from, until }: Partition): Promise<
   return true;
 }
 
-/** Names of the monthly partitions that end before a moment, the beginning of a month of UTC. */
-export async function partitionsBefore(floor: Date): Promise<string[]> {
+/** Names of the monthly partitions of a family that end before a moment, the beginning of a month of UTC. */
+export async function partitionsBefore({ tables }: Family, floor: Date): Promise<string[]> {
   const found = await select<{ name: string }>(
     'SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = ANY ($1::regclass[])',
-    [PARTITIONED.map(({ table }) => table)],
+    [tables.map(({ table }) => table)],
   );
   return found
     .map(({ name }) => name)
@@ -184,23 +208,23 @@ export async function partitionsBefore(floor: Date): Promise<string[]> {
     });
 }
 
-/** Whether events from before a moment lie in a default partition: they came when their month was not there, or no longer. */
-export async function hasEventsOutsidePartitions(floor: Date): Promise<boolean> {
+/** Whether rows from before a moment lie in a default partition: they came when their month was not there, or no longer. */
+export async function hasRowsOutsidePartitions({ tables }: Family, floor: Date): Promise<boolean> {
   const found = await select(
-    `SELECT 1 WHERE ${PARTITIONED.map(({ table, column }) => `EXISTS (SELECT 1 FROM ${table}_default WHERE ${column} < $1)`).join(' OR ')}`,
+    `SELECT 1 WHERE ${tables.map(({ table, column }) => `EXISTS (SELECT 1 FROM ${table}_default WHERE ${column} < $1)`).join(' OR ')}`,
     [floor],
   );
   return found.length > 0;
 }
 
 /**
- * Does `work` in a transaction in which nobody else reads or writes raw events; it should take milliseconds. One who comes meanwhile waits.
+ * Does `work` in a transaction in which nobody else reads or writes the tables; it should take milliseconds. One who comes meanwhile waits.
  *
  * @returns undefined where somebody else held a table each time that it was tried
  */
-export function withRawTablesLocked<T>(work: () => Promise<T>): Promise<T | undefined> {
+export function withTablesLocked<T>({ tables }: Family, work: () => Promise<T>): Promise<T | undefined> {
   return whenFree(longDatabase(), async () => {
-    await execute(`LOCK TABLE ${PARTITIONED.map(({ table }) => table).join(', ')} IN ACCESS EXCLUSIVE MODE`);
+    await execute(`LOCK TABLE ${tables.map(({ table }) => table).join(', ')} IN ACCESS EXCLUSIVE MODE`);
     return work();
   });
 }
@@ -208,18 +232,18 @@ export function withRawTablesLocked<T>(work: () => Promise<T>): Promise<T | unde
 /** Whether a statement gave up waiting for a lock. */
 const isLockTimeout = (error: unknown): boolean => (error as { original?: { code?: string } }).original?.code === '55P03';
 
-/** Drops the monthly partitions that end before a moment; inside withRawTablesLocked(). @returns their names */
-export async function dropPartitionsBefore(floor: Date): Promise<string[]> {
+/** Drops the monthly partitions that end before a moment; inside withTablesLocked(). @returns their names */
+export async function dropPartitionsBefore(family: Family, floor: Date): Promise<string[]> {
   // Asked for again: somebody else may have dropped them meanwhile.
-  const names = await partitionsBefore(floor);
+  const names = await partitionsBefore(family, floor);
   for (const name of names) await execute(`DROP TABLE ${name}`);
   return names;
 }
 
-/** Deletes some of the events from before `floor` that lie in a default partition. @returns how many; 0 once there are none */
-export async function deleteSomeOutsidePartitions(floor: Date): Promise<number> {
+/** Deletes some of the rows from before `floor` that lie in a default partition. @returns how many; 0 once there are none */
+export async function deleteSomeOutsidePartitions({ tables }: Family, floor: Date): Promise<number> {
   let deleted = 0;
-  for (const { table, column } of PARTITIONED)
+  for (const { table, column } of tables)
     deleted += await execute(
       `DELETE FROM ${table}_default WHERE ctid = ANY (ARRAY (SELECT ctid FROM ${table}_default WHERE ${column} < $1 LIMIT ${MAX_ROWS_PER_STATEMENT}))`,
       [floor],
