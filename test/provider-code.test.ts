@@ -1,5 +1,5 @@
 // What is kept of a provider's answer: its code, and nothing that may be a person's.
-import { providerCode } from '../src/services/messaging/provider-code';
+import { providerCode } from '../src/queues/provider-code';
 
 test.each(['BadDeviceToken', 'messaging/mismatched-credential', 'app/network-error', 'ECONNREFUSED', '550-5.1.1', '451', 21211, 'unknown'])(
   '%j is a code',

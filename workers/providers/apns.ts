@@ -3,7 +3,7 @@ import { type ClientHttp2Session, constants } from 'node:http2';
 import { Notification, Provider, type ProviderOptions } from '@parse/node-apn';
 import { settings } from '../../config';
 import { log } from '../../src/infra/log';
-import { providerCode } from '../../src/services/messaging/provider-code';
+import { providerCode } from '../../src/queues/provider-code';
 import type { Attempt } from './delivery';
 import { attemptExchange, currentExchange, type Exchange } from './exchange';
 

@@ -6,7 +6,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { providerCode } from '../../src/services/messaging/provider-code';
+import { providerCode } from '../../src/queues/provider-code';
 import { retryAfter, type Attempt } from './delivery';
 
 /** What is known of a request. */

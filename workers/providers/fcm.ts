@@ -3,7 +3,7 @@ import { cert, deleteApp, initializeApp, type App } from 'firebase-admin/app';
 import { getMessaging, type Messaging } from 'firebase-admin/messaging';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { settings } from '../../config';
-import { providerCode } from '../../src/services/messaging/provider-code';
+import { providerCode } from '../../src/queues/provider-code';
 import type { Attempt } from './delivery';
 import { attemptExchange, type Exchange } from './exchange';
 

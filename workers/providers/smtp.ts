@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { createTransport, type Transporter } from 'nodemailer';
 import { settings } from '../../config';
 import type { SendReason } from '../../src/queues/contracts';
-import { providerCode } from '../../src/services/messaging/provider-code';
+import { providerCode } from '../../src/queues/provider-code';
 import type { Attempt } from './delivery';
 
 export interface Mail {

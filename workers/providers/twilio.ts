@@ -3,7 +3,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import type { Twilio } from 'twilio';
 import { settings } from '../../config';
 import { withTimeout } from '../../src/infra/timeout';
-import { providerCode } from '../../src/services/messaging/provider-code';
+import { providerCode } from '../../src/queues/provider-code';
 import type { Attempt } from './delivery';
 import { attemptExchange } from './exchange';
 

@@ -11,7 +11,7 @@ import { withTimeout } from '../../infra/timeout';
 import { Send } from '../../models';
 import type { Channel, LedgerEnd, LedgerEntry, LedgerKind, LedgerRecipient, LedgerRow } from '../../models/messaging/send';
 import { reasonWordOf, type SendResult } from '../../queues/contracts';
-import { providerCode } from './provider-code';
+import { providerCode } from '../../queues/provider-code';
 import { ledgerRecipient } from './recipients';
 
 /** A send, as a worker knows it when it begins. */
