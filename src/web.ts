@@ -16,6 +16,7 @@ import { flushNamedKeyUses } from './services/credentials/named-keys';
 import { closeRegistrar } from './services/devices/devices';
 import { watchAlerts } from './services/operations/alerts';
 import { statisticsIdle } from './services/statistics/reports';
+import { flushLedger } from './services/messaging/ledger';
 import { dieOnUncaught, onShutdown } from './infra/shutdown';
 import { startTracing, stopTracing } from './infra/tracing';
 
@@ -71,6 +72,7 @@ onShutdown(settings.SHUTDOWN_DELAY_SECONDS + settings.SHUTDOWN_GRACE_SECONDS, [
   ['balancers', () => retire(settings.SHUTDOWN_DELAY_SECONDS)],
   ['alerts', () => stopAlerts()],
   ['http', drain],
+  ['ledger', flushLedger],
   ['statistics', statisticsIdle],
   ['api keys', flushApiKeyUses],
   ['named keys', flushNamedKeyUses],

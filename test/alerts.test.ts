@@ -178,6 +178,7 @@ describe('in the database', () => {
 
 test('what begins is told once by several processes, also to a receiver that hangs or fails for a while, and its end', async () => {
   const redis = await serve(['maxmemory-policy allkeys-lru']);
+  received.length = 0;
   mode = 'hang';
   const environment = { REDIS_URL: `redis://127.0.0.1:${redis.port}`, ALERT_WEBHOOK_URL: url };
   const system = await startSystem({ webs: 1, workers: 2, environment });

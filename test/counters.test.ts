@@ -152,6 +152,7 @@ test('ids of rows that come and go, go on behind 32 bits', async () => {
     expires_at: inAnHour,
   });
   await models.QueueAction.create({ source: 'cli', account: 'root', action: 'pause' });
+  await models.Alert.settle([{ alert: 'A', labels: '{}', severity: 'warning', summary: 'a' }], { A: 0 });
   await models.TokenDelivery.begin(id, { kind: 'provisioning', token_hash: 'hash', network: '192.0.2.1' });
   for (const { table } of wide)
     expect([table, (await system.rows(`SELECT 1 FROM ${table} WHERE id > ${INT4}`)).length > 0]).toEqual([table, true]);

@@ -130,10 +130,22 @@ describe('each kind of send', () => {
       state: 'failed',
       outcome: 'already_sent',
       reason: 'already_sent',
-      attempts: 0,
+      attempts: 1,
       provider_ms: null,
     });
     expect(world.apnsDev.received).toHaveLength(1);
+    // Whoever asks again and again does not fill the ledger.
+    expect((await Promise.all(Array.from({ length: 20 }, () => ask(device)))).map(({ status: of }) => of)).toEqual(
+      Array.from({ length: 20 }, () => 403),
+    );
+    const hash = '(SELECT recipient_hash FROM sends WHERE id = $1)';
+    expect(await system.rows(`SELECT outcome, attempts FROM sends WHERE recipient_hash = ${hash} ORDER BY created_at`, [row.id])).toEqual([
+      { outcome: 'sent', attempts: 1 },
+      { outcome: 'already_sent', attempts: 21 },
+    ]);
+    await system.rows(`UPDATE sends SET created_at = created_at - interval '1 hour' WHERE id = $1`, [row.id]);
+    const [later] = await rowOf(() => ask(device));
+    expect(later).toMatchObject({ outcome: 'already_sent', attempts: 1 });
     const decided = await system.rows<{ outcome: string; retry_after: number }>(
       `SELECT outcome, retry_after FROM decide_creation_tokens(ARRAY['apns.dev', 'apns.dev'], ARRAY[$1, $1]::text[], ARRAY[$2, 'new']::text[], ARRAY['', ''], ARRAY['', ''],
          ARRAY['x1', 'x2'], ARRAY[1000, 1000], ARRAY['', ''], ARRAY['', ''], ARRAY['', ''], ARRAY['', ''], ARRAY[1, 1], ARRAY['', ''], 60, 0, 1)`,

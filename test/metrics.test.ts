@@ -88,7 +88,12 @@ test('a worker shows its jobs, and both show what they share', async () => {
   expect(ofWorker).toMatch(/^flexiapi_jobs_total\{queue="maintenance",kind="sweep",outcome="done"\} [1-9]/m);
   expect(ofWorker).toMatch(/^flexiapi_job_wait_seconds_count\{queue="maintenance",kind="sweep"\} [1-9]/m);
   expect(ofWorker).toMatch(/^flexiapi_job_run_seconds_count\{queue="maintenance",kind="sweep"\} [1-9]/m);
-  for (const text of [ofWorker, (await request(`${system.url}/metrics`)).text]) {
+  for (const url of [`http://127.0.0.1:${workerPort}/metrics`, `${system.url}/metrics`]) {
+    // What was asked of PostgreSQL and Redis is shown for a second.
+    const text = await eventually(
+      async () => (await request(url)).text,
+      (shown) => shown.includes('{task="sweep"}'),
+    );
     for (const line of [
       /^flexiapi_server_up\{server="postgresql"\} 1$/m,
       /^flexiapi_queue_workers\{queue="push"\} 1$/m,

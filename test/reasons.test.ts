@@ -55,7 +55,7 @@ type Sender = 'apnsDev' | 'fcm' | 'twilio' | 'mail';
 const creation = (device: object): Promise<Answer> => system.api('/account_creation_tokens/send-by-push', { method: 'POST', body: device });
 const notification = (device: object): Promise<Answer> =>
   system.api('/push_notification', { method: 'POST', key: admin.key, body: { type: 'message', ...device } });
-const appleDevice = (): object => ({
+const appleDevice = () => ({
   pn_provider: 'apns.dev',
   pn_param: 'TEAMID1234.org.linphone.phone',
   pn_prid: next().toString(16).padStart(64, 'd'),
@@ -222,7 +222,7 @@ describe('a device', () => {
     expect((await creation(device)).status).toBe(200);
     const refused = await creation(device);
     expect([refused.status, refused.json['reason']]).toEqual([403, 'already_sent']);
-    expect(secondsOf(refused)).toBeGreaterThan(0);
+    expect(secondsOf(refused)).toBeGreaterThan(59 * 60);
     expect(secondsOf(refused)).toBeLessThanOrEqual(60 * 60);
   });
 
@@ -234,8 +234,15 @@ describe('a device', () => {
     }
     const refused = await creation(device);
     expect([refused.status, refused.json['reason']]).toEqual([403, 'limit_reached']);
-    expect(secondsOf(refused)).toBeGreaterThan(0);
+    expect(secondsOf(refused)).toBeGreaterThan(23 * 60 * 60);
     expect(secondsOf(refused)).toBeLessThanOrEqual(24 * 60 * 60);
+    // The first of them counts, whenever the others were sent.
+    await system.rows(
+      "UPDATE account_creation_tokens SET created_at = created_at - interval '23 hours 59 minutes' WHERE id = (SELECT min(id) FROM account_creation_tokens WHERE pn_prid = $1)",
+      [device.pn_prid],
+    );
+    const soon = await creation(device);
+    expect([soon.json['reason'], (secondsOf(soon) ?? 0) <= 60]).toEqual(['limit_reached', true]);
   });
 
   test('that is none, or of another provider: device_missing, not_configured', async () => {

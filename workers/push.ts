@@ -1,7 +1,7 @@
 // The queue `push`: whether a device may be sent a token is decided here, and what is sent is sent from here.
 import { settings } from '../config';
 import type { PushDevice, PushResult } from '../src/queues/contracts';
-import { type BegunSend, endSend, ledgerEntry, recordUnsent } from '../src/services/messaging/ledger';
+import { type BegunSend, endSend, ledgerEntry, recordUnsent, sentByPush } from '../src/services/messaging/ledger';
 import { decideOnDevice, deleteUnsent, markSent } from '../src/services/tokens/creation-tokens';
 import { type Job, resultOf } from './job';
 import { load } from './providers';
@@ -69,13 +69,7 @@ const TOO_LATE: PushResult = { outcome: 'expired', reason_word: 'timeout', reaso
 /** Does a job of the queue `push`: a notification, or a creation token where the device may have one. */
 export async function handlePush({ payload, timeLeft, queuedMs, requestId }: Job<'push'>): Promise<PushResult> {
   const begun: BegunSend = {
-    channel: 'push',
-    kind: payload.kind,
-    // Of APNs what the token is followed by (`:remote`) does not belong to it.
-    recipient: (payload.provider === 'fcm' ? payload.prid : payload.prid?.split(':')[0]) || null,
-    account_id: payload.kind === 'notification' ? payload.account_id : undefined,
-    domain: payload.domain,
-    provider: payload.provider,
+    ...sentByPush(payload),
     queuedMs,
     requestId,
   };

@@ -2,9 +2,10 @@
 import type { Sequelize } from 'sequelize';
 
 /**
- * As begin_creation_tokens() (0016), which workers of the release before call still, and beside it a row of `sends` for each that is asked for: of a
- * device that may have none it has ended at once. One statement for the rows of all; their `created_at` is that of the token's row, which has whole
- * seconds, so that by it and by `subject_id` the redeeming of a token finds its send.
+ * As begin_creation_tokens() (0016), which workers of the release before call still, and beside it a row of `sends` for each token, in one statement for
+ * all; their `created_at` is that of the token's row, which has whole seconds, so that by it and by `subject_id` the redeeming of a token finds its send.
+ * A device that may have none has a row that has ended, and within the hour no second one for the same reason, since nothing was sent: `attempts` counts
+ * how often it was asked for, so that who asks all day does not fill the ledger.
  *
  * `send`: the row of the ledger; `retry_after`: seconds until the device may be sent one, as far as it is known now.
  */
@@ -22,9 +23,9 @@ export async function up(database: Sequelize): Promise<void> {
       today integer;
       kept interval := make_interval(mins => CASE WHEN life_minutes = 0 THEN retry_minutes ELSE least(retry_minutes, life_minutes) END);
       looked timestamptz := now() - greatest(interval '24 hours', make_interval(mins => retry_minutes));
+      begun integer[] := '{}';
       ids bigint[] := '{}';
       subjects bigint[] := '{}';
-      outcomes text[] := '{}';
     BEGIN
       -- In one order, whoever asks: two that waited for one another's devices would wait for ever.
       PERFORM pg_advisory_xact_lock(device) FROM (
@@ -47,7 +48,7 @@ export async function up(database: Sequelize): Promise<void> {
          WHERE t.send_state = 'sent' OR (t.send_state = 'sending' AND t.send_deadline > clock_timestamp());
         place := n;
         made := NULL;
-        send := nextval('sends_ids');
+        send := NULL;
         oldest := NULL;
         IF per_day > 0 AND today >= per_day THEN
           -- Whose end lets the next one in; few rows, since there are no more than the limit lets in.
@@ -63,8 +64,11 @@ export async function up(database: Sequelize): Promise<void> {
            WHERE t.send_state = 'sent' OR (t.send_state = 'sending' AND t.send_deadline > clock_timestamp())
            ORDER BY t.created_at DESC OFFSET per_day - 1 LIMIT 1;
         END IF;
-        -- Whole seconds of a row are rounded, so it may seem to be made in a moment.
-        retry_after := greatest(1, ceil(extract(epoch FROM greatest(least(newest, now()) + kept, least(oldest, now()) + interval '24 hours') - now())))::integer;
+        -- Whole seconds of a row are rounded, so it may seem to be made in a moment. What is NULL does not count: least() alone would take now() for it.
+        retry_after := greatest(1, ceil(extract(epoch FROM greatest(
+          CASE WHEN newest IS NOT NULL THEN least(newest, now()) + kept END,
+          CASE WHEN oldest IS NOT NULL THEN least(oldest, now()) + interval '24 hours' END
+        ) - now())))::integer;
         IF newest IS NOT NULL THEN
           outcome := 'already_sent';
         ELSIF per_day > 0 AND today >= per_day THEN
@@ -76,19 +80,29 @@ export async function up(database: Sequelize): Promise<void> {
           VALUES (tokens[n], providers[n], params[n], prids[n], ips[n], left(user_agents[n], 255), 'sending',
                   clock_timestamp() + milliseconds[n] * interval '1 millisecond', now(), now())
           RETURNING id INTO made;
+          send := nextval('sends_ids');
+          begun := begun || n;
+          ids := ids || send;
+          subjects := subjects || made;
         END IF;
-        ids := ids || send;
-        subjects := subjects || made;
-        outcomes := outcomes || outcome;
+        IF outcome <> 'send' THEN
+          UPDATE sends s SET attempts = least(s.attempts + 1, 32767), ended_at = now(), updated_at = now()
+           WHERE s.recipient_hash = hashes[n] AND s.created_at > now() - interval '1 hour' AND s.channel = 'push' AND s.kind = 'creation_token'
+             AND s.outcome = decide_creation_tokens.outcome AND s.provider = providers[n] AND s.target IS NOT DISTINCT FROM targets[n]
+             AND s.domain IS NOT DISTINCT FROM domains[n];
+          IF NOT FOUND THEN
+            INSERT INTO sends (channel, kind, domain, recipient_mask, recipient_hash, provider, target, queued_ms, request_id,
+                               state, outcome, reason, attempts, next_at, ended_at)
+            VALUES ('push', 'creation_token', domains[n], masks[n], hashes[n], providers[n], targets[n], queued[n], requests[n],
+                    'failed', outcome, outcome, 1, NULL, now());
+          END IF;
+        END IF;
         RETURN NEXT;
       END LOOP;
-      INSERT INTO sends (id, channel, kind, domain, subject_id, recipient_mask, recipient_hash, provider, target, queued_ms, request_id,
-                         state, outcome, reason, next_at, ended_at)
-      SELECT g.id, 'push', 'creation_token', g.domain, g.subject, g.mask, g.hash, g.provider, g.target, g.queued, g.request,
-             CASE g.decided WHEN 'send' THEN 'sending' ELSE 'failed' END, nullif(g.decided, 'send'), nullif(g.decided, 'send'), NULL,
-             CASE WHEN g.decided <> 'send' THEN now() END
-        FROM unnest(ids, domains, subjects, masks, hashes, providers, targets, queued, requests, outcomes)
-             AS g (id, domain, subject, mask, hash, provider, target, queued, request, decided);
+      INSERT INTO sends (id, channel, kind, domain, subject_id, recipient_mask, recipient_hash, provider, target, queued_ms, request_id, state, next_at)
+      SELECT g.id, 'push', 'creation_token', domains[g.n], g.subject, masks[g.n], hashes[g.n], providers[g.n], targets[g.n], queued[g.n], requests[g.n],
+             'sending', NULL
+        FROM unnest(begun, ids, subjects) AS g (n, id, subject);
     END $$;
   `);
 }

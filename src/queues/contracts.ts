@@ -300,6 +300,6 @@ export function parseFailure(text: string): PushResult & { reason_word: SendReas
 
 /**
  * What `enqueueAndWait()` gives where no result came: Redis did not take the job (`queue_away`), or no worker answered in time. Both are
- * values of the label `outcome` of a metric, so the words stay.
+ * values of the label `outcome` of a metric, so the words stay. `unbegun`: no worker has begun it, and none will, so no worker writes it down.
  */
-export type NoAnswer = { outcome: 'queue_away' | 'no_answer'; reason?: string; reason_word?: SendReason };
+export type NoAnswer = { outcome: 'queue_away' | 'no_answer'; reason?: string; reason_word?: SendReason; unbegun?: true };

@@ -42,7 +42,7 @@ const LISTEN_AGAIN_MS = 500;
 const EVENTS_BLOCK_MS = 2000;
 /** With less than this left of a request's time no job is added: its result could not come in time. */
 const MIN_WAIT_MS = RESULT_MARGIN_MS + FINAL_CHECK_TIMEOUT_MS;
-const NO_TIME_LEFT: NoAnswer = { outcome: 'queue_away', reason: 'the request has no time left' };
+const NO_TIME_LEFT: NoAnswer = { outcome: 'queue_away', reason: 'the request has no time left', unbegun: true };
 /** After a wait PostgreSQL may take what is left of the time in which every request is answered; and so long at least, for recording what came of it. */
 const ANSWER_MS = 4500;
 const RECORD_MS = 700;
@@ -231,7 +231,7 @@ class Producers {
       return (await result) ?? (await this.#checkOnce(name, jobId));
     } catch (error) {
       log.warn({ queue: name, reason: reasonOf(error) }, 'a job could not be added');
-      return { outcome: 'queue_away' };
+      return { outcome: 'queue_away', unbegun: true };
     } finally {
       clearTimeout(timer);
       this.#waiters.delete(jobId);
@@ -247,12 +247,20 @@ class Producers {
     try {
       const job = await withTimeout(this.queue(name).getJob(jobId), FINAL_CHECK_TIMEOUT_MS, 'looking for the job');
       if (job?.finishedOn !== undefined) return job.failedReason ? parseFailure(job.failedReason) : (job.returnvalue as PushResult);
-      job?.remove().catch(() => undefined); // Refused where a worker has it; the deadline in the job holds there.
       const isTaken = job?.processedOn !== undefined;
-      const workers = isTaken ? null : await withTimeout(countWorkersLately(this.queue(name)), end - performance.now(), 'Redis');
+      const left = end - performance.now();
+      const [workers, unbegun] = await Promise.all([
+        isTaken ? null : withTimeout(countWorkersLately(this.queue(name)), left, 'Redis').catch(() => null),
+        // Refused where a worker has it; the deadline in the job holds there.
+        job !== undefined &&
+          withTimeout(job.remove(), left, 'removing the job').then(
+            () => !isTaken,
+            () => false,
+          ),
+      ]);
       const reason_word = workers === 0 ? 'no_worker' : 'timeout';
       log.warn({ queue: name, job: jobId, reason_word }, 'no worker answered in time');
-      return { outcome: 'no_answer', reason_word };
+      return { outcome: 'no_answer', reason_word, ...(unbegun && { unbegun }) };
     } catch {
       return { outcome: 'no_answer', reason_word: 'timeout' };
     }

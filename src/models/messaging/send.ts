@@ -60,7 +60,7 @@ export interface LedgerEntry extends LedgerRecipient {
   subject_id: number | null;
   provider: string | null;
   target: string | null;
-  queued_ms: number;
+  queued_ms: number | null;
   request_id: string | null;
 }
 

@@ -21,14 +21,18 @@ export interface ClaimedBy {
   requestId: string | null;
 }
 
+/** What a code's send is in the ledger. */
+export function sentAsCode(channel: Channel, { id, account_id, recipient }: Pick<ChangeCode, 'id' | 'account_id' | 'recipient'>) {
+  return { channel: channel === 'email' ? 'email' : 'sms', kind: JOB_KINDS[channel], recipient, account_id, subject_id: id } as const;
+}
+
 /** Takes a due code for sending, and begins its row in the ledger. @returns null where it is gone, redeemed, too late, or another worker's */
 export async function claimChangeCode(channel: Channel, rowId: number, by: ClaimedBy): Promise<ClaimedCode | null> {
   return inTransaction(async () => {
     const claimed = await CHANGE_CODES[channel].claim(rowId);
     if (!claimed) return null;
     const { id, account_id, recipient, language, code } = claimed;
-    const of = { channel: channel === 'email' ? 'email' : 'sms', kind: JOB_KINDS[channel], recipient, account_id, subject_id: id } as const;
-    const [send = 0] = await Send.record([{ ...ledgerEntry({ ...of, ...by }), state: 'sending' }]);
+    const [send = 0] = await Send.record([{ ...ledgerEntry({ ...sentAsCode(channel, claimed), ...by }), state: 'sending' }]);
     return { id, account_id, recipient, language, code: code ?? '', send };
   });
 }

@@ -11,7 +11,9 @@ import { isCertainlyNotSent, type NoAnswer, type SendResult } from '../../queues
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
 import { isSameSecret, newShortCode } from '../credentials/secrets';
 import { countGuess, countSend } from '../limits/codes';
+import { recordUnbegun } from '../messaging/ledger';
 import { notSent } from '../messaging/refusals';
+import { sentAsCode } from './change-code-delivery';
 import { claimEmail, faultsOf, writeAccount } from './fields';
 
 const MAX_ATTEMPTS = 5;
@@ -112,6 +114,8 @@ export async function requestChangeCode(channel: Channel, request: ChangeCodeReq
   if (result.outcome === 'sent') return;
   // What no worker has begun must not be begun later; a send under way keeps its row.
   const unbegun = await CHANGE_CODES[channel].destroy({ where: { id, send_state: 'due' } });
+  if (unbegun === 1)
+    recordUnbegun({ ...sentAsCode(channel, { id, ...request }), provider: channel === 'email' ? 'smtp' : 'twilio' }, result);
   if (unbegun === 1 || isCertainlyNotSent(result.outcome)) await takeBack();
   throw notSent(result.outcome === 'not_configured' ? 'code.not_configured' : 'code.not_sent', result);
 }

@@ -2,7 +2,7 @@
 // it, and never done twice.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Batcher } from '../../infra/batcher';
-import { inBackground } from '../../infra/context';
+import { context, inBackground } from '../../infra/context';
 import { isDatabaseUnavailable } from '../../infra/database';
 import { ApiError } from '../../infra/errors';
 import { log, reasonOf } from '../../infra/log';
@@ -10,7 +10,7 @@ import { sendsUnrecorded } from '../../infra/metrics';
 import { withTimeout } from '../../infra/timeout';
 import { Send } from '../../models';
 import type { Channel, LedgerEnd, LedgerEntry, LedgerKind, LedgerRecipient, LedgerRow } from '../../models/messaging/send';
-import { reasonWordOf, type SendResult } from '../../queues/contracts';
+import { type NoAnswer, type PushJob, reasonWordOf, type SendResult } from '../../queues/contracts';
 import { providerCode } from '../../queues/provider-code';
 import { ledgerRecipient } from './recipients';
 
@@ -28,8 +28,8 @@ export interface BegunSend {
   provider: string;
   /** The topic or project. */
   target?: string | null;
-  /** Milliseconds that its job waited. */
-  queuedMs: number;
+  /** Milliseconds that its job waited; null where no worker took it. */
+  queuedMs: number | null;
   requestId: string | null;
 }
 
@@ -81,7 +81,16 @@ const NOBODY: LedgerRecipient = { recipient_mask: null, recipient_hash: null, co
 export function ledgerEntry({ recipient, queuedMs, requestId, ...send }: BegunSend): LedgerEntry {
   const { account_id = null, domain = null, subject_id = null, target = null } = send;
   const to = recipient === null ? NOBODY : ledgerRecipient(send.channel, recipient);
-  return { ...send, ...to, account_id, domain, subject_id, target, queued_ms: Math.round(queuedMs), request_id: requestId };
+  return {
+    ...send,
+    ...to,
+    account_id,
+    domain,
+    subject_id,
+    target,
+    queued_ms: queuedMs === null ? null : Math.round(queuedMs),
+    request_id: requestId,
+  };
 }
 
 /** Writes that are not done yet, with the number of their sends. */
@@ -246,4 +255,38 @@ export function recordUnsent(send: BegunSend, report: SendReport): void {
     id ??= await takeId();
     await rows.submit({ ...entry, id, ...ledgerEnd(report), attempts: 0 });
   });
+}
+
+/** What a push is in the ledger. */
+export function sentByPush(job: PushJob): Pick<BegunSend, 'channel' | 'kind' | 'recipient' | 'account_id' | 'domain' | 'provider'> {
+  return {
+    channel: 'push',
+    kind: job.kind,
+    // Of APNs what the token is followed by (`:remote`) does not belong to it.
+    recipient: (job.provider === 'fcm' ? job.prid : job.prid?.split(':')[0]) || null,
+    account_id: job.kind === 'notification' ? job.account_id : undefined,
+    domain: job.domain,
+    provider: job.provider,
+  };
+}
+
+/**
+ * Writes the row of a send that no worker has begun and none will, as its asker knows: what a worker takes is that worker's to write down.
+ *
+ * @param result what the asker was told
+ */
+export function recordUnbegun(
+  send: Omit<BegunSend, 'queuedMs' | 'requestId'>,
+  { outcome, reason_word, reason }: SendResult<string> | NoAnswer,
+): void {
+  const word = reasonWordOf({ outcome, ...(reason_word === undefined ? {} : { reason_word }) }) ?? 'timeout';
+  const requestId = context.getStore()?.request_id ?? null;
+  recordUnsent(
+    { ...send, queuedMs: null, requestId },
+    {
+      outcome: word === 'timeout' || outcome === 'expired' ? 'expired' : 'failed',
+      reason_word: word,
+      ...(reason === undefined ? {} : { reason }),
+    },
+  );
 }

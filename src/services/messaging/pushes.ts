@@ -4,6 +4,7 @@ import { pushAnswers } from '../../infra/metrics';
 import type { MessageKey } from '../../i18n';
 import { type NoAnswer, type PushJob, type PushResult } from '../../queues/contracts';
 import { enqueueAndWait } from '../../queues/producer';
+import { recordUnbegun, sentByPush } from './ledger';
 import { notAllowed, notSent } from './refusals';
 
 type Unsent = Exclude<(PushResult | NoAnswer)['outcome'], 'sent'>;
@@ -32,6 +33,7 @@ const TEXTS: Record<Unsent, MessageKey> = {
 export async function sendPush(job: PushJob, confirm?: (row: number, milliseconds: number) => Promise<boolean>): Promise<void> {
   const end = Date.now() + settings.PUSH_TIMEOUT_SECONDS * 1000;
   const result: PushResult | NoAnswer = await enqueueAndWait('push', job, settings.PUSH_TIMEOUT_SECONDS);
+  if ('unbegun' in result) recordUnbegun(sentByPush(job), result);
   const row = 'unconfirmed_token' in result ? result.unconfirmed_token : undefined;
   const confirmed = row === undefined || !confirm || (await confirm(row, Math.max(0, end - Date.now())));
   const outcome = result.outcome === 'sent' && !confirmed ? 'expired' : result.outcome;

@@ -3,6 +3,7 @@ import { unprocessable } from '../../infra/errors';
 import { SipMessage } from '../../models';
 import { millisecondsFromNow } from '../../models/moments';
 import { enqueueAndWait, rowJobId } from '../../queues/producer';
+import { recordUnbegun } from './ledger';
 import { notSent } from './refusals';
 
 /** How long a request waits for the daemon. */
@@ -25,7 +26,9 @@ export async function sendMessage(
   const result = await enqueueAndWait('messages', job, TIMEOUT_SECONDS, rowJobId('messages', 'message', id));
   if (result.outcome === 'sent' && 'id' in result) return result.id ?? '';
   // A row that no worker has taken by now must not be taken later.
-  await SipMessage.destroy({ where: { id } });
+  const unbegun = await SipMessage.destroy({ where: { id } });
+  if (unbegun === 1 && result.outcome !== 'not_configured')
+    recordUnbegun({ channel: 'message', kind: 'message', recipient, ...sender, provider: 'linphone-daemon' }, result);
   if (result.outcome === 'refused') throw unprocessable({ to: [{ key: 'message.refused', values: { reason: result.reason ?? '' } }] });
   throw notSent(result.outcome === 'queue_away' ? 'server.queue' : 'message.not_sent', result);
 }
