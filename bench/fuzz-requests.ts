@@ -109,6 +109,7 @@ const ALIASES: Record<string, Record<string, string>> = {
   'POST /spaces': { domain: 'new_domain' },
   'GET /statistics/messages': { from: 'since', to: 'until' },
   'GET /statistics/calls': { from: 'since', to: 'until' },
+  'GET /sends': { account: 'sender', recipient: 'email' },
 };
 
 type Mode = 'right' | 'mutated' | 'wild' | 'spoiled' | 'raw';

@@ -73,6 +73,8 @@ const LISTS: Record<string, string> = {
   listed: 'SELECT contacts_list_id, contact_id FROM contacts_list_contact ORDER BY created_at DESC LIMIT 30',
   given_list: 'SELECT account_id AS id, contacts_list_id FROM account_contacts_list ORDER BY created_at DESC LIMIT 30',
   typed: 'SELECT account_id AS id, account_type_id AS type_id FROM account_account_type ORDER BY created_at DESC LIMIT 30',
+  sender: 'SELECT account_id AS sender FROM sends WHERE account_id IS NOT NULL ORDER BY created_at DESC LIMIT 20',
+  request_id: 'SELECT request_id FROM sends WHERE request_id IS NOT NULL ORDER BY created_at DESC LIMIT 20',
   vcard: 'SELECT account_id AS id, uuid, vcard FROM vcards_storage v ORDER BY v.id DESC LIMIT 30',
   message: 'SELECT id AS message_id FROM statistics_message_keys ORDER BY sent_at DESC LIMIT 30',
   call: 'SELECT id AS call_id FROM statistics_call_keys ORDER BY initiated_at DESC LIMIT 30',

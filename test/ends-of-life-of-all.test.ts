@@ -44,6 +44,7 @@ test('no sweep scans a table: each finds its rows by an index', async () => {
     `INSERT INTO messages (recipient, body, send_deadline) SELECT 'x', 'y', now() + interval '1 hour' ${many}`,
     `INSERT INTO sends (account_id, channel, kind, recipient, state, expires_at, created_at)
      SELECT ${id}, 'sms', 'account_creation', 'x', 'sent', now(), ${young} ${many}`,
+    `INSERT INTO queue_actions (source, account, action, created_at) SELECT 'cli', 'root', 'pause', ${young} ${many}`,
   ])
     await system.rows(sql);
   await system.rows('ANALYZE');

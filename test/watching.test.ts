@@ -87,17 +87,17 @@ test('how old recurring work is; what is overdue is a warning, and no failure', 
   await done('clean', 10_800);
   await done('aggregate', 40);
   await new Promise((resolve) => setTimeout(resolve, 1100)); // What was said before is said again for a second.
-  expect((await ready(system)).json['warnings']).toEqual([]);
+  const overdue = async (): Promise<string[]> =>
+    ((await ready(system)).json['warnings'] as string[]).filter((warning) => !warning.startsWith('no worker serves'));
+  expect(await overdue()).toEqual([]);
   await done('clean', 10_880);
   await done('aggregate', 80);
   await system.rows(
     "INSERT INTO statistics_failed_buckets (kind, hour, domain, reason, failed_at) VALUES ('calls', now(), 'a.org', 'x', now())",
   );
-  const { status, json } = await eventually(
-    () => ready(system),
-    (answer) => (answer.json['warnings'] as string[]).length > 2,
-  );
-  expect([status, json['status'], json['warnings']]).toEqual([
+  const warnings = await eventually(overdue, ({ length }) => length > 2);
+  const { status, json } = await ready(system);
+  expect([status, json['status'], warnings]).toEqual([
     200,
     'ok',
     [

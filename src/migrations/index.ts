@@ -5,7 +5,7 @@ import type { Sequelize } from 'sequelize';
 import { Umzug, type UmzugStorage } from 'umzug';
 import { openDatabase } from '../infra/sequelize';
 import { addPhoneCountries } from '../models/accounts/phone-country';
-import { ensurePartitions, SENDS, STATISTICS } from '../models/partitions';
+import { ensurePartitions, isDivided, SENDS, STATISTICS } from '../models/partitions';
 import * as initial from './0001-initial';
 import * as nonceClearings from './0002-nonce-clearings';
 import * as accountCounts from './0003-account-counts';
@@ -99,7 +99,7 @@ export async function migrate(url: string, names: readonly MigrationName[] = MIG
         logger: undefined,
       });
       const applied = await umzug.up();
-      for (const family of [STATISTICS, SENDS]) await ensurePartitions(family, new Date(), database);
+      for (const family of [STATISTICS, SENDS]) if (await isDivided(family, database)) await ensurePartitions(family, new Date(), database);
       await addPhoneCountries(database);
       return applied.map(({ name }) => name);
     } finally {

@@ -117,6 +117,15 @@ async function largeDefaults({ tables }: Family, connection: Sequelize): Promise
   return large;
 }
 
+/** Whether a family's tables are divided, which they are from one migration on. */
+export const isDivided = async ({ tables }: Family, connection: Sequelize): Promise<boolean> =>
+  (
+    await connection.query('SELECT 1 FROM pg_partitioned_table WHERE partrelid = ANY (SELECT to_regclass(t) FROM unnest($1::text[]) t)', {
+      bind: [tables.map(({ table }) => table)],
+      type: QueryTypes.SELECT,
+    })
+  ).length === tables.length;
+
 /** What ensurePartitions() did. */
 export interface MadePartitions {
   /** Names of those that were made. */
