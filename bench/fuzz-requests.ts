@@ -109,7 +109,8 @@ const ALIASES: Record<string, Record<string, string>> = {
   'POST /spaces': { domain: 'new_domain' },
   'GET /statistics/messages': { from: 'since', to: 'until' },
   'GET /statistics/calls': { from: 'since', to: 'until' },
-  'GET /sends': { account: 'sender', recipient: 'email' },
+  'GET /sends': { account: 'sender', recipient: 'email', cursor: 'send_cursor' },
+  'GET /accounts/{id}/sends': { cursor: 'send_cursor' },
 };
 
 type Mode = 'right' | 'mutated' | 'wild' | 'spoiled' | 'raw';

@@ -74,6 +74,8 @@ const LISTS: Record<string, string> = {
   given_list: 'SELECT account_id AS id, contacts_list_id FROM account_contacts_list ORDER BY created_at DESC LIMIT 30',
   typed: 'SELECT account_id AS id, account_type_id AS type_id FROM account_account_type ORDER BY created_at DESC LIMIT 30',
   sender: 'SELECT account_id AS sender FROM sends WHERE account_id IS NOT NULL ORDER BY created_at DESC LIMIT 20',
+  send_cursor: `SELECT replace(encode(convert_to(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '_' || id, 'UTF8'), 'base64'), E'\\n', '') AS send_cursor
+    FROM sends ORDER BY created_at DESC LIMIT 20`,
   request_id: 'SELECT request_id FROM sends WHERE request_id IS NOT NULL ORDER BY created_at DESC LIMIT 20',
   vcard: 'SELECT account_id AS id, uuid, vcard FROM vcards_storage v ORDER BY v.id DESC LIMIT 30',
   message: 'SELECT id AS message_id FROM statistics_message_keys ORDER BY sent_at DESC LIMIT 30',

@@ -142,6 +142,14 @@ const BY_NAME: Record<string, (known: Known) => fc.Arbitrary<unknown>> = {
   device_id: () => fc.oneof(fc.uuid(), fc.constantFrom('device-1', 'urn:uuid:1')),
   page: () => fc.constantFrom('1', '2', '999999999'),
   timezone: () => fc.constantFrom('UTC', 'Europe/Paris', 'Asia/Kathmandu', 'America/St_Johns', 'Pacific/Apia', 'Etc/GMT+12'),
+  sender: (known) =>
+    onlyKnown(
+      known,
+      'sender',
+      fc.nat({ max: 1000 }).map((n) => n + 1),
+    ),
+  send_cursor: (known) => onlyKnown(known, 'send_cursor', fc.constant(Buffer.from('2026-01-01T00:00:00.000000Z_1').toString('base64url'))),
+  request_id: (known) => orKnown(known, 'request_id', fc.uuid()),
   since: () => fc.constantFrom('2026-01-01', '2025-06-01T00:00:00+02:00'),
   until: () => fc.constantFrom('2026-02-01', '2026-01-02T03:04:05Z', '2026-03-29T02:30:00'),
 };

@@ -52,7 +52,12 @@ test('the command line and the registrar, where their Redis is frozen', async ()
   try {
     for (const command of [['queues'], ['queues:retry-failed', 'push']]) {
       const { code, stderr, seconds } = await run(['bin/flexiapi', ...command], { ...own.environment, REDIS_URL: url });
-      expect([command, code, stderr.trim().split('\n').length]).toEqual([command, 1, 1]);
+      // What is done to queues is logged as well.
+      const said = stderr
+        .trim()
+        .split('\n')
+        .filter((line) => !line.startsWith('{'));
+      expect([command, code, said.length]).toEqual([command, 1, 1]);
       expect(seconds).toBeLessThan(10);
     }
     const started = performance.now();

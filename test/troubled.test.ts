@@ -94,10 +94,11 @@ describe.each(PROVIDER_NAMES)('Retry-After of %s', (provider) => {
   });
 
   test('a date', async () => {
-    const both = refuseOnce(503, new Date(Date.now() + 3000).toUTCString());
+    const date = new Date(Date.now() + 3000).toUTCString();
+    const both = refuseOnce(503, date);
     expect(await send(name(0), 8)).toBe('sent');
     await both;
-    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(950);
+    expect(times[1] ?? 0).toBeGreaterThanOrEqual(Date.parse(date) - 50);
   });
 
   test('beyond the deadline the send ends there', async () => {
