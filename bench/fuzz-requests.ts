@@ -110,6 +110,7 @@ const ALIASES: Record<string, Record<string, string>> = {
   'GET /statistics/messages': { from: 'since', to: 'until' },
   'GET /statistics/calls': { from: 'since', to: 'until' },
   'GET /sends': { account: 'sender', recipient: 'email', cursor: 'send_cursor' },
+  'GET /sends/summary': { since: 'days_ago', until: 'hours_ago' },
   'GET /accounts/{id}/sends': { cursor: 'send_cursor' },
 };
 

@@ -68,6 +68,9 @@ const onlyKnown = (known: Known, name: string, otherwise: fc.Arbitrary<unknown>)
 const moment = (from: string, to: string): fc.Arbitrary<string> =>
   fc.date({ min: new Date(from), max: new Date(to), noInvalidDate: true }).map((date) => date.toISOString());
 
+/** Of the run, whose requests are the same whenever they are made. */
+const STARTED = Date.now();
+
 /** Right values that no schema can tell: names nobody has yet, names that somebody has, codes that were sent. */
 const BY_NAME: Record<string, (known: Known) => fc.Arbitrary<unknown>> = {
   username: () => fresh('fz'),
@@ -142,6 +145,8 @@ const BY_NAME: Record<string, (known: Known) => fc.Arbitrary<unknown>> = {
   device_id: () => fc.oneof(fc.uuid(), fc.constantFrom('device-1', 'urn:uuid:1')),
   page: () => fc.constantFrom('1', '2', '999999999'),
   timezone: () => fc.constantFrom('UTC', 'Europe/Paris', 'Asia/Kathmandu', 'America/St_Johns', 'Pacific/Apia', 'Etc/GMT+12'),
+  days_ago: () => fc.integer({ min: 1, max: 7 }).map((days) => new Date(STARTED - days * 86_400_000).toISOString()),
+  hours_ago: () => fc.nat({ max: 20 }).map((hours) => new Date(STARTED - hours * 3_600_000).toISOString()),
   sender: (known) =>
     onlyKnown(
       known,

@@ -11,7 +11,7 @@ import { testServers } from './setup/servers';
 import { startSystem, type System } from './helpers/system';
 
 const SEED = 20_260_131;
-const REQUESTS = 3300;
+const REQUESTS = 4000;
 
 const cleanups: (() => Promise<unknown>)[] = [];
 const cast = new Cast();

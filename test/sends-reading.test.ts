@@ -367,6 +367,13 @@ describe('a day of 100,000 sends, of which 3 % fail, beside a month of others', 
     expect((figures.answer.json['hours'] as unknown[]).length).toBeGreaterThanOrEqual(24);
     process.stdout.write(`${JSON.stringify(measured)}\n`);
 
+    // The day may lie in two months; other partitions are empty, and read through in no time.
+    const filled = (
+      await system.rows<{ name: string }>(
+        "SELECT c.relname AS name FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'sends'::regclass AND c.reltuples > 5000",
+      )
+    ).map(({ name }) => name);
+    expect(filled.length).toBeGreaterThan(0);
     const plan = async (where: string, limit = 'ORDER BY created_at DESC, id DESC LIMIT 101'): Promise<string> =>
       (await system.rows<{ 'QUERY PLAN': string }>(`EXPLAIN SELECT * FROM sends WHERE ${where} ${limit}`))
         .map((line) => line['QUERY PLAN'])
@@ -380,9 +387,13 @@ describe('a day of 100,000 sends, of which 3 % fail, beside a month of others', 
       ["(created_at, id) < (now() - interval '1 hour', 7)", 'created_at'],
     ] as const) {
       const text = await plan(where);
-      expect(text).toMatch(/Index/);
-      expect(text).not.toMatch(/Seq Scan on sends_\d+_\d+ .*rows=\d{2}/);
-      expect(text).toContain(index);
+      for (const name of filled) {
+        expect([where, text]).toEqual([where, expect.not.stringMatching(`Seq Scan on ${name}\\b`)]);
+        expect([where, text]).toEqual([
+          where,
+          expect.stringMatching(`(?:Index(?: Only)? Scan .*|Bitmap Index Scan) (?:on|using) ${name}_\\w*${index}`),
+        ]);
+      }
     }
   }, 120_000);
 });
