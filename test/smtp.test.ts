@@ -183,7 +183,7 @@ describe('a password goes over TLS alone', () => {
        VALUES ($1, '0042', 'bob@example.org', 'due', now() + interval '1 minute', now() + interval '1 minute') RETURNING id`,
       [(await system.account('mail-owner')).id],
     );
-    const outcome = await jobs.outcome({ kind: 'email_change', id: made?.id }, 20);
+    const outcome = await jobs.outcome({ kind: 'email_change', id: made?.id }, 6);
     await jobs.close();
     await system.stop();
     return outcome;
