@@ -53,7 +53,7 @@ export const frSends: Record<keyof typeof enSends, string> = {
   'page.sends.p90': '90 %',
   'page.sends.p99': '99 %',
   'page.sends.converted': 'Saisis ou utilisés',
-  'page.sends.reasons': 'Pourquoi non',
+  'page.sends.reasons': 'Motifs de non-envoi',
   'page.sends.reasons_note': 'Une raison montre ses envois ci-dessous.',
   'page.sends.reason': 'Raison',
   'page.sends.code': 'Code',
