@@ -3,6 +3,7 @@ import { failureText, parseFailure, SEND_REASONS, type PushResult } from '../src
 import { Daemon } from './helpers/daemon';
 import { openQueue } from './helpers/jobs';
 import { startOutsideWorld, type Mode, type OutsideWorld } from './helpers/outside';
+import { answer, apns, fcm, twilio } from './helpers/provider-answers';
 import { RawSmtp, type Deed, type Moment } from './helpers/raw-smtp';
 import { eventually, request, startSystem, type Account, type Answer, type System } from './helpers/system';
 
@@ -90,30 +91,12 @@ const secondsOf = ({ headers }: Answer): number | null => (headers.has('retry-af
 
 /** Asks, and clears the breaker by one that goes well. */
 async function refusedBy(sender: Sender): Promise<Answer> {
-  const answer = await ASK[sender]();
+  const refused = await ASK[sender]();
   for (const log of [world.apnsDev, world.fcm, world.twilio]) log.reset();
   mail.reset();
   expect((await ASK[sender]()).status).toBe(200);
-  return answer;
+  return refused;
 }
-
-/** So that nothing is tried again within the time of a request. */
-const LATER = { 'retry-after': '3600' };
-const answer = (status: number, body: object | string = ''): Mode => ({
-  status,
-  body: typeof body === 'string' ? body : JSON.stringify(body),
-  headers: LATER,
-});
-const apns = (status: number, reason: string): Mode => answer(status, { reason });
-const fcm = (code: number, status: string, errorCode?: string): Mode =>
-  answer(code, {
-    error: {
-      code,
-      status,
-      details: errorCode === undefined ? [] : [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode }],
-    },
-  });
-const twilio = (status: number, code: number): Mode => answer(status, { code, message: 'no', status });
 
 const WORDS: ['apnsDev' | 'fcm' | 'twilio', string, Mode, word: string, retry: number | null][] = [
   ['apnsDev', '400 BadDeviceToken', apns(400, 'BadDeviceToken'), 'device_unknown', null],

@@ -1,7 +1,7 @@
 // /statistics in a real browser: what admins see of what Flexisip reports.
 import type { BrowserContext, Page } from 'playwright-core';
 import { readFileSync } from 'node:fs';
-import { findBrowser, openBrowser } from './helpers/browser';
+import { findBrowser, openSignedIn } from './helpers/browser';
 import { namedKey } from './helpers/named-keys';
 import { noMarks } from './helpers/statistics';
 import { request, SPACE, startSystem, type Account, type System } from './helpers/system';
@@ -54,17 +54,8 @@ withBrowser('in a browser', () => {
 
   /** A page, signed in; what goes wrong in it, and what it asks of other hosts, is noted. */
   async function open(locale: string, key: string): Promise<{ page: Page; faults: string[] }> {
-    const context = await openBrowser(executable ?? '', locale);
+    const { context, page, faults } = await openSignedIn(executable ?? '', locale, `${url}/statistics`, key);
     contexts.push(context);
-    const page = await context.newPage();
-    const faults: string[] = [];
-    page.on('pageerror', (error) => faults.push(error.message));
-    page.on('requestfinished', (asked) => {
-      if (!asked.url().startsWith(url) && !asked.url().startsWith(`blob:${url}`)) faults.push(asked.url());
-    });
-    await page.goto(`${url}/statistics`);
-    await page.getByLabel(locale.startsWith('fr') ? 'Clé d’API' : 'API key').fill(key);
-    await page.keyboard.press('Enter');
     return { page, faults };
   }
   const loaded = (page: Page, text: string | RegExp = /some seconds old/): Promise<void> =>

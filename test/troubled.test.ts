@@ -1,6 +1,7 @@
 // Every temporary answer of the three providers that speak HTTP: what is said of one recipient leaves the others alone, what befalls several
 // recipients is the provider's ill health. And what an answer asks to wait is waited.
 import { type Mode } from './helpers/outside';
+import { answer, apns, fcm, twilio } from './helpers/provider-answers';
 import { PROVIDER_NAMES, workerForEachTest, type Provider } from './helpers/providers';
 import { eventually } from './helpers/system';
 
@@ -12,24 +13,6 @@ const RECIPIENTS: Record<Provider, (n: number) => string> = {
   fcm: (n) => `device-${n}`,
   twilio: (n) => `+3361234000${n}`,
 };
-
-/** Nothing is sent again that quickly: each message has one attempt. */
-const LATER = { 'retry-after': '3600' };
-const answer = (status: number, body: object | string): Mode => ({
-  status,
-  body: typeof body === 'string' ? body : JSON.stringify(body),
-  headers: LATER,
-});
-const apns = (status: number, reason: string): Mode => answer(status, { reason });
-const fcm = (code: number, status: string, errorCode?: string): Mode =>
-  answer(code, {
-    error: {
-      code,
-      status,
-      details: errorCode === undefined ? [] : [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode }],
-    },
-  });
-const twilio = (status: number, code: number): Mode => answer(status, { code, message: 'no', status });
 
 /**
  * `one`: said of the recipient, whatever becomes of others; `all`: of the provider, or nobody knows of whom. Sources: Apple, «Handling notification

@@ -282,8 +282,9 @@ function wordedOf(text: string): { word: SendReason; rest: string | undefined } 
  * The text with which a job fails whose send had this outcome; BullMQ carries errors as text alone. It has the word only where the outcome does not say
  * it already: the release before takes it for the beginning of the reason, which people read of a message that was refused.
  */
-export function failureText({ outcome, reason, reason_word }: SendResult<string>): string {
-  const word = reasonWordOf({ outcome, ...(reason_word === undefined ? {} : { reason_word }) });
+export function failureText(result: SendResult<string>): string {
+  const { outcome, reason } = result;
+  const word = reasonWordOf(result);
   const isNeeded = word !== reasonWordOf({ outcome }) || (reason !== undefined && wordedOf(reason) !== null);
   return [outcome, ...(word !== null && isNeeded ? [word] : []), ...(reason === undefined ? [] : [reason])].join(': ');
 }

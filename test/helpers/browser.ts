@@ -1,7 +1,7 @@
 // The machine's Chromium, driven by playwright-core. Nothing is downloaded.
 import { existsSync, mkdtempSync } from 'node:fs';
 import path from 'node:path';
-import { chromium, type BrowserContext } from 'playwright-core';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import { testServers } from '../setup/servers';
 
 const PLACES = [
@@ -37,4 +37,30 @@ export function openBrowser(executablePath: string, locale: string, more: string
   const profile = mkdtempSync(path.join(testServers().directory, 'browser-'));
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return chromium.launchPersistentContext(profile, { executablePath, locale, headless: true, args: [...QUIET, ...sandbox, ...more] });
+}
+
+/**
+ * A page for admins, signed in by its form, in a browser of its own.
+ *
+ * @param address of the page, `http://127.0.0.1:8080/sends`
+ * @returns `faults` is added to while the page is open: errors of its scripts, and addresses of other hosts that it asked; `context` is to be closed
+ */
+export async function openSignedIn(
+  executablePath: string,
+  locale: string,
+  address: string,
+  key: string,
+): Promise<{ context: BrowserContext; page: Page; faults: string[] }> {
+  const { origin } = new URL(address);
+  const context = await openBrowser(executablePath, locale);
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('requestfinished', (asked) => {
+    if (!asked.url().startsWith(origin) && !asked.url().startsWith(`blob:${origin}`)) faults.push(asked.url());
+  });
+  await page.goto(address);
+  await page.getByLabel(locale.startsWith('fr') ? 'Clé d’API' : 'API key').fill(key);
+  await page.keyboard.press('Enter');
+  return { context, page, faults };
 }

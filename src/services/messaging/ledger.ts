@@ -62,12 +62,13 @@ const MAX_ID_CHARACTERS = 64;
 const MAX_REASON_CHARACTERS = 200;
 
 /** The columns of a send that has ended. */
-export function ledgerEnd({ outcome, reason_word, reason, code, provider_id, provider_ms }: SendReport): LedgerEnd {
+export function ledgerEnd(report: SendReport): LedgerEnd {
+  const { outcome, reason, code, provider_id, provider_ms } = report;
   const isSent = outcome === 'sent';
   return {
     state: isSent ? 'sent' : outcome === 'unknown' ? 'unknown' : 'failed',
     outcome,
-    reason: reasonWordOf({ outcome, ...(reason_word === undefined ? {} : { reason_word }) }),
+    reason: reasonWordOf(report),
     last_reason: isSent ? null : (reason?.slice(0, MAX_REASON_CHARACTERS) ?? null),
     provider_code: providerCode(code).code ?? null,
     provider_id: provider_id?.slice(0, MAX_ID_CHARACTERS) ?? null,
@@ -275,18 +276,9 @@ export function sentByPush(job: PushJob): Pick<BegunSend, 'channel' | 'kind' | '
  *
  * @param result what the asker was told
  */
-export function recordUnbegun(
-  send: Omit<BegunSend, 'queuedMs' | 'requestId'>,
-  { outcome, reason_word, reason }: SendResult<string> | NoAnswer,
-): void {
-  const word = reasonWordOf({ outcome, ...(reason_word === undefined ? {} : { reason_word }) }) ?? 'timeout';
+export function recordUnbegun(send: Omit<BegunSend, 'queuedMs' | 'requestId'>, result: SendResult<string> | NoAnswer): void {
+  const reason_word = reasonWordOf(result) ?? 'timeout';
+  const outcome = reason_word === 'timeout' || result.outcome === 'expired' ? 'expired' : 'failed';
   const requestId = context.getStore()?.request_id ?? null;
-  recordUnsent(
-    { ...send, queuedMs: null, requestId },
-    {
-      outcome: word === 'timeout' || outcome === 'expired' ? 'expired' : 'failed',
-      reason_word: word,
-      ...(reason === undefined ? {} : { reason }),
-    },
-  );
+  recordUnsent({ ...send, queuedMs: null, requestId }, { ...result, outcome, reason_word });
 }
